@@ -1,0 +1,1 @@
+"""What was meant: rules, labels in hindsight, the model, segments."""

@@ -1,0 +1,287 @@
+"""Every table of the store: its columns, their types and what must hold in it, declared once.
+
+A declaration yields the blocking check after a write, the documentation and the test data generator.
+Belongs here: columns and rules. Does not belong here: where a table lies or how it is written (resources.store).
+
+Units are in the names: `_ms` milliseconds since match start, `_mm` millimetres, `_mdeg` millidegrees.
+Space is right-handed, metres as int32 millimetres, y up.
+"""
+
+from typing import Any
+
+import dataframely as dy
+import polars as pl
+
+from pipeline.errors import PipelineError
+from pipeline.features.definition import FEATURES
+from pipeline.intents.vocabulary import INTENTS, PROBABILITIES
+
+ID_PATTERN = r"^[A-Za-z0-9_-]{1,100}$"
+
+
+class SchemaViolation(PipelineError):
+    """A frame does not satisfy the declaration of its table; the message names table, column and rule."""
+
+
+def _match_id(**options: Any) -> dy.String:
+    return dy.String(nullable=False, regex=ID_PATTERN, **options)
+
+
+_POINT: dict[str, dy.Column] = {"id": dy.String(), "x_mm": dy.Int32(), "y_mm": dy.Int32(nullable=True), "z_mm": dy.Int32()}
+_MEMBER: dict[str, dy.Column] = {"player": dy.String(), "team": dy.String(nullable=True), "name": dy.String(nullable=True)}
+_SCORE: dict[str, dy.Column] = {"team": dy.String(), "score": dy.Int32()}
+
+
+class Logs(dy.Schema):
+    """A source log and what became of its events (conservation: see `rule_conserved`)."""
+
+    log_id = dy.String(primary_key=True, nullable=False, regex=ID_PATTERN)
+    uri = dy.String(nullable=False, description="where the log lies")
+    sha256 = dy.String(nullable=False, regex=r"^[0-9a-f]{64}$")
+    bytes = dy.Int64(nullable=False, min=0)
+    source_kind = dy.Enum(["canonical", "grid"], nullable=False)
+    match_ids = dy.List(dy.String(regex=ID_PATTERN), nullable=False)
+    source_events = dy.Int64(nullable=False, min=0)
+    converted = dy.Int64(nullable=False, min=0)
+    merged = dy.Int64(nullable=False, min=0, description="told again by another event, e.g. freezetime and clock")
+    reverted = dy.Int64(
+        nullable=False, min=0, description="taken back by the source, with the events that took them back"
+    )
+    duplicate = dy.Int64(nullable=False, min=0)
+    quarantined = dy.Int64(nullable=False, min=0)
+    derived_positions = dy.Int64(
+        nullable=False, min=0, description="position updates read from snapshots, counted apart"
+    )
+
+    @dy.rule()
+    def conserved(cls) -> pl.Expr:
+        return pl.col("source_events") == pl.sum_horizontal(
+            "converted", "merged", "reverted", "duplicate", "quarantined"
+        )
+
+
+class Quarantine(dy.Schema):
+    """An input line or event that could not become a canonical event."""
+
+    log_id = dy.String(nullable=False, regex=ID_PATTERN)
+    source_line = dy.Int64(nullable=False, min=0, description="from 1; 0 is the file itself")
+    field = dy.String(nullable=False, description="path of the field at fault; empty for the whole line")
+    reason = dy.String(nullable=False)
+    raw = dy.String(nullable=False, description="the start of the line, undecodable bytes escaped")
+
+
+class Matches(dy.Schema):
+    """A match."""
+
+    match_id = _match_id(primary_key=True)
+    title = dy.String(nullable=True)
+    map = dy.String(nullable=True)
+    source_kind = dy.Enum(["canonical", "grid"], nullable=False)
+    log_id = dy.String(nullable=False, regex=ID_PATTERN)
+    log_uri = dy.String(nullable=False)
+    log_sha256 = dy.String(nullable=False)
+    teams = dy.List(dy.String(), nullable=False)
+    players = dy.List(dy.Struct(_MEMBER), nullable=False)
+    objectives = dy.List(dy.Struct(_POINT), nullable=False)
+    winner = dy.String(nullable=True, description="team id")
+    score = dy.List(dy.Struct(_SCORE), nullable=False)
+    started_at = dy.Datetime(nullable=True, time_unit="us", time_zone="UTC")
+    duration_ms = dy.Int64(nullable=False, min=0)
+
+
+class Rounds(dy.Schema):
+    """A round; one without an end is the match's last."""
+
+    match_id = _match_id(primary_key=True)
+    round = dy.Int32(primary_key=True, nullable=False, min=1)
+    start_ms = dy.Int64(nullable=False)
+    live_ms = dy.Int64(nullable=True)
+    end_ms = dy.Int64(nullable=True)
+    sides = dy.List(dy.Struct({"team": dy.String(), "side": dy.String()}), nullable=False)
+    winner = dy.String(nullable=True, description="side")
+    reason = dy.String(nullable=True)
+
+
+class Events(dy.Schema):
+    """A canonical event that stands, in total order (t_ms, seq, rank of its type, event_id)."""
+
+    match_id = _match_id()
+    seq = dy.Int64(nullable=False)
+    event_id = dy.String(primary_key=True, nullable=False)
+    event_type = dy.String(nullable=False)
+    t_ms = dy.Int64(nullable=False)
+    occurred_at = dy.Datetime(nullable=True, time_unit="us", time_zone="UTC")
+    round = dy.Int32(nullable=True, description="null before the first round and in a log without rounds")
+    actor = dy.String(nullable=True)
+    target = dy.String(nullable=True)
+    team = dy.String(nullable=True, description="the actor's")
+    side = dy.String(nullable=True, description="the actor's")
+    x_mm = dy.Int32(nullable=True)
+    y_mm = dy.Int32(nullable=True)
+    z_mm = dy.Int32(nullable=True)
+    weapon = dy.String(nullable=True)
+    amount = dy.Int32(nullable=True, description="damage in hp, or blindness in ms")
+    site = dy.String(nullable=True)
+    payload = dy.String(nullable=False, description="JSON object of whatever no column holds")
+    source_line = dy.Int64(nullable=False, min=1)
+
+
+class Tracks(dy.Schema):
+    """A position update, sorted by (player, t_ms, seq)."""
+
+    match_id = _match_id()
+    round = dy.Int32(nullable=True)
+    player = dy.String(nullable=False)
+    team = dy.String(nullable=True)
+    side = dy.String(nullable=True)
+    t_ms = dy.Int64(nullable=False)
+    seq = dy.Int64(nullable=False)
+    x_mm = dy.Int32(nullable=False)
+    y_mm = dy.Int32(nullable=True)
+    z_mm = dy.Int32(nullable=False)
+    yaw_mdeg = dy.Int32(nullable=True)
+    pitch_mdeg = dy.Int32(nullable=True)
+    hp = dy.Int32(nullable=True)
+    armor = dy.Int32(nullable=True)
+    weapon = dy.String(nullable=True)
+    place = dy.String(nullable=True)
+    has_bomb = dy.Bool(nullable=True)
+    has_kit = dy.Bool(nullable=True)
+    objective_x_mm = dy.Int32(nullable=True)
+    objective_y_mm = dy.Int32(nullable=True)
+    objective_z_mm = dy.Int32(nullable=True)
+
+
+def _instant(schema: str, columns: dict[str, Any], doc: str) -> type[dy.Schema]:
+    keys: dict[str, Any] = {
+        "match_id": _match_id(primary_key=True),
+        "round": dy.Int32(nullable=True),
+        "player": dy.String(primary_key=True, nullable=False),
+        "t_ms": dy.Int64(primary_key=True, nullable=False, check=lambda t: t % 250 == 0),
+    }
+    return type(schema, (dy.Schema,), {"__doc__": doc, **keys, **columns})
+
+
+def _probability(*, nullable: bool) -> dy.Float32:
+    return dy.Float32(nullable=nullable, min=0.0, max=1.0)
+
+
+Features = _instant(
+    "Features",
+    {
+        "team": dy.String(nullable=True),
+        "side": dy.String(nullable=True),
+        **{
+            f.name: (
+                dy.Int32(nullable=f.group != "quality" or f.name == "position_age_ms", description=f.meaning)
+                if f.integer
+                else dy.Float32(nullable=True, description=f.meaning)
+            )
+            for f in FEATURES
+        },
+    },
+    "A player alive at one instant of the 250 ms grid, with the declared features.",
+)
+
+Labels = _instant(
+    "Labels",
+    {
+        **{p: _probability(nullable=True) for p in PROBABILITIES},
+        "intent": dy.Enum(list(INTENTS), nullable=True, description="null: the rules abstain"),
+        "rules": dy.List(dy.String(), nullable=False, description="rules that voted"),
+        "horizon_ms": dy.Int32(nullable=False, min=0, description="how far ahead the rules looked"),
+    },
+    "What a player meant at one instant, in hindsight.",
+)
+
+Intents = _instant(
+    "Intents",
+    {
+        **{p: _probability(nullable=False) for p in PROBABILITIES},
+        "intent": dy.Enum(list(INTENTS), nullable=False),
+        "confidence": _probability(nullable=False),
+        "decided_by": dy.String(nullable=False, description="rule:<name> or model:<version>"),
+    },
+    "What a player means at one instant, as predicted then.",
+)
+
+
+class Segments(dy.Schema):
+    """A stretch of one intent of one player, `[from_ms, to_ms)`."""
+
+    segment_id = dy.String(primary_key=True, nullable=False, regex=r"^[0-9a-f]{16}$")
+    match_id = _match_id()
+    round = dy.Int32(nullable=True)
+    player = dy.String(nullable=False)
+    team = dy.String(nullable=True)
+    side = dy.String(nullable=True)
+    from_ms = dy.Int64(nullable=False)
+    to_ms = dy.Int64(nullable=False)
+    intent = dy.Enum(list(INTENTS), nullable=False)
+    confidence = _probability(nullable=False)
+    decided_by = dy.String(nullable=False)
+    model_version = dy.String(nullable=False)
+    review_reasons = dy.List(dy.String(), nullable=False)
+
+    @dy.rule()
+    def forward(cls) -> pl.Expr:
+        return pl.col("to_ms") > pl.col("from_ms")
+
+
+class Clips(dy.Schema):
+    """A motion clip of one segment."""
+
+    clip_key = dy.String(primary_key=True, nullable=False, regex=r"^[0-9a-f]{32}$")
+    segment_id = dy.String(primary_key=True, nullable=False)
+    match_id = _match_id()
+    round = dy.Int32(nullable=True)
+    player = dy.String(nullable=False)
+    intent = dy.Enum(list(INTENTS), nullable=False)
+    from_ms = dy.Int64(nullable=False)
+    to_ms = dy.Int64(nullable=False)
+    interest = dy.String(nullable=False, description="why this moment was chosen")
+    backend = dy.String(nullable=False)
+    trainable = dy.Bool(nullable=False)
+    feasible = dy.Bool(nullable=False)
+    reason = dy.String(nullable=True, description="why it is not feasible")
+    uri = dy.String(nullable=True, description="GLB, relative to the store; null when not feasible")
+    preview_uri = dy.String(nullable=True)
+    manifest_uri = dy.String(nullable=True)
+    measures = dy.String(nullable=False, description="JSON object of motion measures")
+    model_version = dy.String(nullable=False)
+
+
+TABLES: dict[str, type[dy.Schema]] = {
+    "logs": Logs,
+    "quarantine": Quarantine,
+    "matches": Matches,
+    "rounds": Rounds,
+    "events": Events,
+    "tracks": Tracks,
+    "features": Features,
+    "labels": Labels,
+    "intents": Intents,
+    "segments": Segments,
+    "clips": Clips,
+}
+
+
+def empty(table: str) -> pl.DataFrame:
+    """A frame of no rows with the columns and types of that table."""
+    return TABLES[table].create_empty()
+
+
+def conform(table: str, frame: pl.DataFrame) -> pl.DataFrame:
+    """The frame with exactly the columns and types of its table, every rule checked.
+
+    Args:
+        table: a key of `TABLES`.
+        frame: at least the table's columns; others are dropped, types are cast where no value changes.
+
+    Raises:
+        SchemaViolation: names the table, the columns and the rules that fail.
+    """
+    try:
+        return TABLES[table].validate(frame, cast=True)
+    except (dy.exc.ValidationError, dy.exc.SchemaError, pl.exceptions.PolarsError) as error:
+        raise SchemaViolation(f"table {table}: {error}") from error
