@@ -27,13 +27,22 @@ def _match_id(**options: Any) -> dy.String:
     return dy.String(nullable=False, regex=ID_PATTERN, **options)
 
 
-_POINT: dict[str, dy.Column] = {"id": dy.String(), "x_mm": dy.Int32(), "y_mm": dy.Int32(nullable=True), "z_mm": dy.Int32()}
-_MEMBER: dict[str, dy.Column] = {"player": dy.String(), "team": dy.String(nullable=True), "name": dy.String(nullable=True)}
+_POINT: dict[str, dy.Column] = {
+    "id": dy.String(),
+    "x_mm": dy.Int32(),
+    "y_mm": dy.Int32(nullable=True),
+    "z_mm": dy.Int32(),
+}
+_MEMBER: dict[str, dy.Column] = {
+    "player": dy.String(),
+    "team": dy.String(nullable=True),
+    "name": dy.String(nullable=True),
+}
 _SCORE: dict[str, dy.Column] = {"team": dy.String(), "score": dy.Int32()}
 
 
 class Logs(dy.Schema):
-    """A source log and what became of its events (conservation: see `rule_conserved`)."""
+    """A source log and what became of its events (conservation: see `conserved`)."""
 
     log_id = dy.String(primary_key=True, nullable=False, regex=ID_PATTERN)
     uri = dy.String(nullable=False, description="where the log lies")
@@ -55,6 +64,7 @@ class Logs(dy.Schema):
 
     @dy.rule()
     def conserved(cls) -> pl.Expr:
+        """Each source event is in exactly one bucket."""
         return pl.col("source_events") == pl.sum_horizontal(
             "converted", "merged", "reverted", "duplicate", "quarantined"
         )
@@ -225,6 +235,7 @@ class Segments(dy.Schema):
 
     @dy.rule()
     def forward(cls) -> pl.Expr:
+        """A segment ends after it began."""
         return pl.col("to_ms") > pl.col("from_ms")
 
 
@@ -285,3 +296,27 @@ def conform(table: str, frame: pl.DataFrame) -> pl.DataFrame:
         return TABLES[table].validate(frame, cast=True)
     except (dy.exc.ValidationError, dy.exc.SchemaError, pl.exceptions.PolarsError) as error:
         raise SchemaViolation(f"table {table}: {error}") from error
+
+
+def documentation() -> str:
+    """All tables as Markdown: what a row is, and each column's type, nullability and meaning."""
+    lines = ["# Tables", "", "Written by `pipeline.tables.documentation`; do not edit.", ""]
+    for name, schema in TABLES.items():
+        keys = set(schema.primary_key())
+        lines += [f"## {name}", "", f"One row: {(schema.__doc__ or '').splitlines()[0]}", ""]
+        lines += ["| column | type | null | meaning |", "|---|---|---|---|"]
+        for column, declared in schema.columns().items():
+            mark, null = " (key)" if column in keys else "", "yes" if declared.nullable else ""
+            lines.append(f"| `{column}`{mark} | {_type_name(declared.dtype)} | {null} | {declared.description or ''} |")
+        lines.append("")
+    return "\n".join(lines)
+
+
+def _type_name(dtype: pl.DataType) -> str:
+    if isinstance(dtype, pl.Enum):
+        return "one of " + ", ".join(dtype.categories)
+    if isinstance(dtype, pl.List):
+        return f"list of {_type_name(dtype.inner)}"  # type: ignore[arg-type]
+    if isinstance(dtype, pl.Struct):
+        return "{" + ", ".join(f"{field.name}: {_type_name(field.dtype)}" for field in dtype.fields) + "}"  # type: ignore[arg-type]
+    return str(dtype)

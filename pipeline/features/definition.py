@@ -1,6 +1,7 @@
 """The declared feature set: one table that names, documents and orders the feature vector.
 
-Belongs here: what each feature is. Does not belong here: how it is computed (`kernel`), windows (`configs/features.yaml`).
+Belongs here: what each feature is. Does not belong here: how it is computed (`kernel`), windows
+(`configs/features.yaml`).
 """
 
 from dataclasses import dataclass

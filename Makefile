@@ -1,0 +1,64 @@
+# Two commands do everything on a fresh machine: `make demo` and `make test`. The others are for daily work.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+# Where pip finds wheels on this machine; uv does not read pip's configuration, so it is told.
+FIND_LINKS = $(shell $(BIN)/pip config get global.find-links 2>/dev/null)
+
+# One single-threaded process per core: two OpenMP jobs on two cores run 8 x slower.
+export OMP_NUM_THREADS ?= 1
+
+.PHONY: help setup demo test test-slow lint format dev bench lock docs clean
+
+help: ## list the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | column -t -s "$$(printf '\t')"
+
+setup: $(STAMP) ## create .venv and install what the lock names
+
+$(STAMP): requirements.lock pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode $(FIND_LINKS:%=--find-links %) -r requirements.lock
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
+	touch $@
+
+demo: setup ## simulate a match, run the line, say where everything is
+	$(BIN)/gridmotion demo
+
+test: setup ## the whole suite but what is slow
+	$(BIN)/pytest -n 2 --dist worksteal -m "not slow"
+
+test-slow: setup ## what takes longer
+	$(BIN)/pytest -n 2 --dist worksteal -m slow
+
+lint: setup ## format, lint, types, layers, definitions
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/dagster definitions validate -m assets.definitions
+
+format: setup ## format and fix
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+dev: setup ## the Dagster UI with everything loaded, on http://127.0.0.1:3000
+	mkdir -p .dagster && cp dagster.yaml .dagster/dagster.yaml
+	DAGSTER_HOME="$(CURDIR)/.dagster" $(BIN)/dagster dev -m assets.definitions -h 127.0.0.1 -p $${PORT:-3000}
+
+bench: setup ## measure, and write bench/RESULTS.md
+	$(BIN)/python -m bench
+
+lock: ## pin every dependency anew
+	$(BIN)/uv pip compile --quiet --python-version 3.11 --universal --no-annotate --no-emit-find-links $(FIND_LINKS:%=--find-links %) --extra dev pyproject.toml -o requirements.lock
+
+docs: setup ## write what the program knows about itself: docs/tables.md
+	$(BIN)/python -c "from pathlib import Path; from pipeline.tables import documentation; Path('docs/tables.md').write_text(documentation())"
+
+clean: ## remove what the commands wrote, not the environment
+	rm -rf data .dagster

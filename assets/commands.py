@@ -1,0 +1,343 @@
+"""The command line: the same jobs as Dagster runs, on the same store and the same instance.
+
+Belongs here: arguments, progress, tables for people. Does not belong here: anything a job does.
+Concept: https://typer.tiangolo.com
+"""
+
+import os
+import shutil
+import sys
+import time
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+warnings.filterwarnings("ignore", module="dagster")
+
+import dagster as dg  # noqa: E402 - after the filter, or its preview warnings reach the terminal
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_show_locals=False,
+    help="What every player of a recorded match meant to do, and 3D motion that shows it.",
+)
+console = Console()
+
+HOME = Path(".dagster")
+CONFIG = Path(__file__).resolve().parent.parent / "dagster.yaml"
+STATE_COLOURS = {"ok": "green", "fallback": "yellow", "failed": "red"}
+
+
+@contextmanager
+def _instance() -> Iterator[dg.DagsterInstance]:
+    """Dagster's instance: the one of DAGSTER_HOME, or `.dagster` here, which is what `make dev` serves."""
+    if "DAGSTER_HOME" not in os.environ:
+        HOME.mkdir(exist_ok=True)
+        if not (HOME / "dagster.yaml").exists():
+            shutil.copyfile(CONFIG, HOME / "dagster.yaml")
+        os.environ["DAGSTER_HOME"] = str(HOME.resolve())
+    with dg.DagsterInstance.get() as instance:
+        yield instance
+
+
+def _definitions() -> dg.Definitions:
+    from assets.definitions import defs
+
+    return defs
+
+
+def _store() -> Any:
+    from assets.definitions import open_store
+    from resources.settings import settings
+
+    return open_store(settings())
+
+
+def _progress() -> Progress:
+    return Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=console,
+    )
+
+
+def _execute(instance: dg.DagsterInstance, job: str, **options: Any) -> dg.ExecuteInProcessResult:
+    """One run of a job in this process, recorded in the instance as any other."""
+    return _definitions().resolve_job_def(job).execute_in_process(instance=instance, raise_on_error=False, **options)
+
+
+def _failure(result: dg.ExecuteInProcessResult) -> str:
+    """Why a run failed, in the words of its deepest cause."""
+    for event in result.all_events:
+        if event.is_step_failure and event.step_failure_data.error:
+            error = event.step_failure_data.error
+            while error.cause:
+                error = error.cause
+            data = event.step_failure_data.user_failure_data
+            return (data.description if data and data.description else error.message.strip()) or "unknown"
+    return "a blocking check failed; the run's page in the UI says which"
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Dagster's event log goes to its instance, not to the terminal, while a progress bar is up."""
+    import logging
+
+    logger = logging.getLogger("dagster")
+    level, logger.disabled = logger.level, True
+    try:
+        yield
+    finally:
+        logger.disabled = False
+        logger.setLevel(level)
+
+
+def _scan(instance: dg.DagsterInstance, paths: list[Path], *, replace: bool) -> tuple[list[dict[str, Any]], list[str]]:
+    """Land and scan each log; returns a row per log, and what failed."""
+    from assets.events import LANDING
+
+    store, rows, failures = _store(), [], []
+    with _progress() as progress, _quiet():
+        task = progress.add_task("scan", total=len(paths))
+        for path in paths:
+            progress.update(task, description=f"scan {path.name}")
+            landed = f"{LANDING}/{path.name}"
+            store.put(path, landed)
+            config = {"path": landed, "replace": replace}
+            result = _execute(instance, "scan_log", run_config={"ops": {"scanned_log": {"config": config}}})
+            if result.success:
+                metadata = result.asset_materializations_for_node("scanned_log")[0].metadata
+                rows.append({"file": path.name} | {key: value.value for key, value in metadata.items()})
+            else:
+                store.delete(landed)
+                failures.append(f"{path.name}: {_failure(result)}")
+            progress.advance(task)
+    return rows, failures
+
+
+def _analyse(instance: dg.DagsterInstance, matches: list[str]) -> tuple[dict[str, float], list[str]]:
+    """Run the analysis of each match; returns the seconds it took, and what failed."""
+    seconds, failures = {}, []
+    with _progress() as progress, _quiet():
+        task = progress.add_task("analyse", total=len(matches))
+        for match_id in matches:
+            progress.update(task, description=f"analyse {match_id}")
+            begin = time.perf_counter()
+            result = _execute(instance, "analyse_match", partition_key=match_id)
+            seconds[match_id] = time.perf_counter() - begin
+            if not result.success:
+                failures.append(f"{match_id}: {_failure(result)}")
+            progress.advance(task)
+    return seconds, failures
+
+
+def _report(failures: list[str]) -> None:
+    """Names what failed and ends with exit code 1 if anything did."""
+    for failure in failures:
+        console.print(f"[red]failed[/] {failure}", highlight=False)
+    if failures:
+        raise typer.Exit(1)
+
+
+def _scan_table(rows: list[dict[str, Any]]) -> Table:
+    columns = ("source_events", "converted", "merged", "reverted", "duplicate", "quarantined", "derived_positions")
+    view = Table("log", "matches", *columns)
+    for row in rows:
+        view.add_row(row["file"], ", ".join(row["matches"]), *(f"{row[column]:,}" for column in columns))
+    return view
+
+
+def _match_table(matches: list[str], seconds: dict[str, float]) -> Table:
+    from assets.summary import match_summary
+
+    rows = [match_summary(_store(), match_id) for match_id in matches]
+    columns = list(rows[0]) if rows else []
+    view = Table(*columns, "seconds")
+    for row in rows:
+        view.add_row(
+            *(f"{v:,}" if isinstance(v, int) else str(v) for v in row.values()), f"{seconds[row['match']]:.1f}"
+        )
+    return view
+
+
+@app.command()
+def simulate(
+    rounds: Annotated[int, typer.Option(help="Rounds to play.", min=1, max=60)] = 24,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same match.", min=0)] = 1,
+    out: Annotated[Path, typer.Option(help="Folder to write to.")] = Path("simulated"),
+) -> None:
+    """Play a match: the same one as canonical log, as GRID log, and the true intent of each player."""
+    from pipeline.events.sources.simulator import simulate as play
+    from pipeline.events.sources.simulator import write
+
+    with console.status(f"playing {rounds} rounds"):
+        paths = write(out, play(rounds=rounds, seed=seed))
+    for path in paths:
+        console.print(f"{path}  ({path.stat().st_size / 1e6:.2f} MB)", highlight=False)
+
+
+@app.command()
+def ingest(
+    paths: Annotated[list[Path], typer.Argument(help="Logs: .jsonl, .jsonl.gz, .zip.", exists=True, dir_okay=False)],
+    replace: Annotated[bool, typer.Option(help="Take the place of another log of the same match.")] = False,
+) -> None:
+    """Read logs, account for each of their events, and register their matches."""
+    with _instance() as instance:
+        rows, failures = _scan(instance, paths, replace=replace)
+    if rows:
+        console.print(_scan_table(rows))
+        found = " ".join(match for row in rows for match in row["matches"])
+        console.print(f"Next: gridmotion run {found}", highlight=False)
+    _report(failures)
+
+
+@app.command()
+def run(
+    matches: Annotated[list[str], typer.Argument(help="Match ids, as ingest printed them.")],
+) -> None:
+    """Analyse matches: events, features, labels, intents, segments, clips."""
+    with _instance() as instance:
+        known = set(_store().keys("matches"))
+        unknown = [match_id for match_id in matches if match_id not in known]
+        if unknown:
+            _report([f"{match_id}: no such match; ingest its log first" for match_id in unknown])
+        seconds, failures = _analyse(instance, matches)
+    failed = {failure.partition(":")[0] for failure in failures}
+    done = [match_id for match_id in matches if match_id not in failed]
+    if done:
+        console.print(_match_table(done, seconds))
+    _report(failures)
+
+
+@app.command()
+def train() -> None:
+    """Train the intent model on every labelled match, register it, promote it if it is no worse."""
+    with _instance() as instance:
+        with console.status("training"), _quiet():
+            result = _execute(instance, "retrain")
+        if not result.success:
+            _report([_failure(result)])
+        metadata = result.asset_materializations_for_node("models__intent")[0].metadata
+        for name in ("model_version", "promoted", "matches", "rows", "reused"):
+            if name in metadata:
+                console.print(f"{name}: {metadata[name].value}", highlight=False)
+
+
+@app.command()
+def clips(
+    match: Annotated[str, typer.Argument(help="Match id.")],
+    segment: Annotated[str | None, typer.Option(help="Make the clip of this segment, whatever the budget.")] = None,
+) -> None:
+    """List a match's clips, or make the clip of one more segment."""
+    from assets.definitions import build_defs
+    from assets.summary import segment_moment
+
+    store = _store()
+    if segment is None:
+        frame = store.read_table("clips", match)
+    else:
+        studio = build_defs().resources["studio"]  # type: ignore[index]
+        tracks = store.read_table("tracks", match)
+        frame = studio.make(segment_moment(store, match, segment), tracks, log=console.log)
+    view = Table("intent", "why", "player", "round", "from s", "s", "feasible", "file")
+    for row in frame.iter_rows(named=True):
+        view.add_row(
+            row["intent"],
+            row["interest"],
+            row["player"],
+            str(row["round"] or ""),
+            f"{row['from_ms'] / 1000:.1f}",
+            f"{(row['to_ms'] - row['from_ms']) / 1000:.1f}",
+            "yes" if row["feasible"] else row["reason"],
+            store.uri(row["uri"]) if row["uri"] else "",
+        )
+    console.print(view)
+
+
+@app.command()
+def doctor() -> None:
+    """Say what is configured, what answers, and what is used instead."""
+    from assets.definitions import open_registry, open_store
+    from resources.health import examine
+    from resources.settings import settings
+
+    environment = settings()
+    view = Table("service", "configured", "state", "detail")
+    failed = False
+    for finding in examine(environment, open_store(environment), open_registry(environment)):
+        failed |= finding.state == "failed"
+        colour = STATE_COLOURS[finding.state]
+        view.add_row(finding.service, finding.configured, f"[{colour}]{finding.state}[/]", finding.detail)
+    console.print(view)
+    raise typer.Exit(1 if failed else 0)
+
+
+@app.command()
+def demo() -> None:
+    """Simulate matches, train on some, analyse another, and say where everything is."""
+    from assets.summary import demo_picture
+    from configs.demo import load_demo
+    from pipeline.events.sources.simulator import simulate as play
+    from pipeline.events.sources.simulator import write
+
+    folder = Path(_store().url if _store().is_local else "data") / "simulated"
+    games = [*load_demo().training, load_demo().analysed]
+    logs = []
+    with _progress() as progress:
+        for game in progress.track(games, description="simulate"):
+            logs.append(write(folder, play(rounds=game.rounds, seed=game.seed))[0])
+    with _instance() as instance:
+        rows, failures = _scan(instance, logs, replace=False)
+        _report(failures)
+        *training, shown = [match for row in rows for match in row["matches"]]
+        _, failures = _analyse(instance, training)
+        _report(failures)
+        with console.status("training"), _quiet():
+            result = _execute(instance, "retrain")
+        if not result.success:
+            _report([_failure(result)])
+        seconds, failures = _analyse(instance, [shown])
+        _report(failures)
+    store = _store()
+    console.print(_scan_table(rows[-1:]))
+    console.print(_match_table([shown], seconds))
+    picture = demo_picture(store, shown)
+    for what, where in {
+        "events": store.uri(store.part_path("events", shown)),
+        "features": store.uri(store.part_path("features", shown)),
+        "intents": store.uri(store.part_path("intents", shown)),
+        "segments": store.uri(store.part_path("segments", shown)),
+        "clips": store.uri(store.part_path("clips", shown)),
+        "motion (GLB)": store.uri("motion"),
+        "picture": picture,
+    }.items():
+        console.print(f"{what:>14}  {where}", highlight=False, soft_wrap=True)
+    console.print("Look at all of it in the browser: make dev")
+
+
+def main() -> None:
+    """Entry point; a known error becomes one line and exit code 1, anything else a traceback."""
+    from configs import ConfigError
+    from pipeline.errors import PipelineError
+    from resources.errors import ResourceError
+
+    try:
+        app()
+    except (PipelineError, ResourceError, ConfigError) as error:
+        console.print(f"[red]{type(error).__name__}[/]: {error}", highlight=False)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,226 @@
+"""From a recorded log to what happened: logs, quarantine, matches, rounds, events, tracks.
+
+Belongs here: the scan of a landed log and the tables of one match. Does not belong here: how a log is read
+(`pipeline.events`), which features are cut from it (`assets/features.py`).
+Concept: https://docs.dagster.io/guides/build/assets/defining-assets#multi-asset
+"""
+
+import hashlib
+import re
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path, PurePosixPath
+
+import dagster as dg
+import polars as pl
+
+from assets import reports
+from assets.partitions import matches as match_partitions
+from assets.partitions import one_match_per_run, register
+from assets.stages import Recipe, ensure, result, schema_result, schema_spec
+from configs.events import load_events
+from configs.maps import load_maps
+from configs.titles import load_titles
+from pipeline.events.reader import LogReading, UnusableLog, read_log
+from resources.store import PartMissing, Stamp, Store
+
+GROUP = "recording"
+LANDING = "landing"
+RECORDINGS = "recordings"
+RECIPE = Recipe(("events", "errors.py"), (load_events(), load_titles(), load_maps()))
+CONSERVATION_CHECK = "conservation"
+ONE_LOG_CHECK = "one_log_per_match"
+COUNTS_CHECK = "rows_as_scanned"
+
+
+class ScanConfig(dg.Config):
+    """Which landed file to scan.
+
+    Attributes:
+        path: the file, relative to the store, below `landing/`.
+        replace: whether this log may take the place of another log of the same match.
+    """
+
+    path: str
+    replace: bool = False
+
+
+def log_name(file: Path, original: str) -> tuple[str, str]:
+    """The id of a log and the hash of its bytes; the same bytes under the same name give the same id."""
+    with file.open("rb") as stream:
+        sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
+    stem = re.sub(r"[^A-Za-z0-9_-]", "-", PurePosixPath(original).name.split(".")[0])[:80] or "log"
+    return f"{stem}-{sha256[:12]}", sha256
+
+
+@dg.multi_asset(
+    name="scanned_log",
+    group_name=GROUP,
+    specs=[
+        dg.AssetSpec("logs", kinds={"polars"}, description="A source log and what became of each of its events."),
+        dg.AssetSpec("quarantine", kinds={"polars"}, description="Lines and events that could not be taken, and why."),
+        dg.AssetSpec("matches", kinds={"polars"}, description="The matches a log tells of; each becomes a partition."),
+    ],
+    check_specs=[
+        schema_spec("logs"),
+        schema_spec("quarantine"),
+        schema_spec("matches"),
+        dg.AssetCheckSpec(
+            CONSERVATION_CHECK,
+            asset="logs",
+            blocking=True,
+            description="source events = converted + merged + reverted + duplicate + quarantined",
+        ),
+        dg.AssetCheckSpec(
+            ONE_LOG_CHECK, asset="matches", description="no other log already stands for one of these matches"
+        ),
+    ],
+)
+def scanned_log(
+    context: dg.AssetExecutionContext, config: ScanConfig, store: dg.ResourceParam[Store]
+) -> Iterator[dg.MaterializeResult[None]]:
+    """Reads a landed log once, keeps the recording, writes what it holds, and makes its matches partitions."""
+    with store.local_copy(config.path) as file:
+        log_id, sha256 = log_name(file, config.path)
+        recording = f"{RECORDINGS}/{log_id}/{PurePosixPath(config.path).name}"
+        stamp = RECIPE.stamp(sha256)
+        try:
+            reading = read_log(file, log_id=log_id, uri=recording)
+        except UnusableLog as error:
+            raise dg.Failure(str(error), metadata={"log": config.path}, allow_retries=False) from error
+        store.put(file, recording)
+
+    quarantine = ensure(context, store, "quarantine", log_id, stamp, lambda: reading.quarantine)
+    refused = _write_matches(context, store, reading, stamp, replace=config.replace)
+    log = ensure(context, store, "logs", log_id, stamp, lambda: reading.log)
+    taken = [match_id for match_id in reading.matches if match_id not in refused]
+    new = register(context.instance, taken)
+    store.delete(config.path)
+
+    yield result(
+        store,
+        "logs",
+        log_id,
+        log,
+        {
+            **reports.conservation(reading.log),
+            "log_id": log_id,
+            "matches": dg.MetadataValue.json(taken),
+            "new_matches": dg.MetadataValue.json(new),
+        },
+        [_conservation_result(store, log_id)],
+    )
+    yield result(store, "quarantine", log_id, quarantine, reports.quarantine(reading.quarantine))
+    frames = pl.concat([store.read_table("matches", match_id) for match_id in reading.matches])
+    yield dg.MaterializeResult(
+        asset_key="matches",
+        data_version=dg.DataVersion(sha256[:16]),
+        metadata={"dagster/row_count": frames.height, **reports.matches(frames)},
+        check_results=[
+            schema_result(store, "matches", *reading.matches),
+            _one_log_result(refused),
+        ],
+    )
+
+
+def _write_matches(
+    context: dg.AssetExecutionContext, store: Store, reading: LogReading, stamp: Stamp, *, replace: bool
+) -> dict[str, str]:
+    refused: dict[str, str] = {}
+    for match_id, match in reading.matches.items():
+        try:
+            standing = store.read_table("matches", match_id)["log_sha256"].item()
+        except PartMissing:
+            standing = None
+        if standing not in (None, match.match["log_sha256"].item()) and not replace:
+            refused[match_id] = standing
+            context.log.warning(
+                f"{match_id} stands from another log (sha256 {standing[:12]}); this one is not taken. "
+                "To replace it, scan with replace=true (gridmotion ingest --replace)."
+            )
+            continue
+        store.ensure("matches", match_id, stamp, lambda match=match: match.match)
+    return refused
+
+
+def _conservation_result(store: Store, log_id: str) -> dg.AssetCheckResult:
+    row = store.read_table("logs", log_id).row(0, named=True)
+    buckets = ("converted", "merged", "reverted", "duplicate", "quarantined")
+    accounted = sum(row[bucket] for bucket in buckets)
+    return dg.AssetCheckResult(
+        check_name=CONSERVATION_CHECK,
+        asset_key="logs",
+        passed=accounted == row["source_events"],
+        metadata={"source_events": row["source_events"], "accounted": accounted} | {b: row[b] for b in buckets},
+    )
+
+
+def _one_log_result(refused: dict[str, str]) -> dg.AssetCheckResult:
+    return dg.AssetCheckResult(
+        check_name=ONE_LOG_CHECK,
+        asset_key="matches",
+        passed=not refused,
+        severity=dg.AssetCheckSeverity.WARN,
+        metadata={"refused": dg.MetadataValue.json(refused)},
+    )
+
+
+@dg.multi_asset(
+    name="match_recording",
+    group_name=GROUP,
+    partitions_def=match_partitions,
+    backfill_policy=one_match_per_run,
+    specs=[
+        dg.AssetSpec(
+            table, deps=["matches"], kinds={"polars"}, code_version=RECIPE.code_version, description=description
+        )
+        for table, description in {
+            "rounds": "The rounds of a match: when they were live, who won, why.",
+            "events": "Canonical events that stand, corrections applied, in total order.",
+            "tracks": "Where each player was and looked, sorted by player and time.",
+        }.items()
+    ],
+    check_specs=[
+        schema_spec("rounds"),
+        schema_spec("events"),
+        schema_spec("tracks"),
+        dg.AssetCheckSpec(
+            COUNTS_CHECK, asset="events", blocking=True, description="as many events stand as position updates + others"
+        ),
+    ],
+)
+def match_recording(
+    context: dg.AssetExecutionContext, store: dg.ResourceParam[Store]
+) -> Iterator[dg.MaterializeResult[None]]:
+    """The recording of one match, read into rounds, events and tracks."""
+    match_id = context.partition_key
+    match = store.read_table("matches", match_id)
+    row = match.row(0, named=True)
+    stamp = RECIPE.stamp(row["log_sha256"])
+
+    @cache
+    def read() -> dict[str, pl.DataFrame]:
+        with store.local_copy(row["log_uri"]) as file:
+            reading = read_log(file, log_id=row["log_id"], uri=row["log_uri"]).matches[match_id]
+        return {"rounds": reading.rounds, "events": reading.events, "tracks": reading.tracks}
+
+    parts = {
+        table: ensure(context, store, table, match_id, stamp, lambda table=table: read()[table])
+        for table in ("rounds", "events", "tracks")
+    }
+    rounds, events, tracks = (store.read_table(table, match_id) for table in ("rounds", "events", "tracks"))
+    if tracks.is_empty():
+        context.log.warning(f"{match_id} has no position in its log: there will be no features, intents or clips")
+    yield result(store, "rounds", match_id, parts["rounds"], reports.rounds(rounds))
+    yield result(store, "events", match_id, parts["events"], reports.event_counts(events), [_counts(events, tracks)])
+    yield result(store, "tracks", match_id, parts["tracks"], reports.position_map(match, tracks))
+
+
+def _counts(events: pl.DataFrame, tracks: pl.DataFrame) -> dg.AssetCheckResult:
+    updates = events.filter(pl.col("event_type") == "POSITION_UPDATE").height
+    return dg.AssetCheckResult(
+        check_name=COUNTS_CHECK,
+        asset_key="events",
+        passed=updates == tracks.height,
+        metadata={"events": events.height, "position_updates": updates, "tracks": tracks.height},
+    )

@@ -1,0 +1,43 @@
+"""From what happened to how it looked: windowed micro-features.
+
+Belongs here: the edge from tracks and events to features. Does not belong here: the features themselves
+(`pipeline.features`). Concept: https://docs.dagster.io/guides/build/assets
+"""
+
+import dagster as dg
+
+from assets import reports
+from assets.partitions import matches as match_partitions
+from assets.partitions import one_match_per_run
+from assets.stages import Recipe, ensure, result, schema_spec
+from configs.features import load_features
+from configs.titles import load_titles
+from pipeline.features.match import match_features
+from resources.store import Store
+
+RECIPE = Recipe(("features", "events/model.py", "errors.py"), (load_features(), load_titles()))
+
+
+@dg.asset(
+    group_name="features",
+    partitions_def=match_partitions,
+    backfill_policy=one_match_per_run,
+    deps=["matches", "events", "tracks"],
+    kinds={"numba", "polars"},
+    code_version=RECIPE.code_version,
+    check_specs=[schema_spec("features")],
+)
+def features(context: dg.AssetExecutionContext, store: dg.ResourceParam[Store]) -> dg.MaterializeResult[None]:
+    """How each living player looked at each instant of the 250 ms grid."""
+    match_id = context.partition_key
+    sources = ("matches", "events", "tracks")
+    stamp = RECIPE.stamp(*(store.part(table, match_id).digest for table in sources))
+    part = ensure(
+        context,
+        store,
+        "features",
+        match_id,
+        stamp,
+        lambda: match_features(*(store.read_table(table, match_id) for table in sources)),
+    )
+    return result(store, "features", match_id, part, reports.features(store.read_table("features", match_id)))

@@ -1,0 +1,81 @@
+"""What happens when something new lands: a log is scanned, its matches are analysed.
+
+Belongs here: sensors, and the pure functions that hold their cursors. Does not belong here: the scan itself
+(`assets/events.py`). Concept: https://docs.dagster.io/guides/automate/sensors
+"""
+
+import json
+
+import dagster as dg
+
+from assets.events import LANDING
+from assets.jobs import analyse_match, scan_log
+from assets.partitions import MATCH
+from resources.store import Store
+
+Listing = list[tuple[str, int, str]]
+
+
+def settled_logs(listing: Listing, cursor: str | None) -> tuple[list[tuple[str, str]], str]:
+    """Landed files that have not changed since the last look, so nobody is still writing them.
+
+    Args:
+        listing: `(path, size in bytes, tag)` of each file in the landing folder; the tag changes with the file.
+        cursor: what this function returned last time; None at first.
+
+    Returns:
+        `(path, run key)` of the settled files, and the next cursor. The run key names the path and its state, so
+        the same file is requested once however often it is seen, and a new file under an old name is requested again.
+    """
+    seen: dict[str, str] = json.loads(cursor) if cursor else {}
+    state = {path: f"{size}-{tag}" for path, size, tag in listing}
+    settled = [(path, f"{path}:{mark}") for path, mark in state.items() if seen.get(path) == mark]
+    return settled, json.dumps(state, sort_keys=True)
+
+
+@dg.sensor(
+    job=scan_log,
+    minimum_interval_seconds=15,
+    description="Lists new logs in the store's landing folder and requests a scan of each.",
+)
+def landing_sensor(context: dg.SensorEvaluationContext, store: dg.ResourceParam[Store]) -> dg.SensorResult:
+    """Requests one scan per settled file; the scan moves the file out of the landing folder."""
+    settled, cursor = settled_logs(store.files(LANDING), context.cursor)
+    return dg.SensorResult(
+        run_requests=[
+            dg.RunRequest(
+                run_key=run_key,
+                run_config=dg.RunConfig({"scanned_log": {"config": {"path": path}}}),
+                tags={"gridmotion/log": path},
+            )
+            for path, run_key in settled
+        ],
+        cursor=cursor,
+    )
+
+
+@dg.run_status_sensor(
+    run_status=dg.DagsterRunStatus.SUCCESS,
+    monitored_jobs=[scan_log],
+    request_job=analyse_match,
+    minimum_interval_seconds=15,
+    description="Requests the analysis of the matches that a scan registered.",
+)
+def scanned_matches_sensor(context: dg.RunStatusSensorContext) -> dg.SensorResult:
+    """Requests one analysis per match and scan."""
+    materializations = context.instance.get_records_for_run(
+        context.dagster_run.run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION
+    ).records
+    matches: list[str] = []
+    for record in materializations:
+        materialization = record.asset_materialization
+        if materialization and materialization.asset_key == dg.AssetKey("logs"):
+            matches = list(materialization.metadata["matches"].value)  # type: ignore[arg-type]
+    return dg.SensorResult(
+        run_requests=[
+            dg.RunRequest(
+                run_key=f"{context.dagster_run.run_id}:{match_id}", partition_key=match_id, tags={MATCH: match_id}
+            )
+            for match_id in matches
+        ]
+    )

@@ -1,0 +1,52 @@
+"""A match in one line, and in one picture: what the commands print.
+
+Belongs here: counts over the tables of a match. Does not belong here: metadata for the UI (`assets/reports.py`).
+"""
+
+from typing import Any
+
+import polars as pl
+
+from assets import reports
+from pipeline.intents.vocabulary import INTENTS
+from resources.errors import ResourceError
+from resources.store import Store
+
+
+class UnknownSegment(ResourceError):
+    """No segment of that match has this id."""
+
+
+def match_summary(store: Store, match_id: str) -> dict[str, Any]:
+    """Rounds, kills, plants, defuses, feature rows, segments per intent and clips of an analysed match."""
+    types = dict(store.read_table("events", match_id).group_by("event_type").len().iter_rows())
+    segments = dict(store.read_table("segments", match_id).group_by("intent").len().iter_rows())
+    made = store.read_table("clips", match_id)
+    return {
+        "match": match_id,
+        "rounds": store.read_table("rounds", match_id).height,
+        "kills": types.get("PLAYER_KILLED", 0),
+        "plants": types.get("BOMB_PLANTED", 0),
+        "defuses": types.get("BOMB_DEFUSED", 0),
+        "feature rows": store.part("features", match_id).rows,
+        **{intent: segments.get(intent, 0) for intent in INTENTS},
+        "clips": int(made["feasible"].sum()),
+    }
+
+
+def segment_moment(store: Store, match_id: str, segment_id: str) -> pl.DataFrame:
+    """One segment as a moment to be made on demand.
+
+    Raises:
+        UnknownSegment: if the match has no such segment.
+    """
+    found = store.read_table("segments", match_id).filter(pl.col("segment_id") == segment_id)
+    if found.is_empty():
+        raise UnknownSegment(f"{match_id} has no segment {segment_id}; its segments are in {store.uri('segments')}")
+    return found.with_columns(pl.lit("on demand").alias("interest"))
+
+
+def demo_picture(store: Store, match_id: str) -> str:
+    """Writes the intent timeline of the match's busiest round as PNG; returns where."""
+    png = reports.timeline_png(store.read_table("segments", match_id), store.read_table("rounds", match_id))
+    return store.write(f"reports/{match_id}/timeline.png", png)

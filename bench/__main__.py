@@ -1,0 +1,145 @@
+"""Measures the stages on a simulated match and writes RESULTS.md."""
+
+import gzip
+import json
+import os
+import platform
+import tempfile
+import zipfile
+from collections.abc import Iterator
+from importlib.metadata import version
+from pathlib import Path
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from bench.measure import RUNS, Figure, interleaved
+from configs.features import load_features
+from pipeline.events.reader import read_log
+from pipeline.events.sources.simulator import simulate, write
+from pipeline.features.match import match_features
+from pipeline.intents.labels import label
+from pipeline.intents.model import PriorModel
+from pipeline.intents.prediction import predict
+from pipeline.intents.segments import segment
+from pipeline.motion.gltf import glb
+from pipeline.motion.moments import choose, clip_request
+from pipeline.motion.preview import still
+from pipeline.motion.synthesizer import Infeasible, synthesize
+
+RESULTS = Path(__file__).with_name("RESULTS.md")
+ROUNDS, SEED, CLIPS = 12, 5, 20
+
+
+def _lines(log: Path) -> Iterator[bytes]:
+    if log.suffix == ".zip":
+        with zipfile.ZipFile(log) as archive, archive.open(archive.namelist()[0]) as lines:
+            yield from lines
+    else:
+        with gzip.open(log) as lines:
+            yield from lines
+
+
+def _json_rows(log: Path, folder: Path) -> None:
+    rows = [
+        {name: value if isinstance(value, str) else json.dumps(value) for name, value in json.loads(line).items()}
+        for line in _lines(log)
+    ]
+    pq.write_table(pa.Table.from_pylist(rows), folder / "rows.parquet", compression="zstd")
+
+
+def _read(log: Path, folder: Path) -> None:
+    for match in read_log(log, log_id="bench").matches.values():
+        match.events.write_parquet(folder / "events.parquet", compression="zstd")
+        match.tracks.write_parquet(folder / "tracks.parquet", compression="zstd")
+
+
+def _rolling(tracks: pl.DataFrame, window_ms: int) -> pl.DataFrame:
+    """What polars' own rolling can say of movement: five of the declared features, in floats."""
+    step = sum(
+        (pl.col(axis).cast(pl.Float64).diff().over("player") ** 2 for axis in ("x_mm", "y_mm", "z_mm")), pl.lit(0.0)
+    )
+    return (
+        tracks.with_columns(step_m=step.sqrt() / 1000, gap_s=pl.col("t_ms").diff().over("player") / 1000)
+        .with_columns(speed=pl.col("step_m") / pl.col("gap_s"))
+        .rolling("t_ms", period=f"{window_ms}i", group_by="player")
+        .agg(
+            path_m=pl.col("step_m").sum(),
+            speed_mean_mps=pl.col("step_m").sum() / pl.col("gap_s").sum(),
+            speed_max_mps=pl.col("speed").max(),
+            sample_count=pl.len(),
+            max_gap_ms=pl.col("gap_s").max() * 1000,
+        )
+    )
+
+
+def measure(folder: Path) -> list[Figure]:
+    """Every figure, in the order of the line."""
+    canonical, grid = write(folder, simulate(rounds=ROUNDS, seed=SEED))[:2]
+    match = next(iter(read_log(canonical, log_id="bench").matches.values()))
+    features = match_features(match.match, match.events, match.tracks)
+    model = PriorModel.configured()
+    intents = predict(features, model)
+    segments = segment(intents, features, model_version=model.version, review_threshold=0.6)
+    requests = [
+        clip_request(row, match.tracks) for row in choose(segments, match.tracks, budget=CLIPS).iter_rows(named=True)
+    ]
+    clips = []
+    for request in requests:
+        try:
+            clips.append((request, synthesize(request)))
+        except Infeasible:
+            continue
+    window_ms = load_features().window_ms
+    events = float(match.events.height)
+
+    def megabytes(log: Path) -> float:
+        return sum(map(len, _lines(log))) / 1e6
+
+    def mirror(other: str) -> str:
+        return f"`json.loads` rows → pyarrow, {other}"
+
+    return [
+        interleaved("canonical log → events, tracks", lambda: _read(canonical, folder), lambda: _json_rows(canonical, folder),
+                    mirror("unchecked, unordered"), megabytes(canonical), "MB"),
+        interleaved("GRID log → events, tracks", lambda: _read(grid, folder), lambda: _json_rows(grid, folder),
+                    mirror("uncorrected, no positions"), megabytes(grid), "MB"),
+        interleaved("31 features", lambda: match_features(match.match, match.events, match.tracks),
+                    lambda: _rolling(match.tracks, window_ms), "polars rolling, five of them", events, "events"),
+        interleaved("labels in hindsight", lambda: label(match.events, match.tracks, features), None, "",
+                    float(features.height), "rows"),
+        interleaved("rules → segments", lambda: segment(predict(features, model), features, model_version="v", review_threshold=0.6),
+                    None, "", float(features.height), "rows"),
+        interleaved("path → clip", lambda: [synthesize(request) for request, _ in clips], None, "", float(len(clips)), "clips"),
+        interleaved("clip → GLB", lambda: [glb(clip, {}) for _, clip in clips], None, "", float(len(clips)), "clips"),
+        interleaved("clip → still", lambda: still(clips[0][1]), None, "", 1.0, "stills"),
+    ]  # fmt: skip
+
+
+def report(figures: list[Figure]) -> str:
+    """The figures as Markdown."""
+    packages = ", ".join(f"{name} {version(name)}" for name in ("polars", "pyarrow", "numba", "lightgbm"))
+    lines = [
+        "# Results",
+        "",
+        "Written by `make bench`; do not edit. Ratios carry over to other machines, absolute rates do not.",
+        "",
+        f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, {packages}. "
+        f"Medians of {RUNS} interleaved runs on a simulated match of {ROUNDS} rounds (seed {SEED}).",
+        "",
+        "| stage | rate | alternative | ratio |",
+        "|---|---|---|---|",
+    ]
+    lines += [f"| {figure.stage} | {figure.rate} | {figure.other} | {figure.ratio} |" for figure in figures]
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    """Plays the match, measures, writes."""
+    with tempfile.TemporaryDirectory() as folder:
+        RESULTS.write_text(report(measure(Path(folder))))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,83 @@
+"""Limits of what a recorded log may contain, and how positions are read from snapshots.
+
+Belongs here: the typed form of `events.yaml`. Does not belong here: titles and their units (configs.titles).
+"""
+
+from pydantic import Field, model_validator
+
+from configs.base import Config, load
+
+
+class LinesConfig(Config):
+    """How much of a file may stand in memory, and what an archive may unpack to.
+
+    Attributes:
+        chunk_bytes: how much is read at once.
+        max_line_bytes: a longer line is quarantined without being kept.
+        max_members: more `.jsonl` members than this make a zip unusable.
+        max_unpacked_bytes: reading stops, and says so, where an archive unpacks to more.
+        raw_chars: how much of a bad line quarantine keeps.
+        batch_rows: how many events become a columnar frame at once.
+    """
+
+    chunk_bytes: int = Field(ge=1)
+    max_line_bytes: int = Field(ge=1)
+    max_members: int = Field(ge=1)
+    max_unpacked_bytes: int = Field(ge=1)
+    raw_chars: int = Field(ge=1)
+    batch_rows: int = Field(ge=1)
+
+
+class ValidityConfig(Config):
+    """What an event may say.
+
+    Attributes:
+        max_position_m: largest believable coordinate.
+        max_angle_deg: largest believable angle, either sign.
+        max_amount: largest believable health, armour or damage.
+        max_duration_s: longest believable blindness.
+        max_id_chars: longest identifier or name.
+        earliest_ms: earliest match time, before MATCH_STARTED.
+        latest_ms: latest match time.
+        max_clock_skew_ms: how far an event's two clocks, or a transaction and its neighbours, may stand apart.
+        clock_neighbours: how many transactions before and after one are asked for its time.
+    """
+
+    max_position_m: float = Field(gt=0, le=2_000_000)
+    max_angle_deg: float = Field(gt=0, le=2_000_000)
+    max_amount: int = Field(gt=0, le=2_147_483_647)
+    max_duration_s: float = Field(gt=0, le=2_000_000)
+    max_id_chars: int = Field(ge=1)
+    earliest_ms: int
+    latest_ms: int
+    max_clock_skew_ms: int = Field(gt=0)
+    clock_neighbours: int = Field(ge=1)
+
+    @model_validator(mode="after")
+    def _start_lies_inside(self) -> "ValidityConfig":
+        if not self.earliest_ms <= 0 < self.latest_ms:
+            raise ValueError("earliest_ms must be at most 0, latest_ms above it")
+        return self
+
+
+class SnapshotsConfig(Config):
+    """How positions are read from GRID's state snapshots.
+
+    Attributes:
+        unchanged_ms: a position that did not change for less than this is no new sample.
+    """
+
+    unchanged_ms: int = Field(ge=0)
+
+
+class EventsConfig(Config):
+    """All of `events.yaml`."""
+
+    lines: LinesConfig
+    validity: ValidityConfig
+    snapshots: SnapshotsConfig
+
+
+def load_events() -> EventsConfig:
+    """The limits of `events.yaml`."""
+    return load("events", EventsConfig)

@@ -1,0 +1,468 @@
+"""The figures of the match simulator: rules, bodies, eyes, guns, tactics and the map.
+
+Belongs here: the typed form of `simulator.yaml`. Does not belong here: how they are used (pipeline.events.sources.simulator).
+"""
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from configs.base import Config, load
+
+Point = tuple[float, float]
+Span = tuple[float, float]
+Box = tuple[float, float, float, float]
+
+
+class ClockConfig(Config):
+    """Rules of a round and the rates of the simulation.
+
+    Attributes:
+        tick_hz: resolution of event times.
+        step_ticks: ticks between two steps of all bodies.
+        sample_steps: steps between two position samples, and between two decisions.
+        tactics_steps: steps between two looks of a team at its plan.
+        freeze_s: from ROUND_STARTED to ROUND_LIVE.
+        round_s: time the attackers have to plant.
+        bomb_s: from plant to explosion.
+        plant_s: duration of a plant.
+        defuse_s: duration of a defuse.
+        kit_s: duration of a defuse with a kit.
+        after_round_s: from ROUND_ENDED to the next ROUND_STARTED.
+        before_match_s: from MATCH_STARTED to the first ROUND_STARTED.
+    """
+
+    tick_hz: int = Field(gt=0)
+    step_ticks: int = Field(gt=0)
+    sample_steps: int = Field(gt=0)
+    tactics_steps: int = Field(gt=0)
+    freeze_s: float = Field(gt=0)
+    round_s: float = Field(gt=0)
+    bomb_s: float = Field(gt=0)
+    plant_s: float = Field(gt=0)
+    defuse_s: float = Field(gt=0)
+    kit_s: float = Field(gt=0)
+    after_round_s: float = Field(gt=0)
+    before_match_s: float = Field(ge=0)
+
+    @property
+    def step_s(self) -> float:
+        """Seconds between two steps of all bodies."""
+        return self.step_ticks / self.tick_hz
+
+    def ticks(self, seconds: float) -> int:
+        """That many seconds as ticks, rounded."""
+        return round(seconds * self.tick_hz)
+
+    def ms(self, tick: int) -> int:
+        """Milliseconds at a tick, halves rounded up."""
+        return (2000 * tick + self.tick_hz) // (2 * self.tick_hz)
+
+
+class MotionConfig(Config):
+    """Limits of bodies and views.
+
+    Attributes:
+        radius_m: half a body's width; walls keep that far.
+        path_room_m: how far planned ways keep from walls.
+        top_speed_mps: no body is faster.
+        quiet_factor: quiet walking over running.
+        accelerate_mps2: largest gain of speed, and largest turn of velocity.
+        brake_mps2: largest loss of speed.
+        turn_at_m: how near to a way point the next one is aimed at.
+        corner_slowing: share of speed lost before a full turn.
+        elbow_room_m: within which bodies give way.
+        yaw_gain_per_s: how fast a view follows what it wants to see.
+        yaw_rate_deg: most degrees a second a view turns.
+        pitch_spread_deg: spread of the view's pitch.
+    """
+
+    radius_m: float = Field(gt=0)
+    path_room_m: float = Field(gt=0)
+    top_speed_mps: float = Field(gt=0)
+    quiet_factor: float = Field(gt=0, le=1)
+    accelerate_mps2: float = Field(gt=0)
+    brake_mps2: float = Field(gt=0)
+    turn_at_m: float = Field(gt=0)
+    corner_slowing: float = Field(ge=0, lt=1)
+    elbow_room_m: float = Field(gt=0)
+    yaw_gain_per_s: float = Field(gt=0)
+    yaw_rate_deg: float = Field(gt=0)
+    pitch_spread_deg: float = Field(ge=0)
+
+    @model_validator(mode="after")
+    def _ways_fit_bodies(self) -> "MotionConfig":
+        if self.path_room_m <= self.radius_m:
+            raise ValueError("path_room_m must be larger than radius_m")
+        return self
+
+
+class PerceptionConfig(Config):
+    """Eyes and ears.
+
+    Attributes:
+        half_angle_deg: half of the field of view.
+        reaction_ms: mean and spread of the time from seeing to knowing.
+        reaction_limits_ms: shortest and longest reaction.
+        ready_factor: reaction of one who aims at the right place already, over his usual one.
+        ready_deg: how exactly he must aim for that.
+        memory_ms: how long an enemy may be hidden before he must be noticed anew.
+        hear_run_m: within which running is heard.
+        hear_shot_m: within which a shot is heard.
+        heard_error_m: spread of a heard position.
+        sighting_s: how long a sighting counts.
+    """
+
+    half_angle_deg: float = Field(gt=0, lt=180)
+    reaction_ms: Span
+    reaction_limits_ms: Span
+    ready_factor: float = Field(gt=0, le=1)
+    ready_deg: float = Field(gt=0)
+    memory_ms: float = Field(ge=0)
+    hear_run_m: float = Field(ge=0)
+    hear_shot_m: float = Field(ge=0)
+    heard_error_m: float = Field(ge=0)
+    sighting_s: float = Field(gt=0)
+
+
+class WeaponConfig(Config):
+    """One gun.
+
+    Attributes:
+        speed_mps: running speed with it in hand.
+        interval_ms: between two shots of a burst.
+        burst: fewest and most shots of a burst.
+        pause_ms: between two bursts.
+        body: damage of a body hit, with armour.
+        head: damage of a head hit.
+        precise_m: distance at which half of the well-aimed shots hit.
+    """
+
+    speed_mps: float = Field(gt=0)
+    interval_ms: float = Field(gt=0)
+    burst: tuple[int, int]
+    pause_ms: Span
+    body: int = Field(gt=0)
+    head: int = Field(gt=0)
+    precise_m: float = Field(gt=0)
+
+
+class CombatConfig(Config):
+    """Duels and grenades.
+
+    Attributes:
+        skill: mean and spread of a player's factor on hit chances.
+        head_share: share of hits that go to the head.
+        aim_deg: error of aim above which nobody shoots.
+        moving_factor: hit chance at full speed over standing.
+        dodging_factor: hit chance against a target at full speed over a standing one.
+        blind_factor: hit chance of a blinded shooter.
+        assist_damage: least damage that counts as an assist.
+        guns: guns of a usual round, per side, and their weights.
+        pistols: guns of the first round of a half, per side.
+        pistol_armor: share of players with armour in those rounds.
+        kit_share: share of defenders with a kit in usual rounds, and in pistol rounds.
+        weapons: by name.
+        knife_mps: running speed with a knife in hand.
+        flight_s: shortest and longest flight of a grenade.
+        throw_s: how long a thrower holds the grenade.
+        throw_m: nearest and farthest throw.
+        flash_m: within which a flash blinds.
+        flash_s: longest blindness.
+        smoke_m: radius of a smoke.
+        smoke_s: how long it stands.
+        he_m: within which an HE grenade hurts.
+        he_damage: damage in its middle.
+    """
+
+    skill: Span
+    head_share: float = Field(ge=0, le=1)
+    aim_deg: float = Field(gt=0)
+    moving_factor: float = Field(ge=0, le=1)
+    dodging_factor: float = Field(ge=0, le=1)
+    blind_factor: float = Field(ge=0, le=1)
+    assist_damage: int = Field(gt=0)
+    guns: dict[Literal["attackers", "defenders"], dict[str, float]]
+    pistols: dict[Literal["attackers", "defenders"], str]
+    pistol_armor: float = Field(ge=0, le=1)
+    kit_share: tuple[float, float]
+    weapons: dict[str, WeaponConfig]
+    knife_mps: float = Field(gt=0)
+    flight_s: Span
+    throw_s: float = Field(gt=0)
+    throw_m: Span
+    flash_m: float = Field(gt=0)
+    flash_s: float = Field(gt=0)
+    smoke_m: float = Field(gt=0)
+    smoke_s: float = Field(gt=0)
+    he_m: float = Field(gt=0)
+    he_damage: float = Field(gt=0)
+
+    @model_validator(mode="after")
+    def _guns_exist(self) -> "CombatConfig":
+        named = {gun for guns in self.guns.values() for gun in guns} | set(self.pistols.values())
+        if missing := sorted(named - set(self.weapons)):
+            raise ValueError(f"weapons lacks {missing}")
+        return self
+
+
+class BehaviourConfig(Config):
+    """How one player decides.
+
+    Attributes:
+        low_hp: at which a player thinks of retreat.
+        retreat_chance: that he does, when hit at low hp.
+        outnumbered_chance: that he does, facing two more enemies than he has friends beside him.
+        friend_m: within which a teammate counts as beside him.
+        cover_m: how far he looks for cover.
+        rest_s: how long he stays there.
+        linger_s: how long a fight goes on without a visible enemy.
+        after_fight: weights of what follows a lost sight.
+        push_s: how long he chases.
+        trade_s: within which a teammate's death is answered.
+        trade_m: from how far.
+        trade_chance: that a player answers.
+        trade_delay_ms: shortest and longest time until he sets out.
+        peek_every_s: shortest and longest time between two peeks of one who waits.
+        peek_alarmed_s: the same with enemies known near.
+        peek_m: shortest and longest step out of cover.
+        peek_look_s: how long he looks.
+        shift_every_s: between two small steps of one who waits.
+        shift_m: longest small step.
+        glance_every_s: between two changes of where he looks.
+        glance_deg: spread of these changes.
+        strafe_share: share of fights in which he moves sideways.
+        strafe_s: length of one move.
+        strafe_factor: its speed over running.
+        abort_m: an enemy seen nearer makes him stop planting or defusing.
+        stick_s: but not with less left than this.
+        bait_chance: that a defuse is begun only to lure.
+        near_work_m: from where the walk to plant or defuse belongs to it.
+        knife_s: how long knives stay in hand after the start.
+        quiet_m: length of the quiet end of a slow approach.
+    """
+
+    low_hp: int = Field(gt=0)
+    retreat_chance: float = Field(ge=0, le=1)
+    outnumbered_chance: float = Field(ge=0, le=1)
+    friend_m: float = Field(gt=0)
+    cover_m: float = Field(gt=0)
+    rest_s: Span
+    linger_s: float = Field(ge=0)
+    after_fight: dict[Literal["peek", "hold", "push"], float]
+    push_s: Span
+    trade_s: float = Field(gt=0)
+    trade_m: float = Field(gt=0)
+    trade_chance: float = Field(ge=0, le=1)
+    trade_delay_ms: Span
+    peek_every_s: Span
+    peek_alarmed_s: Span
+    peek_m: Span
+    peek_look_s: Span
+    shift_every_s: Span
+    shift_m: float = Field(ge=0)
+    glance_every_s: Span
+    glance_deg: float = Field(ge=0)
+    strafe_share: float = Field(ge=0, le=1)
+    strafe_s: Span
+    strafe_factor: float = Field(ge=0, le=1)
+    abort_m: float = Field(ge=0)
+    stick_s: float = Field(ge=0)
+    bait_chance: float = Field(ge=0, le=1)
+    near_work_m: float = Field(gt=0)
+    knife_s: float = Field(ge=0)
+    quiet_m: float = Field(ge=0)
+
+
+class PlanConfig(Config):
+    """One opening of the attackers.
+
+    Attributes:
+        weight: how often it is chosen, against the others.
+        site: where it aims; None leaves it to what was seen.
+        stages: groups of spots in which entry, support, carrier, second support and lurker wait.
+        commit_s: earliest and latest time of the attack.
+        quiet: whether they walk the last metres to their spots.
+    """
+
+    weight: float = Field(gt=0)
+    site: str | None
+    stages: tuple[str, str, str, str, str]
+    commit_s: Span
+    quiet: bool
+
+
+class TacticsConfig(Config):
+    """How a team decides.
+
+    Attributes:
+        plans: the attackers' openings.
+        formations: the defenders' posts per area, and weights.
+        delays_s: how long after the entry each attacking role follows.
+        contact_commit_s: how soon an attack follows the first blood.
+        last_commit_s: time left at which the attackers go in any case.
+        far_m: from where a new aim counts as a rotation.
+        regroup_chance: that a failed attack tries the other site.
+        regroup_time_s: least time left for that.
+        save_chance: that the weaker side gives a round up.
+        save_by: by how many players it must be weaker.
+        site_m: within which an enemy threatens a site.
+        rotate_threat: threat from which the next, and from which a far, defender rotates.
+        rotate_delay_s: shortest and longest time until he sets out.
+        push_chance: that a defender goes forward for information.
+        push_at_s: when.
+        push_for_s: how long he stays there.
+        gather_s: how long a retake waits for the others.
+        retake_by_s: time left on the bomb at which it waits no longer.
+        clear_s: how long no enemy may have been seen near before one plants or defuses.
+        hurry_s: time left at which he does it in any case.
+        flee_bomb_s: time left on the bomb at which attackers run from it.
+        safe_bomb_m: how far.
+        flash_chance: that a supporting player throws something as his team goes in.
+    """
+
+    plans: dict[str, PlanConfig]
+    formations: dict[str, tuple[float, dict[str, int]]]
+    delays_s: dict[Literal["entry", "support", "carrier", "second", "lurker"], Span]
+    contact_commit_s: Span
+    last_commit_s: float = Field(gt=0)
+    far_m: float = Field(gt=0)
+    regroup_chance: float = Field(ge=0, le=1)
+    regroup_time_s: float = Field(ge=0)
+    save_chance: float = Field(ge=0, le=1)
+    save_by: int = Field(gt=0)
+    site_m: float = Field(gt=0)
+    rotate_threat: tuple[float, float]
+    rotate_delay_s: Span
+    push_chance: float = Field(ge=0, le=1)
+    push_at_s: Span
+    push_for_s: Span
+    gather_s: Span
+    retake_by_s: float = Field(gt=0)
+    clear_s: float = Field(ge=0)
+    hurry_s: float = Field(ge=0)
+    flee_bomb_s: float = Field(ge=0)
+    safe_bomb_m: float = Field(ge=0)
+    flash_chance: float = Field(ge=0, le=1)
+
+
+class FloorConfig(Config):
+    """The uneven floor.
+
+    Attributes:
+        wave_m: length of the long waves.
+        wave_height_m: their height.
+        ripple_height_m: height of the short ones.
+        rise_height_m: how much higher a site lies.
+        rise_width_m: width of that rise.
+    """
+
+    wave_m: float = Field(gt=0)
+    wave_height_m: float = Field(ge=0)
+    ripple_height_m: float = Field(ge=0)
+    rise_height_m: float = Field(ge=0)
+    rise_width_m: float = Field(gt=0)
+
+
+class SpotConfig(Config):
+    """A place to stand and what to watch from it, metres."""
+
+    at: Point
+    watch: Point
+
+
+class ArenaConfig(Config):
+    """The map, metres on the ground, north is -z.
+
+    Attributes:
+        name: as logs name it.
+        bounds: x0 z0 x1 z1 of the outer walls.
+        blocks: x0 z0 x1 z1 of solid buildings.
+        crates: x z width depth and turn in degrees of solid crates.
+        sites: grounds where the bomb may be planted.
+        places: named areas.
+        footing_m: distance between the points from which cover is chosen.
+        floor: the uneven floor.
+        spawns: five per side.
+        spots: all named spots.
+        groups: lists of spots with a common use.
+    """
+
+    name: str
+    bounds: Box
+    blocks: tuple[Box, ...]
+    crates: tuple[tuple[float, float, float, float, float], ...]
+    sites: dict[str, Box]
+    places: dict[str, Box]
+    footing_m: float = Field(gt=0)
+    floor: FloorConfig
+    spawns: dict[Literal["attackers", "defenders"], tuple[Point, Point, Point, Point, Point]]
+    spots: dict[str, SpotConfig]
+    groups: dict[str, tuple[str, ...]]
+
+    @model_validator(mode="after")
+    def _groups_name_spots(self) -> "ArenaConfig":
+        for group, names in self.groups.items():
+            if missing := [name for name in names if name not in self.spots]:
+                raise ValueError(f"group {group} names unknown spots {missing}")
+        return self
+
+
+class GridLogConfig(Config):
+    """What is peculiar in the GRID log.
+
+    Attributes:
+        unit_m: length of a game unit.
+        tournament: its id.
+        first_team: id of the first team; the second's is one more.
+        first_player: id of the first player; the others follow.
+        first_series: series id of seed 0.
+        sample_s: between two snapshots.
+        no_position_s: positions are null until then.
+        corrected_round: whose start is taken back and told again (the last round of a shorter match).
+        stateless_round: that is told without any state.
+        game_clock_s: what the clock is set to at the freeze, the start and the plant.
+    """
+
+    unit_m: float = Field(gt=0)
+    tournament: str
+    first_team: int
+    first_player: int
+    first_series: int
+    sample_s: float = Field(gt=0)
+    no_position_s: float = Field(ge=0)
+    corrected_round: int = Field(gt=0)
+    stateless_round: int = Field(gt=0)
+
+
+class SimulatorConfig(Config):
+    """All figures of the simulator."""
+
+    title: str
+    started_at: str
+    clock: ClockConfig
+    motion: MotionConfig
+    perception: PerceptionConfig
+    combat: CombatConfig
+    behaviour: BehaviourConfig
+    tactics: TacticsConfig
+    grid: GridLogConfig
+    arena: ArenaConfig
+
+    @model_validator(mode="after")
+    def _tactics_fit_the_map(self) -> "SimulatorConfig":
+        for name, plan in self.tactics.plans.items():
+            if missing := [stage for stage in plan.stages if f"stage_{stage}" not in self.arena.groups]:
+                raise ValueError(f"plan {name}: no groups for stages {missing}")
+            if plan.site is not None and plan.site not in self.arena.sites:
+                raise ValueError(f"plan {name}: no site {plan.site}")
+        for site in self.arena.sites:
+            for use in ("post", "attack", "after_plant", "retake", "plant"):
+                if f"{use}_{site}" not in self.arena.groups:
+                    raise ValueError(f"no group {use}_{site}")
+        return self
+
+
+def load_simulator() -> SimulatorConfig:
+    """The figures of `simulator.yaml`."""
+    return load("simulator", SimulatorConfig)

@@ -1,0 +1,144 @@
+"""From a recorded log to the tables of its matches.
+
+Belongs here: telling formats apart, running a source, making tables from its events.
+Does not belong here: any one format (`pipeline.events.sources`), writing tables (resources.store).
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import polars as pl
+
+from configs.events import EventsConfig, LinesConfig, load_events
+from configs.maps import load_maps
+from pipeline.events.conservation import Tally
+from pipeline.events.drafts import in_order
+from pipeline.events.lines import UnusableLog, digest, read_lines
+from pipeline.events.matches import cast, find_rounds, match_frame, name_sides, number_rounds, opening, rounds_frame
+from pipeline.events.quarantine import QuarantineRows
+from pipeline.events.sources import Source, canonical, grid
+from pipeline.events.tracks import tracks_frame
+from pipeline.tables import conform, empty
+
+__all__ = ["LogReading", "MatchReading", "UnusableLog", "read_log"]
+
+SOURCES: dict[str, tuple[Callable[[object], bool], Source]] = {
+    "canonical": (canonical.recognises, canonical.read_canonical),
+    "grid": (grid.recognises, grid.read_grid),
+}
+
+
+@dataclass(frozen=True)
+class MatchReading:
+    """A match as its tables."""
+
+    match: pl.DataFrame
+    rounds: pl.DataFrame
+    events: pl.DataFrame
+    tracks: pl.DataFrame
+
+
+@dataclass(frozen=True)
+class LogReading:
+    """A log as its tables.
+
+    Attributes:
+        log: table `logs`, one row.
+        quarantine: table `quarantine`.
+        matches: by match id, in its order.
+    """
+
+    log: pl.DataFrame
+    quarantine: pl.DataFrame
+    matches: dict[str, MatchReading]
+
+
+def read_log(
+    path: Path, *, log_id: str, uri: str | None = None, config: EventsConfig | None = None
+) -> LogReading:
+    """Reads a recorded log of any known format, plain or packed, told apart by its content.
+
+    Args:
+        path: the file.
+        log_id: its name in the tables.
+        uri: where it lies, for the tables; the path itself if not given.
+        config: limits; those of `configs/events.yaml` if not given.
+
+    Returns:
+        Tables that conform to `pipeline.tables`, events in total order, tracks by player and time.
+
+    Raises:
+        UnusableLog: if not one event of it can be used; names the first reason.
+    """
+    config = config or load_events()
+    sha256, size = digest(path)
+    source_kind = _detect(path, config.lines)
+    quarantine = QuarantineRows(log_id, config.lines.raw_chars)
+    tally = Tally()
+    _, source = SOURCES[source_kind]
+    reading = source(partial(read_lines, path, config.lines), quarantine, tally, config)
+    if reading.drafts.is_empty():
+        raise UnusableLog(f"{path.name}: none of its events can be used; {quarantine.first()}")
+    log = {"source_kind": source_kind, "log_id": log_id, "log_uri": uri or path.as_posix(), "log_sha256": sha256}
+    matches = {
+        match_id: _match(match_id, drafts, reading.told.get(match_id, {}), reading.started_us.get(match_id), log)
+        for match_id, drafts in sorted(_by_match(reading.drafts))
+    }
+    counts = asdict(tally)
+    source_events = sum(count for name, count in counts.items() if name != "derived_positions")
+    row = {
+        "log_id": log_id,
+        "uri": log["log_uri"],
+        "sha256": sha256,
+        "bytes": size,
+        "source_kind": source_kind,
+        "match_ids": list(matches),
+        "source_events": source_events,
+        **counts,
+    }
+    frame = conform("logs", pl.DataFrame([row], schema=empty("logs").schema))
+    return LogReading(log=frame, quarantine=quarantine.frame(), matches=matches)
+
+
+def _detect(path: Path, config: LinesConfig) -> str:
+    first = None
+    for line in read_lines(path, config):
+        reason = line.refused
+        if reason is None:
+            try:
+                wire = msgspec.json.decode(line.data)
+            except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+                reason = f"is not JSON: {error}"
+            else:
+                found = next((name for name, (recognises, _) in SOURCES.items() if recognises(wire)), None)
+                if found is not None:
+                    return found
+                reason = "is neither a canonical event nor a GRID transaction"
+        first = first or f"line {line.number}: {reason}"
+    raise UnusableLog(f"{path.name}: no line of it belongs to a known format; {first or 'it is empty'}")
+
+
+def _by_match(drafts: pl.DataFrame) -> list[tuple[str, pl.DataFrame]]:
+    return [(part["match_id"][0], part) for part in drafts.partition_by("match_id", maintain_order=True)]
+
+
+def _match(
+    match_id: str, drafts: pl.DataFrame, told: Mapping[str, Any], started_us: int | None, log: Mapping[str, str]
+) -> MatchReading:
+    drafts = number_rounds(in_order(drafts))
+    known = opening(drafts, told)
+    players = cast(known, drafts)
+    rounds = find_rounds(drafts)
+    drafts = name_sides(drafts, players, rounds)
+    return MatchReading(
+        match=match_frame(
+            match_id, drafts, rounds, players, known, log=log, started_us=started_us, maps=load_maps()
+        ),
+        rounds=rounds_frame(match_id, rounds),
+        events=conform("events", drafts.with_columns(occurred_at=pl.from_epoch("occurred_us", time_unit="us").dt.replace_time_zone("UTC"))),
+        tracks=tracks_frame(drafts),
+    )

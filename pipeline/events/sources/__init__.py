@@ -1,0 +1,37 @@
+"""Where events come from: one module per log format, each turning a stream of lines into drafts.
+
+Belongs here: formats. Does not belong here: what holds for every format (`pipeline.events.reader`).
+`docs/adding-a-source.md` names the files that a new one needs.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import polars as pl
+
+from configs.events import EventsConfig
+from pipeline.events.conservation import Tally
+from pipeline.events.lines import Line
+from pipeline.events.quarantine import QuarantineRows
+
+Reopen = Callable[[], Iterator[Line]]
+
+
+@dataclass(frozen=True)
+class SourceReading:
+    """What a source makes of a log.
+
+    Attributes:
+        drafts: events that stand, columns of `pipeline.events.drafts.SCHEMA`, every `t_ms` known.
+        told: per match what the log tells of it outside MATCH_STARTED, in the shape of that event's payload.
+        started_us: per match the wall clock at `t_ms` 0, microseconds since 1970 UTC, where known.
+    """
+
+    drafts: pl.DataFrame
+    told: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    started_us: Mapping[str, int] = field(default_factory=dict)
+
+
+Source = Callable[[Reopen, QuarantineRows, Tally, EventsConfig], SourceReading]
+"""A source: reads the lines, counts every source event in the tally once, quarantines what it can't take."""

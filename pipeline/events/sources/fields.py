@@ -1,0 +1,110 @@
+"""Taking one field of a decoded JSON object, or saying what is wrong with it.
+
+Belongs here: checks of single values, shared by sources. Does not belong here: which fields a format has.
+
+Every function raises `BadField` with the path of the field.
+"""
+
+import math
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from typing import Any
+
+from configs.events import ValidityConfig
+from pipeline.events.quarantine import BadField
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+_KINDS = {dict: "an object", list: "a list", str: "a string", bool: "a boolean", int: "a number", float: "a number"}
+
+
+def kind(value: object) -> str:
+    """What a decoded JSON value is, in words."""
+    return "null" if value is None else _KINDS.get(type(value), type(value).__name__)
+
+
+def text(value: object, field: str, limit: int) -> str:
+    """A string that is neither empty nor too long."""
+    if type(value) is not str:
+        raise BadField(field, f"must be a string, is {kind(value)}")
+    if not 0 < len(value) <= limit:
+        raise BadField(field, "is empty" if not value else f"has {len(value)} characters, at most {limit} are taken")
+    return value
+
+
+def optional_text(value: object, field: str, limit: int) -> str | None:
+    """A string, or None for null; an empty one counts as null."""
+    return None if value is None or value == "" else text(value, field, limit)
+
+
+def number(value: object, field: str, low: float, high: float) -> float:
+    """A finite number within `[low, high]`."""
+    if type(value) is not float and type(value) is not int:
+        raise BadField(field, f"must be a number, is {kind(value)}")
+    if not low <= value <= high:  # NaN fails too
+        reason = "is not a finite number" if not math.isfinite(value) else f"{value} is outside {low} to {high}"
+        raise BadField(field, reason)
+    return value
+
+
+def whole(value: object, field: str, low: int, high: int) -> int:
+    """A whole number within `[low, high]`; 3.0 is one."""
+    result = number(value, field, low, high)
+    if result != int(result):
+        raise BadField(field, f"{value} is not a whole number")
+    return int(result)
+
+
+def optional_flag(value: object, field: str) -> bool | None:
+    """True, False, or None for null."""
+    if value is not None and type(value) is not bool:
+        raise BadField(field, f"must be true or false, is {kind(value)}")
+    return value
+
+
+def mm(metres: float) -> int:
+    """Metres as millimetres, `rint(double × 1000)`."""
+    return round(metres * 1000)
+
+
+def point_mm(value: object, field: str, validity: ValidityConfig) -> tuple[int, int | None, int]:
+    """A position `[x, y, z]` in metres as millimetres, `rint(double × 1000)`; a planar one has null for y."""
+    if type(value) is not list or len(value) != 3:
+        raise BadField(field, "must be [x, y, z]" + ("" if type(value) is list else f", is {kind(value)}"))
+    x, y, z = value
+    most = validity.max_position_m
+    if type(x) is float and type(y) is float and type(z) is float and -most <= x <= most:
+        if -most <= y <= most and -most <= z <= most:
+            return round(x * 1000), round(y * 1000), round(z * 1000)
+    return (
+        round(number(x, f"{field}[0]", -most, most) * 1000),
+        None if y is None else round(number(y, f"{field}[1]", -most, most) * 1000),
+        round(number(z, f"{field}[2]", -most, most) * 1000),
+    )
+
+
+def each(value: object, field: str, check: Callable[[Any, str], object]) -> None:
+    """Applies a check to every entry of a list."""
+    if type(value) is not list:
+        raise BadField(field, f"must be a list, is {kind(value)}")
+    for index, entry in enumerate(value):
+        check(entry, f"{field}[{index}]")
+
+
+@lru_cache(maxsize=256)
+def _instant_us(value: str) -> int:
+    at = datetime.fromisoformat(value)
+    if at.tzinfo is None:
+        at = at.replace(tzinfo=UTC)
+    return (at - _EPOCH) // _MICROSECOND
+
+
+def instant_us(value: object, field: str) -> int:
+    """An ISO 8601 instant as microseconds since 1970 UTC; one without a zone is taken for UTC."""
+    if type(value) is not str:
+        raise BadField(field, f"must be an ISO 8601 instant, is {kind(value)}")
+    try:
+        return _instant_us(value)
+    except (ValueError, OverflowError) as error:
+        raise BadField(field, f"is not an ISO 8601 instant: {value[:60]!r}") from error

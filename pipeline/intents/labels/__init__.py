@@ -1,0 +1,71 @@
+"""What each player meant, in hindsight: rules that look at what happened next.
+
+Belongs here: the labelling rules and how their votes become probabilities. This is the only part that may look past
+the instant it describes; nothing that predicts may import it.
+Does not belong here: thresholds (`configs/intents.yaml`), anything causal (`heuristics`).
+
+A rule looks from an instant over its horizon, never past the player's death or the end of the round, and says
+nothing where too little is left to see. Where no rule speaks, or none wins, the row is left unlabelled.
+"""
+
+import numpy as np
+import polars as pl
+
+from configs.intents import IntentsConfig, LabelsConfig, load_intents
+from pipeline.intents.labels.hindsight import KEYS, Bools, Hindsight, Ints
+from pipeline.intents.labels.rules import RULES
+from pipeline.intents.vocabulary import INTENTS, PROBABILITIES
+from pipeline.tables import conform
+
+__all__ = ["RULES", "label"]
+
+
+def label(
+    events: pl.DataFrame, tracks: pl.DataFrame, features: pl.DataFrame, config: IntentsConfig | None = None
+) -> pl.DataFrame:
+    """What every feature row's player meant, judged by what happened next.
+
+    Args:
+        events: table `events` of one match.
+        tracks: table `tracks` of that match.
+        features: table `features` of that match; its keys, team, side and `is_attacker` are used.
+        config: thresholds and weights; `configs/intents.yaml` if None.
+
+    Returns:
+        Table `labels`, one row per feature row, sorted by player and time. Probabilities and intent are null where
+        the rules abstain; `rules` names those that voted; `horizon_ms` is how far ahead there was something to see,
+        up to the longest horizon of any rule.
+    """
+    config = config or load_intents()
+    rows = features.select(*KEYS).sort("player", "round", "t_ms", nulls_last=False)
+    if rows.is_empty():
+        return conform(
+            "labels", _table(rows, np.zeros((0, len(RULES)), np.bool_), np.zeros(0, np.int64), config.labels)
+        )
+    after = Hindsight(events, tracks, rows, config.labels)
+    votes = np.stack([rule.votes(after, config.labels.rules) for rule in RULES], axis=1)
+    longest = max(getattr(config.labels.rules, rule.name).horizon_ms for rule in RULES)
+    horizon = np.minimum(longest, after.left * after.step)
+    return conform("labels", _table(rows, votes, horizon, config.labels).sort("player", "t_ms"))
+
+
+def _table(rows: pl.DataFrame, votes: Bools, horizon: Ints, config: LabelsConfig) -> pl.DataFrame:
+    """Votes as weighted shares, softened by the configured doubt; null below the least share."""
+    shares = np.zeros((rows.height, len(INTENTS)))
+    for column, rule in enumerate(RULES):
+        shares[:, INTENTS.index(rule.intent)] += votes[:, column] * getattr(config.rules, rule.name).weight
+    total = shares.sum(axis=1)
+    shares /= np.where(total > 0, total, 1.0)[:, None]
+    decided = pl.Series((total > 0) & (shares.max(axis=1, initial=0.0) >= config.least_share))
+    soft = (1 - config.doubt) * shares + config.doubt / len(INTENTS)
+    winner = pl.Series(shares.argmax(axis=1), dtype=pl.Int64)
+    names = dict(enumerate(INTENTS))
+    voters = pl.DataFrame({rule.name: votes[:, column] for column, rule in enumerate(RULES)}).select(
+        pl.concat_list(pl.when(pl.col(rule.name)).then(pl.lit(rule.name)) for rule in RULES).list.drop_nulls()
+    )
+    return rows.select("match_id", "round", "player", "t_ms").with_columns(
+        *(pl.when(decided).then(pl.Series(soft[:, i])).alias(name) for i, name in enumerate(PROBABILITIES)),
+        pl.when(decided).then(winner.replace_strict(names, return_dtype=pl.String)).alias("intent"),
+        voters.to_series().alias("rules"),
+        pl.Series("horizon_ms", horizon, dtype=pl.Int32),
+    )

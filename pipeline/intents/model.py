@@ -1,0 +1,254 @@
+"""The models that answer where no rule does.
+
+Belongs here: what a model is, the prior, the gradient-boosted trees, their files and their name.
+Does not belong here: which rows they learn from (`training`), where they are kept (`resources.registry`).
+
+A trained model is three plain files: `model.txt` (LightGBM's own text), `calibration.json` and `manifest.json`.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from configs.intents import IntentsConfig, TrainingConfig, load_intents
+from pipeline.errors import PipelineError
+from pipeline.features.definition import NAMES
+from pipeline.intents import calibration
+from pipeline.intents.calibration import Calibration
+from pipeline.intents.vocabulary import INTENTS
+
+if TYPE_CHECKING:
+    import lightgbm
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+MODEL, CALIBRATION, MANIFEST = FILES = ("model.txt", "calibration.json", "manifest.json")
+
+
+class UnusableModel(PipelineError):
+    """The files of a model are missing, damaged, or made for other features than this code computes."""
+
+
+class IntentModel(Protocol):
+    """Anything that gives every feature row a probability for each intent."""
+
+    @property
+    def version(self) -> str:
+        """Names the training, so that the same training has the same name."""
+
+    def probabilities(self, features: pl.DataFrame) -> Floats:
+        """Probabilities in the order of INTENTS, float64 (n, 9); a row's result depends on that row alone."""
+
+
+@dataclass(frozen=True)
+class PriorModel:
+    """Says the same of every row: how common each intent is. Stands in while no model is trained.
+
+    Attributes:
+        prior: probability of each intent, in the order of INTENTS.
+    """
+
+    prior: tuple[float, ...]
+
+    @classmethod
+    def configured(cls, config: IntentsConfig | None = None) -> "PriorModel":
+        """The prior of `configs/intents.yaml`, or of the given configuration."""
+        prior = (config or load_intents()).prior
+        if set(prior) != set(INTENTS):
+            raise UnusableModel(f"the prior must name exactly {', '.join(INTENTS)}")
+        return cls(tuple(prior[intent] for intent in INTENTS))
+
+    @property
+    def version(self) -> str:
+        """`prior-` and twelve hex digits that name its values."""
+        return f"prior-{hashlib.sha256(json.dumps(self.prior).encode()).hexdigest()[:12]}"
+
+    def probabilities(self, features: pl.DataFrame) -> Floats:
+        """The prior, once per row."""
+        return np.tile(np.array(self.prior), (features.height, 1))
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """Everything that a training depends on; its hash is the model's version.
+
+    Attributes:
+        matches: ids of the matches, sorted.
+        rows: number of labelled rows given.
+        rows_sha256: digest of those rows.
+        features: the feature vector, in order.
+        intents: the classes, in order.
+        config_hash: of the training and labelling configuration.
+        label_version: of the labelling code.
+        code_version: of the training and feature code.
+        seed: of row sample and trees.
+        libraries: versions of the libraries that fit the trees.
+    """
+
+    matches: tuple[str, ...]
+    rows: int
+    rows_sha256: str
+    features: tuple[str, ...]
+    intents: tuple[str, ...]
+    config_hash: str
+    label_version: str
+    code_version: str
+    seed: int
+    libraries: Mapping[str, str]
+
+    @property
+    def version(self) -> str:
+        """Sixteen hex digits that name this training."""
+        return hashlib.sha256(self.text.encode()).hexdigest()[:16]
+
+    @property
+    def text(self) -> str:
+        """Canonical JSON."""
+        return json.dumps(asdict(self), sort_keys=True, separators=(",", ":"))
+
+
+@dataclass(frozen=True)
+class BoosterModel:
+    """Gradient-boosted trees with calibrated probabilities.
+
+    Attributes:
+        text: the trees in LightGBM's own text format.
+        calibration: scores to probabilities.
+        manifest: what it was trained on.
+    """
+
+    text: str
+    calibration: Calibration
+    manifest: Manifest
+
+    @property
+    def version(self) -> str:
+        """The manifest's version."""
+        return self.manifest.version
+
+    @cached_property
+    def _booster(self) -> "lightgbm.Booster":
+        import lightgbm
+
+        try:
+            booster = lightgbm.Booster(model_str=self.text, params={"num_threads": 1, "verbosity": -1})
+        except lightgbm.basic.LightGBMError as error:
+            raise UnusableModel(f"model {self.version}: LightGBM cannot read {MODEL}: {error}") from error
+        return booster
+
+    def scores(self, features: pl.DataFrame) -> Floats:
+        """Raw scores, float64 (n, 9)."""
+        if features.is_empty():
+            return np.zeros((0, len(INTENTS)))
+        found = self._booster.predict(matrix(features), raw_score=True, num_threads=1)
+        return np.asarray(found, dtype=np.float64).reshape(features.height, len(INTENTS))
+
+    def probabilities(self, features: pl.DataFrame) -> Floats:
+        """Calibrated probabilities in the order of INTENTS, float64 (n, 9)."""
+        scores = self.scores(features)
+        return self.calibration.probabilities(scores) if len(scores) else scores
+
+    def files(self) -> dict[str, bytes]:
+        """Its three files by name."""
+        calibrated = asdict(self.calibration) | {"model_sha256": hashlib.sha256(self.text.encode()).hexdigest()}
+        return {
+            MODEL: self.text.encode(),
+            CALIBRATION: (json.dumps(calibrated, sort_keys=True, indent=1) + "\n").encode(),
+            MANIFEST: (json.dumps(asdict(self.manifest), sort_keys=True, indent=1) + "\n").encode(),
+        }
+
+    @classmethod
+    def from_files(cls, files: Mapping[str, bytes]) -> "BoosterModel":
+        """A model from its three files, every one checked before LightGBM sees it.
+
+        Raises:
+            UnusableModel: if a file is missing or damaged, or the model was made for other features.
+        """
+        try:
+            calibrated = json.loads(files[CALIBRATION])
+            fields = json.loads(files[MANIFEST])
+            text = files[MODEL].decode()
+            digest = calibrated.pop("model_sha256")
+            scaling = Calibration(float(calibrated["temperature"]), tuple(map(float, calibrated["log_weights"])))
+            manifest = Manifest(
+                **fields | {name: tuple(fields[name]) for name in ("matches", "features", "intents")},
+            )
+        except KeyError as error:
+            raise UnusableModel(f"model files: {error} is missing") from error
+        except (ValueError, TypeError, AttributeError) as error:
+            raise UnusableModel(f"model files: {CALIBRATION}, {MANIFEST} or {MODEL} is damaged: {error}") from error
+        if hashlib.sha256(files[MODEL]).hexdigest() != digest:
+            raise UnusableModel(f"model {manifest.version}: {MODEL} is not the file that {CALIBRATION} was made for")
+        if manifest.features != NAMES or manifest.intents != INTENTS:
+            changed = sorted(set(manifest.features) ^ set(NAMES)) or ["their order"]
+            raise UnusableModel(f"model {manifest.version} was made for other features: {', '.join(changed)}; retrain")
+        return cls(text, scaling, manifest)
+
+
+def matrix(features: pl.DataFrame) -> Floats:
+    """The feature vector of every row, float64 (n, features), unknown values as NaN."""
+    columns = features.select(pl.col(name).cast(pl.Float64).fill_null(float("nan")) for name in NAMES)
+    return np.ascontiguousarray(columns.to_numpy())
+
+
+def classes(intents: pl.Series) -> Ints:
+    """Place of each intent in INTENTS, int64 (n,)."""
+    places = {intent: place for place, intent in enumerate(INTENTS)}
+    return intents.cast(pl.String).replace_strict(places, return_dtype=pl.Int64).to_numpy()
+
+
+def train(samples: pl.DataFrame, manifest: Manifest, config: TrainingConfig) -> BoosterModel:
+    """Fits the trees on the rows of part `train` and the temperature on those of part `calibration`.
+
+    Single-threaded and seeded: the same rows in the same order give the same bytes.
+
+    Args:
+        samples: the features, `intent` (no nulls) and `part`.
+        manifest: what names this training.
+        config: trees and class weights.
+
+    Raises:
+        UnusableModel: if there is nothing to train on, or only one class.
+    """
+    import lightgbm
+
+    fitted, held = (samples.filter(pl.col("part") == part) for part in ("train", "calibration"))
+    truth = classes(fitted["intent"])
+    counts = np.bincount(truth, minlength=len(INTENTS))
+    if (counts > 0).sum() < 2:
+        raise UnusableModel(f"cannot train on {len(truth)} labelled rows of {(counts > 0).sum()} intents")
+    weights = np.where(counts > 0, (counts.sum() / np.maximum(counts, 1)) ** config.weight_power, 1.0)
+    weights /= (weights * counts).sum() / counts.sum()
+    booster = lightgbm.train(
+        _parameters(config),
+        lightgbm.Dataset(matrix(fitted), label=truth, weight=weights[truth], feature_name=list(NAMES)),
+        num_boost_round=config.booster.rounds,
+    )
+    trees = BoosterModel(booster.model_to_string(), Calibration(1.0, tuple(np.log(weights).tolist())), manifest)
+    scaling = calibration.fit(trees.scores(held), classes(held["intent"]), trees.calibration.log_weights)
+    return BoosterModel(trees.text, scaling, manifest)
+
+
+def _parameters(config: TrainingConfig) -> dict[str, object]:
+    trees = config.booster
+    return {
+        "objective": "multiclass",
+        "num_class": len(INTENTS),
+        "num_leaves": trees.leaves,
+        "learning_rate": trees.learning_rate,
+        "min_data_in_leaf": trees.least_rows_in_leaf,
+        "lambda_l2": trees.l2,
+        "seed": config.seed,
+        "deterministic": True,
+        "force_row_wise": True,
+        "num_threads": 1,
+        "verbosity": -1,
+    }

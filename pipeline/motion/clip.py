@@ -1,0 +1,111 @@
+"""What is asked of a motion backend, and what it gives back.
+
+Belongs here: the two records. Does not belong here: how one becomes the other (synthesizer), files (gltf, preview).
+"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.intents.vocabulary import Intent
+from pipeline.motion.rotations import Array
+
+NULL = np.iinfo(np.int32).min
+"""Stands for a value that the source does not have: a planar height, an unknown view."""
+
+
+def _frozen(values: object, dtype: type[np.signedinteger]) -> NDArray[np.signedinteger]:  # type: ignore[type-arg]
+    out = np.array(values, dtype=dtype)
+    out.setflags(write=False)
+    return out
+
+
+@dataclass(frozen=True, eq=False)
+class ClipRequest:
+    """One player's moment, as integers straight from the tracks.
+
+    Attributes:
+        match_id: the match.
+        segment_id: the segment, 16 hex digits.
+        player: the player.
+        attacker: whether the player's side plants; None when unknown. Chooses the colour, nothing else.
+        intent: what the player means to do.
+        from_ms: first instant of the clip, match time.
+        to_ms: last instant of the clip.
+        t_ms: int64, strictly rising instants of the samples; they may reach beyond the clip on both sides.
+        x_mm: int32, like `z_mm`, in the ground plane.
+        y_mm: int32 height, `NULL` where the source is planar.
+        z_mm: int32.
+        yaw_mdeg: int32 view about +y, 0 = +x; `NULL` where unknown.
+        pitch_mdeg: int32 view, positive downwards; `NULL` where unknown.
+        seed: of all variation.
+    """
+
+    match_id: str
+    segment_id: str
+    player: str
+    attacker: bool | None
+    intent: Intent
+    from_ms: int
+    to_ms: int
+    t_ms: NDArray[np.int64]
+    x_mm: NDArray[np.int32]
+    y_mm: NDArray[np.int32]
+    z_mm: NDArray[np.int32]
+    yaw_mdeg: NDArray[np.int32]
+    pitch_mdeg: NDArray[np.int32]
+    seed: int
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "t_ms", _frozen(self.t_ms, np.int64))
+        for name in ("x_mm", "y_mm", "z_mm", "yaw_mdeg", "pitch_mdeg"):
+            column = _frozen(getattr(self, name), np.int32)
+            object.__setattr__(self, name, column)
+            if column.shape != self.t_ms.shape:
+                raise ValueError(f"{name} has {column.size} samples, t_ms has {self.t_ms.size}")
+
+
+@dataclass(frozen=True, eq=False)
+class Clip:
+    """A motion of the 22 joints, at a fixed rate, in metres around an origin of its own.
+
+    Attributes:
+        rotations: local unit quaternions `(T, 22, 4)`, xyzw, continuous in sign.
+        root: position of the pelvis `(T, 3)`, relative to `origin`.
+        contacts: `(T, 2)` bool, left and right: the ball of that foot is held by the ground.
+        fps: frames a second.
+        path: `(T, 3)` smoothed path on the ground that the root had to follow, relative to `origin`.
+        heading: `(T,)` radians, view direction about +y, 0 = +z.
+        footprints: `(n, 5)` of each stance that touches the clip: x, y, z of the ball of the foot, direction, foot (0 left).
+        origin: `(3,)` metres, the clip's (0, 0, 0) in match coordinates.
+        intent: what was acted.
+        attacker: as requested.
+        backend: who synthesised it.
+        trainable: whether it may train other models.
+        notes: figures of the synthesis, such as how far the path was smoothed.
+    """
+
+    rotations: Array
+    root: Array
+    contacts: NDArray[np.bool_]
+    fps: int
+    path: Array
+    heading: Array
+    footprints: Array
+    origin: Array
+    intent: Intent
+    attacker: bool | None
+    backend: str = "local"
+    trainable: bool = True
+    notes: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def frames(self) -> int:
+        """Number of frames."""
+        return int(self.root.shape[0])
+
+    @property
+    def seconds(self) -> float:
+        """Length from the first frame to the last."""
+        return (self.frames - 1) / self.fps

@@ -1,0 +1,88 @@
+"""How people walk and run at a given speed: stride, duty factor, clearance and the body's oscillations.
+
+Belongs here: gait as a function of speed and direction. Does not belong here: where feet land (footfalls), the figures
+themselves and their sources (configs/motion.yaml).
+"""
+
+from dataclasses import dataclass, fields
+
+import numpy as np
+
+from configs.motion import Gait
+from pipeline.motion.rotations import Array
+
+
+@dataclass(frozen=True)
+class Manner:
+    """Gait at every instant, arrays of one shape; metres, radians, shares.
+
+    Attributes:
+        stride: length of two steps.
+        duty: share of a stride that a foot stands.
+        run: 0 walking to 1 running.
+        step_width: distance between the tracks of both feet.
+        ahead: ball of the foot before the pelvis at mid-stance.
+        clearance: greatest height of the ball of a swinging foot.
+        land: pitch of the foot at landing, negative is toes up.
+        off: pitch of the foot at toe-off.
+        kick: greatest pitch of the foot in early swing.
+        bob: half the pelvis's rise and fall.
+        sink: pelvis below straight legs.
+        sway: half the pelvis's side to side.
+        lean: trunk forward.
+        twist: half the pelvis's turn in a stride.
+        swing: half the swing of a free upper arm.
+        frequency: steps a second.
+    """
+
+    stride: Array
+    duty: Array
+    run: Array
+    step_width: Array
+    ahead: Array
+    clearance: Array
+    land: Array
+    off: Array
+    kick: Array
+    bob: Array
+    sink: Array
+    sway: Array
+    lean: Array
+    twist: Array
+    swing: Array
+    frequency: Array
+
+    def at(self, time: Array, t: float) -> "Manner":
+        """The gait at one instant between the frames of `time`."""
+        i = int(np.clip(np.searchsorted(time, t), 1, time.size - 1))
+        w = float(np.clip((t - time[i - 1]) / (time[i] - time[i - 1]), 0.0, 1.0))
+        return Manner(**{f.name: (1 - w) * getattr(self, f.name)[i - 1] + w * getattr(self, f.name)[i] for f in fields(self)})
+
+
+def manner(speed: Array, sideways: Array, config: Gait) -> Manner:
+    """Gait at given speeds.
+
+    Args:
+        speed: m/s, horizontal.
+        sideways: radians between the hips' direction and that of travel; 0 forwards, ±π backwards.
+        config: the table by speed.
+    """
+    table: dict[str, Array] = {}
+    for name in Manner.__dataclass_fields__:
+        for key, scale in ((name, 1.0), (f"{name}_m", 1.0), (f"{name}_deg", np.pi / 180.0)):
+            if hasattr(config, key):
+                table[name] = np.interp(speed, config.speed_mps, getattr(config, key)) * scale
+    ahead = np.cos(sideways)
+    across = np.abs(np.sin(sideways))
+    table["stride"] = table["stride"] * (1.0 - (1.0 - config.sideways_stride) * across**2) * np.where(
+        ahead < 0.0, 1.0 - (1.0 - config.backward_stride) * ahead**2, 1.0
+    )
+    backwards = np.clip(-ahead, 0.0, 1.0)
+    for name in ("kick", "clearance", "off"):
+        table[name] = table[name] * (1.0 - 0.45 * np.maximum(backwards, 0.6 * across))
+    table["land"] = table["land"] * np.clip(ahead, -0.3, 1.0) - 0.35 * backwards * table["land"]
+    table["lean"] = table["lean"] * ahead
+    table["ahead"] = table["ahead"] * np.abs(ahead) + 0.03 * across
+    table["step_width"] = table["step_width"] + 0.20 * across
+    table["frequency"] = 2.0 * speed / table["stride"]
+    return Manner(**table)

@@ -1,0 +1,72 @@
+"""Two-bone limbs: where a knee or an elbow is when both ends are given.
+
+Belongs here: inverse kinematics of one leg and one arm, all frames at once. Does not belong here: where hands and feet go.
+"""
+
+import numpy as np
+
+from pipeline.motion.rotations import Array, cross, from_axes, unit
+
+
+def bend(begin: Array, end: Array, upper: float, lower: float, pole: Array, reach: float) -> tuple[Array, Array, Array, Array]:
+    """A limb of two bones from `begin` to `end`, bent towards `pole`.
+
+    An end beyond reach is drawn in along its line, smoothly from 1.5 % below full reach.
+
+    Args:
+        begin: `(N, 3)` hip or shoulder.
+        end: `(N, 3)` wanted ankle or wrist.
+        upper: length of the first bone, metres.
+        lower: length of the second.
+        pole: `(N, 3)` direction to which the middle joint points.
+        reach: greatest share of the straight length.
+
+    Returns:
+        Unit directions `(N, 3)` of both bones, the unit hinge axis `(N, 3)` (`pole` is to the left of it, seen along the
+        limb), and the end that was reached.
+    """
+    way = end - begin
+    length = np.sqrt(np.sum(way * way, axis=-1))
+    toward = way / np.maximum(length, 1e-9)[:, None]
+    longest = reach * (upper + lower)
+    soft = 0.985 * longest
+    over = np.maximum(length - soft, 0.0)
+    span = np.where(over > 0.0, soft + (longest - soft) * (1.0 - np.exp(-over / (longest - soft))), length)
+    span = np.maximum(span, 1.02 * abs(upper - lower) + 0.04)
+    hinge = unit(cross(toward, pole))
+    side = cross(hinge, toward)
+    along = (upper**2 - lower**2 + span**2) / (2.0 * span)
+    across = np.sqrt(np.maximum(upper**2 - along**2, 0.0))
+    middle = along[:, None] * toward + across[:, None] * side
+    last = span[:, None] * toward
+    return middle / upper, (last - middle) / lower, hinge, begin + last
+
+
+def leg(hip: Array, ankle: Array, thigh: float, shank: float, forward: Array, reach: float) -> tuple[Array, Array, Array]:
+    """Global rotations of thigh and shank, each `(N, 4)`, and the ankle reached `(N, 3)`.
+
+    The knee is a hinge about the thigh's own x, and can only bend back: both bones share that axis.
+    """
+    first, second, hinge, reached = bend(hip, ankle, thigh, shank, forward, reach)
+    left = -hinge
+    return from_axes(left, -first, cross(left, -first)), from_axes(left, -second, cross(left, -second)), reached
+
+
+def arm(shoulder: Array, wrist: Array, upper: float, lower: float, elbow: Array, side: int) -> tuple[Array, Array, Array]:
+    """Global rotations of upper arm and forearm, each `(N, 4)`, and the wrist reached `(N, 3)`.
+
+    Args:
+        shoulder: `(N, 3)`.
+        wrist: `(N, 3)` wanted.
+        upper: length of the upper arm, metres.
+        lower: length of the forearm.
+        elbow: `(N, 3)` direction to which the elbow points.
+        side: +1 left, -1 right.
+    """
+    first, second, hinge, reached = bend(shoulder, wrist, upper, lower, elbow, 0.985)
+    up = side * hinge
+    return (
+        from_axes(side * first, up, cross(side * first, up)),
+        from_axes(side * second, up, cross(side * second, up)),
+        reached,
+    )

@@ -1,0 +1,223 @@
+"""From recorded positions and view angles to a smooth path at the clip's frame rate, or a reason why there is none.
+
+Belongs here: interpolation, smoothing within a stated bound, flights, refusals. Does not belong here: what a body does
+on the path (headings, footfalls, posture).
+
+A path is computed on the clip's frames and on a margin before and after, so that whatever follows begins and ends in
+mid-stride. Where the samples end, the margin goes on at the last velocity.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from configs.motion import Clips, PathConfig
+from pipeline.errors import PipelineError
+from pipeline.motion.clip import NULL, ClipRequest
+from pipeline.motion.rotations import Array
+
+
+class Infeasible(PipelineError):
+    """No honest motion exists for this request; the message is the reason."""
+
+
+@dataclass(frozen=True)
+class Path:
+    """Where the player is at every frame, margins included; metres relative to `origin`, seconds, radians.
+
+    Attributes:
+        time: `(N,)` seconds from the clip's first frame; negative in the margin before it.
+        ground: `(N, 2)` x and z.
+        floor: `(N,)` height of the ground under the player.
+        air: `(N,)` height over that ground while in flight, else 0.
+        velocity: `(N, 2)` m/s.
+        view: `(N,)` direction of the view about +y, 0 = +z, unwrapped.
+        pitch: `(N,)` of the view, positive downwards.
+        clip: the frames that belong to the clip.
+        origin: `(3,)` metres in match coordinates.
+        deviation: `(n,)` metres between path and recorded polyline at the clip's frames.
+    """
+
+    time: Array
+    ground: Array
+    floor: Array
+    air: Array
+    velocity: Array
+    view: Array
+    pitch: Array
+    clip: slice
+    origin: Array
+    deviation: Array
+
+    @property
+    def speed(self) -> Array:
+        """Horizontal speed `(N,)` in m/s."""
+        return np.hypot(self.velocity[:, 0], self.velocity[:, 1])
+
+
+def smooth(values: Array, sigma_frames: float) -> Array:
+    """Gaussian mean along axis 0, point-mirrored at both ends so that the ends and straight lines stay where they are."""
+    radius = min(int(np.ceil(3.0 * sigma_frames)), values.shape[0] - 1)
+    if radius < 1 or sigma_frames <= 0.0:
+        return values.copy()
+    steps = np.arange(-radius, radius + 1)
+    kernel = np.exp(-0.5 * (steps / sigma_frames) ** 2)
+    kernel /= kernel.sum()
+    head = 2.0 * values[:1] - values[radius:0:-1]
+    tail = 2.0 * values[-1:] - values[-2 : -2 - radius : -1]
+    padded = np.concatenate([head, values, tail])
+    if values.ndim == 1:
+        return np.convolve(padded, kernel, mode="valid")
+    flat = padded.reshape(padded.shape[0], -1)
+    return np.stack([np.convolve(column, kernel, mode="valid") for column in flat.T], axis=-1).reshape(values.shape)
+
+
+def plan(request: ClipRequest, clips: Clips, config: PathConfig) -> Path:
+    """The path of a request.
+
+    Samples become a polyline in time, sampled at the frame rate and smoothed by a Gaussian; the difference to the
+    polyline saturates at `bound_m`. A convolution never exceeds the fastest chord, so no speed is invented.
+
+    Args:
+        request: the samples.
+        clips: frame rate, least and greatest length, margin.
+        config: smoothing, and what is impossible.
+
+    Raises:
+        Infeasible: too few samples, a gap, a teleport, or a clip of no length; says which and when.
+    """
+    length_ms = request.to_ms - request.from_ms
+    if length_ms <= 0 or length_ms > clips.max_ms:
+        raise Infeasible(f"a clip of {length_ms} ms; possible are 1 to {clips.max_ms} ms")
+    samples = _usable(request, config)
+    t = (request.t_ms[samples] - request.from_ms) / 1000.0
+    origin_mm = _origin(request, samples)
+    xz = np.stack([request.x_mm[samples] - origin_mm[0], request.z_mm[samples] - origin_mm[2]], axis=-1) / 1000.0
+    planar = bool(np.any(request.y_mm[samples] == NULL))
+    y = np.zeros(t.size) if planar else (request.y_mm[samples] - origin_mm[1]) / 1000.0
+
+    frames = int(length_ms * clips.fps // 1000) + 1
+    margin = round(clips.margin_ms * clips.fps / 1000)
+    time = (np.arange(frames + 2 * margin) - margin) / clips.fps
+    clip = slice(margin, margin + frames)
+
+    gap_s = float(np.median(np.diff(t))) if t.size > 1 else 0.0
+    sigma = clips.fps * min(max(config.smoothing_s, config.smoothing_per_gap * gap_s), config.smoothing_max_s)
+    line = np.stack([_extended(time, t, xz[:, axis]) for axis in (0, 1)], axis=-1)
+    away = smooth(line, sigma) - line
+    distance = np.hypot(away[:, 0], away[:, 1]) / config.bound_m
+    ground = line + away / ((1.0 + distance**4) ** 0.25)[:, None]
+
+    floor_line, air_line = _flights(t, y, config)
+    floor = smooth(np.interp(time, t, floor_line), sigma)
+    air = np.maximum(smooth(np.interp(time, t, air_line), 0.35 * sigma), 0.0)
+    air[air < 0.02] = 0.0
+
+    velocity = np.gradient(ground, 1.0 / clips.fps, axis=0)
+    view = _view(request.yaw_mdeg[samples], t, time, velocity, config, clips.fps)
+    known = request.pitch_mdeg[samples] != NULL
+    pitch = np.zeros(time.size)
+    if known.any():
+        degrees = np.interp(time, t[known], request.pitch_mdeg[samples][known] / 1000.0)
+        pitch = smooth(np.radians(degrees), config.view_smoothing_s * clips.fps)
+    deviation = np.hypot(*(ground - line)[clip].T)
+    return Path(time, ground, floor, air, velocity, view, pitch, clip, origin_mm / 1000.0, deviation)
+
+
+def _usable(request: ClipRequest, config: PathConfig) -> NDArray[np.int64]:
+    """Indices of the samples to use: all in the clip, and those of the margins that are connected to it."""
+    t = request.t_ms
+    if np.any(np.diff(t) <= 0):
+        raise Infeasible("the samples are not in order of time")
+    inside = (t >= request.from_ms) & (t <= request.to_ms)
+    if int(inside.sum()) < config.min_samples:
+        raise Infeasible(f"{int(inside.sum())} positions in the clip; {config.min_samples} are needed")
+    first, last = int(np.argmax(inside)), int(t.size - 1 - np.argmax(inside[::-1]))
+    seconds = np.diff(t) / 1000.0
+    step = np.hypot(np.diff(request.x_mm.astype(np.int64)), np.diff(request.z_mm.astype(np.int64))) / 1000.0
+    heights = request.y_mm.astype(np.int64)
+    known = (heights[1:] != NULL) & (heights[:-1] != NULL)
+    rise = np.where(known, np.abs(np.diff(heights)), 0) / 1000.0
+    teleport = (step > config.max_speed_mps * seconds) | (rise > config.max_fall_mps * seconds)
+    gap = np.diff(t) > config.max_gap_ms
+    begin, end = max(first - 1, 0), min(last + 1, t.size - 1)
+    for i in range(first, last):
+        at = f"{t[i]} ms"
+        if gap[i]:
+            raise Infeasible(f"no position for {seconds[i]:.1f} s after {at}")
+        if teleport[i]:
+            raise Infeasible(f"teleport after {at}: {max(step[i], rise[i]):.1f} m in {seconds[i]:.3f} s")
+    while begin > 0 and not (gap[begin] or teleport[begin]):
+        begin -= 1
+    if begin < first and (gap[begin] or teleport[begin]):
+        begin += 1
+    while end < t.size - 1 and not (gap[end - 1] or teleport[end - 1]):
+        end += 1
+    if end > last and (gap[end - 1] or teleport[end - 1]):
+        end -= 1
+    edge_ms = max(int(t[first]) - request.from_ms if begin == first else 0, request.to_ms - int(t[last]) if end == last else 0)
+    if edge_ms > config.max_gap_ms:
+        raise Infeasible(f"no position for {edge_ms / 1000:.1f} s at an end of the clip")
+    return np.arange(begin, end + 1)
+
+
+def _origin(request: ClipRequest, samples: NDArray[np.int64]) -> Array:
+    """Match coordinates in mm of the clip's origin: the sample nearest its start, on the floor."""
+    nearest = samples[int(np.argmin(np.abs(request.t_ms[samples] - request.from_ms)))]
+    y = request.y_mm[nearest]
+    return np.array([request.x_mm[nearest], 0 if y == NULL else y, request.z_mm[nearest]], dtype=np.float64)
+
+
+def _extended(time: Array, t: Array, values: Array) -> Array:
+    """Linear interpolation that goes on at the end velocities outside the samples."""
+    out = np.interp(time, t, values)
+    if t.size > 1:
+        before, after = time < t[0], time > t[-1]
+        out[before] += (time[before] - t[0]) * (values[1] - values[0]) / (t[1] - t[0])
+        out[after] += (time[after] - t[-1]) * (values[-1] - values[-2]) / (t[-1] - t[-2])
+    return out
+
+
+def _flights(t: Array, y: Array, config: PathConfig) -> tuple[Array, Array]:
+    """Floor under each sample, and height above it: jumps and falls are told from stairs by their deceleration.
+
+    A sample flies when the second difference of its height is that of free fall; a flight is two or more such samples
+    in a row, with one on either side, whose highest point is `flight_min_rise_m` over the lower end of the chord.
+    """
+    floor, air = y.copy(), np.zeros(y.size)
+    if y.size < 4:
+        return floor, air
+    ahead, behind = np.diff(y)[1:] / np.diff(t)[1:], np.diff(y)[:-1] / np.diff(t)[:-1]
+    fall = -(ahead - behind) / (0.5 * (t[2:] - t[:-2]))
+    low, high = config.flight_gravity_mps2
+    flying = np.concatenate([[False], (fall >= low) & (fall <= high), [False]])
+    i = 0
+    while i < y.size:
+        if not flying[i]:
+            i += 1
+            continue
+        j = i
+        while j + 1 < y.size and flying[j + 1]:
+            j += 1
+        begin, end = max(i - 1, 0), min(j + 1, y.size - 1)
+        chord = np.interp(t[begin : end + 1], [t[begin], t[end]], [y[begin], y[end]])
+        above = y[begin : end + 1] - chord
+        if j > i and above.max() >= config.flight_min_rise_m:
+            floor[begin : end + 1] = chord
+            air[begin : end + 1] = np.maximum(above, 0.0)
+        i = j + 1
+    return floor, air
+
+
+def _view(yaw_mdeg: NDArray[np.int32], t: Array, time: Array, velocity: Array, config: PathConfig, fps: int) -> Array:
+    """View direction at every frame; where no view is known, the direction of travel, held while standing."""
+    known = yaw_mdeg != NULL
+    if known.any():
+        turns = np.unwrap(np.radians(yaw_mdeg[known] / 1000.0) + 0.5 * np.pi)
+        return smooth(np.interp(time, t[known], turns), config.view_smoothing_s * fps)
+    moving = np.flatnonzero(np.hypot(velocity[:, 0], velocity[:, 1]) > 0.4)
+    if moving.size == 0:
+        return np.full(time.size, 0.5 * np.pi)
+    heading = np.unwrap(np.arctan2(velocity[moving, 0], velocity[moving, 1]))
+    return smooth(np.interp(time, time[moving], heading), 0.25 * fps)

@@ -1,0 +1,148 @@
+"""What is configured, what answers, and what is used instead: the probes behind `gridmotion doctor`.
+
+Belongs here: one short probe per service. Does not belong here: use of those services. A probe never prints a secret:
+addresses are shown without their user and password.
+"""
+
+import socket
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Literal
+from urllib.parse import urlsplit, urlunsplit
+
+from resources.errors import ResourceError
+from resources.registry import ModelRegistry
+from resources.settings import Settings
+from resources.store import Store
+
+State = Literal["ok", "fallback", "failed"]
+_TIMEOUT_S = 3.0
+_PROBE_PATH = "doctor/probe.txt"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the doctor's report.
+
+    Attributes:
+        service: what was looked at.
+        configured: its setting, secrets left out.
+        state: whether it answers, something else is used instead, or it is set and doesn't answer.
+        detail: what answered, what is used instead, or what failed and what to do.
+    """
+
+    service: str
+    configured: str
+    state: State
+    detail: str
+
+
+def without_secrets(url: str) -> str:
+    """The address without user and password."""
+    parts = urlsplit(url)
+    if not parts.netloc:
+        return url
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], query=""))
+
+
+def examine(environment: Settings, store: Store, registry: ModelRegistry) -> Iterator[Finding]:
+    """Looks at each service in turn; a service that fails never keeps the next from being looked at."""
+    yield _guarded("store", without_secrets(store.url), lambda: _store(store))
+    yield _guarded("model registry", without_secrets(environment.tracking_uri), lambda: _registry(registry))
+    yield _motion(environment)
+    yield _redis(environment)
+    yield _database(environment)
+    yield _grid(environment)
+
+
+def _guarded(service: str, configured: str, probe: Callable[[], tuple[State, str]]) -> Finding:
+    try:
+        return Finding(service, configured, *probe())
+    except (ResourceError, OSError) as error:
+        return Finding(service, configured, "failed", str(error))
+
+
+def _store(store: Store) -> tuple[State, str]:
+    store.write(_PROBE_PATH, b"written by the doctor")
+    store.read(_PROBE_PATH)
+    store.delete(_PROBE_PATH)
+    matches = len(store.keys("matches"))
+    return "ok", f"writes and reads; {matches} match{'' if matches == 1 else 'es'}"
+
+
+def _registry(registry: ModelRegistry) -> tuple[State, str]:
+    model = registry.champion()
+    if model.version.startswith("prior"):
+        return "fallback", f"no trained model: the prior decides ({model.version}); train one with `gridmotion train`"
+    return "ok", f"champion {model.version}"
+
+
+def _motion(environment: Settings) -> Finding:
+    url = environment.hy_motion_api_url
+    if not url:
+        return Finding(
+            "motion server", "HY_MOTION_API_URL not set", "fallback", "clips come from the local synthesizer"
+        )
+    reached = _reaches(url)
+    detail = "answers" if reached else "not reachable"
+    return Finding(
+        "motion server",
+        without_secrets(url),
+        "fallback",
+        f"{detail}; this version does not call it: clips come from the local synthesizer",
+    )
+
+
+def _redis(environment: Settings) -> Finding:
+    url = environment.redis_url
+    if not url:
+        return Finding("Redis", "REDIS_URL not set", "fallback", "batch only; the live path needs it")
+
+    def ping() -> tuple[State, str]:
+        import redis
+
+        try:
+            with redis.Redis.from_url(url, socket_connect_timeout=_TIMEOUT_S, socket_timeout=_TIMEOUT_S) as client:
+                version = client.info("server")["redis_version"]
+        except (redis.RedisError, ValueError) as error:
+            return "failed", f"{type(error).__name__}: check that the server runs and REDIS_URL names it"
+        return "ok", f"answers, speaks Redis {version}"
+
+    return _guarded("Redis", without_secrets(url), ping)
+
+
+def _database(environment: Settings) -> Finding:
+    url = environment.database_url
+    if url is None:
+        return Finding("database", "DATABASE_URL not set", "fallback", "SQLite")
+
+    def connect() -> tuple[State, str]:
+        import sqlalchemy
+
+        try:
+            engine = sqlalchemy.create_engine(url.get_secret_value())
+            with engine.connect() as connection:
+                connection.execute(sqlalchemy.text("SELECT 1"))
+            name = engine.dialect.name
+            engine.dispose()
+        except (sqlalchemy.exc.SQLAlchemyError, ImportError) as error:
+            return "failed", f"{type(error).__name__}: check that the server runs and DATABASE_URL names it"
+        return "ok", f"{name} answers"
+
+    return _guarded("database", without_secrets(url.get_secret_value()), connect)
+
+
+def _grid(environment: Settings) -> Finding:
+    if environment.grid_api_key is None:
+        return Finding("GRID", "GRID_API_KEY not set", "fallback", "recorded logs are taken from the landing folder")
+    return Finding("GRID", "GRID_API_KEY set", "ok", "not asked: a look costs one of its 20 downloads a minute")
+
+
+def _reaches(url: str) -> bool:
+    parts = urlsplit(url)
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    try:
+        with socket.create_connection((parts.hostname or "", port), timeout=_TIMEOUT_S):
+            return True
+    except OSError:
+        return False

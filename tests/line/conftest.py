@@ -1,0 +1,80 @@
+"""A workspace: a store, a Dagster instance and the code location over it, as the commands and the server use them."""
+
+import hashlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from assets.definitions import build_defs, open_store
+from pipeline.events.sources.simulator import SimulatedMatch, simulate, write
+from resources.settings import Settings
+from resources.store import Store
+
+
+@dataclass
+class Workspace:
+    """One store with its instance; runs are the real jobs, in this process."""
+
+    store: Store
+    instance: dg.DagsterInstance
+    definitions: dg.Definitions
+
+    def run(self, job: str, **options: Any) -> dg.ExecuteInProcessResult:
+        return self.definitions.resolve_job_def(job).execute_in_process(
+            instance=self.instance, raise_on_error=False, **options
+        )
+
+    def scan(self, log: Path, *, replace: bool = False) -> dg.ExecuteInProcessResult:
+        self.store.put(log, f"landing/{log.name}")
+        config = {"path": f"landing/{log.name}", "replace": replace}
+        return self.run("scan_log", run_config={"ops": {"scanned_log": {"config": config}}})
+
+    def analyse(self, match_id: str) -> dg.ExecuteInProcessResult:
+        return self.run("analyse_match", partition_key=match_id)
+
+    def tree(self) -> dict[str, str]:
+        """Every file of the store but the model registry's database, with the hash of its bytes."""
+        return {
+            path: hashlib.sha256(self.store.read(path)).hexdigest()
+            for path, _, _ in self.store.files(".")
+            if not path.startswith("mlflow/")
+        }
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Iterator[Workspace]:
+    with open_workspace(tmp_path) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="session")
+def open_workspace_at() -> Callable[..., Any]:
+    return open_workspace
+
+
+def open_workspace(folder: Path, **overrides: Any) -> Any:
+    from contextlib import contextmanager
+
+    @contextmanager
+    def opened() -> Iterator[Workspace]:
+        environment = Settings(gridmotion_store=str(folder / "store"), _env_file=None)
+        store = open_store(environment)
+        with dg.DagsterInstance.ephemeral() as instance:
+            yield Workspace(store, instance, build_defs(environment, store=store, **overrides))
+
+    return opened()
+
+
+@pytest.fixture(scope="session")
+def simulated() -> SimulatedMatch:
+    return simulate(rounds=3, seed=11)
+
+
+@pytest.fixture(scope="session")
+def simulated_logs(simulated: SimulatedMatch, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """The canonical log and the GRID log of the same simulated match."""
+    return write(tmp_path_factory.mktemp("simulated"), simulated)[:2]

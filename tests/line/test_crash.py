@@ -1,0 +1,148 @@
+"""A killed process costs nothing: run again, and every byte is as if nothing had happened."""
+
+import contextlib
+import hashlib
+import multiprocessing
+import os
+import random
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+_processes = multiprocessing.get_context("forkserver")
+_processes.set_forkserver_preload(["assets.definitions"])
+
+
+def _run_the_line(folder: str, log: str, die_at: int | None, writes: Any) -> None:
+    """Scan and analyse in a process of its own, which kills itself around its `die_at`-th change of the store."""
+    import dagster as dg
+
+    from assets.definitions import build_defs, open_store
+    from resources import store as module
+    from resources.settings import Settings
+
+    changes = iter(range(1_000_000))
+
+    def passed() -> None:
+        number = next(changes)
+        writes.value = number + 1
+        if number == die_at:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    fsync, replacing, delete = os.fsync, module.Store._replacing, module.Store.delete
+
+    def dying_fsync(descriptor: int) -> None:
+        passed()  # written, not yet under its name
+        fsync(descriptor)
+
+    @contextlib.contextmanager
+    def dying_replacing(self: Any, target: Path) -> Any:
+        with replacing(self, target) as file:
+            yield file
+        passed()  # under its name, nothing after it yet
+
+    def dying_delete(self: Any, path: str) -> None:
+        passed()
+        delete(self, path)
+        passed()
+
+    module.os.fsync, module.Store._replacing, module.Store.delete = dying_fsync, dying_replacing, dying_delete
+    home = Path(folder) / "dagster"
+    home.mkdir(parents=True, exist_ok=True)
+    environment = Settings(gridmotion_store=f"{folder}/store")
+    store = open_store(environment)
+    definitions = build_defs(environment, store=store)
+    with dg.DagsterInstance.local_temp(str(home)) as instance:
+        landed = f"landing/{Path(log).name}"
+        if not store.keys("logs") or store.exists(landed):
+            store.put(Path(log), landed)
+            config = {"ops": {"scanned_log": {"config": {"path": landed}}}}
+            definitions.resolve_job_def("scan_log").execute_in_process(instance=instance, run_config=config)
+        (match_id,) = store.keys("matches")
+        instance.add_dynamic_partitions("match_id", [match_id])
+        definitions.resolve_job_def("analyse_match").execute_in_process(instance=instance, partition_key=match_id)
+
+
+def _start(folder: Path, log: Path, die_at: int | None = None) -> tuple[Any, Any]:
+    writes = _processes.Value("i", 0)
+    process = _processes.Process(target=_run_the_line, args=(str(folder), str(log), die_at, writes))
+    process.start()
+    return process, writes
+
+
+def _finish(process: Any) -> int:
+    process.join(120)
+    return process.exitcode
+
+
+def _tree(folder: Path) -> dict[str, str]:
+    store = folder / "store"
+    return {
+        path.relative_to(store).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(store.rglob("*"))
+        if path.is_file() and path.relative_to(store).parts[0] != "mlflow"
+    }
+
+
+@pytest.fixture(scope="module")
+def undisturbed(
+    tmp_path_factory: pytest.TempPathFactory, simulated_logs: list[Path]
+) -> tuple[dict[str, str], int, float]:
+    """What an undisturbed run leaves, in how many changes of the store, and how long it took."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    begin = time.monotonic()
+    process, writes = _start(folder, simulated_logs[0])
+    assert _finish(process) == 0
+    tree = _tree(folder)
+    assert sum(path.startswith("motion/") for path in tree) >= 3
+    assert not [path for path in tree if path.startswith((".tmp", "landing"))]
+    return tree, writes.value, time.monotonic() - begin
+
+
+def _killed_then_run_again(folder: Path, log: Path, die_at: int) -> dict[str, str]:
+    process, _ = _start(folder, log, die_at)
+    assert _finish(process) == -signal.SIGKILL
+    process, _ = _start(folder, log)
+    assert _finish(process) == 0
+    return _tree(folder)
+
+
+def test_killed_around_some_writes_and_run_again_gives_the_same_bytes(
+    undisturbed: tuple[dict[str, str], int, float], simulated_logs: list[Path], tmp_path: Path
+) -> None:
+    tree, changes, _ = undisturbed
+    for die_at in random.Random(1).sample(range(changes), 4):
+        assert _killed_then_run_again(tmp_path / str(die_at), simulated_logs[0], die_at) == tree, f"change {die_at}"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(2400)
+def test_killed_around_every_write_and_run_again_gives_the_same_bytes(
+    undisturbed: tuple[dict[str, str], int, float], simulated_logs: list[Path], tmp_path: Path
+) -> None:
+    tree, changes, _ = undisturbed
+    for die_at in range(changes):
+        assert _killed_then_run_again(tmp_path / str(die_at), simulated_logs[0], die_at) == tree, f"change {die_at}"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_killed_at_twenty_seeded_moments_and_run_again_gives_the_same_bytes(
+    undisturbed: tuple[dict[str, str], int, float], simulated_logs: list[Path], tmp_path: Path
+) -> None:
+    tree, _, seconds = undisturbed
+    moments = random.Random(2)
+    killed = 0
+    for number in range(20):
+        folder = tmp_path / str(number)
+        process, _ = _start(folder, simulated_logs[0])
+        time.sleep(moments.uniform(0, seconds))
+        process.kill()
+        killed += _finish(process) == -signal.SIGKILL
+        process, _ = _start(folder, simulated_logs[0])
+        assert _finish(process) == 0
+        assert _tree(folder) == tree, f"moment {number}"
+    assert killed >= 15

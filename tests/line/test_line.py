@@ -1,0 +1,196 @@
+"""The whole line through the real jobs: a log in, events, features, intents and clips out."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import polars as pl
+import pytest
+
+LONE_EVENT = (
+    '{"event_id":"evt_1","match_id":"m1","event_type":"POSITION_UPDATE","actor":"player:p1",'
+    '"timestamp":"2026-01-01T12:00:00Z",'
+    '"payload":{"pos":[12.4,0.0,8.9],"objective_pos":[10.0,0.0,10.0],"ts":100.0}}\n'
+)
+ANALYSIS = ("rounds", "events", "tracks", "features", "labels", "intents", "segments", "clips")
+
+
+def _checks(result: dg.ExecuteInProcessResult) -> dict[tuple[str, str], bool]:
+    return {(e.asset_key.to_user_string(), e.check_name): e.passed for e in result.get_asset_check_evaluations()}
+
+
+def test_one_event_alone_goes_the_whole_way_to_an_intent(workspace: Any, tmp_path: Path) -> None:
+    log = tmp_path / "lone.jsonl"
+    log.write_text(LONE_EVENT)
+    assert workspace.scan(log).success
+    assert workspace.analyse("m1").success
+    features = workspace.store.read_table("features", "m1")
+    assert features.select("player", "t_ms", "sample_count").rows() == [("player:p1", 100_000, 1)]
+    assert features["speed_mps"].to_list() == [None]
+    assert features["objective_m"].item() == pytest.approx((2.4**2 + 1.1**2) ** 0.5, abs=1e-3)
+    intents = workspace.store.read_table("intents", "m1")
+    assert intents.height == 1
+    assert intents["intent"].item() in {
+        "advance",
+        "retreat",
+        "hold",
+        "peek",
+        "plant",
+        "defuse",
+        "rotate",
+        "trade",
+        "engage",
+    }
+    assert workspace.store.read_table("segments", "m1").height == 1
+
+
+def test_a_simulated_match_leaves_every_table_and_clips_that_exist(workspace: Any, simulated_logs: list[Path]) -> None:
+    scanned = workspace.scan(simulated_logs[0])
+    assert scanned.success
+    (match_id,) = workspace.store.keys("matches")
+    assert workspace.instance.get_dynamic_partitions("match_id") == [match_id]
+    result = workspace.analyse(match_id)
+    assert result.success
+    assert all(_checks(scanned).values())
+    assert set(_checks(result)) >= {(table, "schema") for table in ANALYSIS}
+    assert all(_checks(result).values())
+    assert workspace.store.read_table("rounds", match_id).height == 3
+    clips = workspace.store.read_table("clips", match_id)
+    assert clips["feasible"].any()
+    for row in clips.filter("feasible").iter_rows(named=True):
+        assert workspace.store.read(row["uri"])[:4] == b"glTF"
+        assert workspace.store.read(row["preview_uri"])[:8] == b"\x89PNG\r\n\x1a\n"
+        manifest = json.loads(workspace.store.read(row["manifest_uri"]))
+        assert manifest["clip_key"] == row["clip_key"]
+        assert manifest["trainable"] is True
+        assert manifest["model_version"]
+
+
+def test_the_same_match_from_its_grid_log_tells_the_same_story(workspace: Any, simulated_logs: list[Path]) -> None:
+    stories = []
+    for log in simulated_logs:
+        assert workspace.scan(log).success
+    for match_id in workspace.store.keys("matches"):
+        assert workspace.analyse(match_id).success
+        rounds = workspace.store.read_table("rounds", match_id)
+        types = dict(workspace.store.read_table("events", match_id).group_by("event_type").len().iter_rows())
+        stories.append(
+            (
+                rounds["winner"].to_list(),
+                {t: types.get(t, 0) for t in ("PLAYER_KILLED", "BOMB_PLANTED", "BOMB_DEFUSED")},
+            )
+        )
+    assert len(stories) == 2
+    assert stories[0] == stories[1]
+
+
+def test_a_second_run_reuses_everything_and_a_changed_table_is_made_anew(
+    workspace: Any, simulated_logs: list[Path]
+) -> None:
+    workspace.scan(simulated_logs[0])
+    (match_id,) = workspace.store.keys("matches")
+    workspace.analyse(match_id)
+    before = workspace.tree()
+    again = workspace.analyse(match_id)
+    reused = {
+        e.asset_key.to_user_string(): e.step_materialization_data.materialization.metadata["reused"].value
+        for e in again.all_events
+        if e.is_step_materialization
+    }
+    assert reused == dict.fromkeys(ANALYSIS, True)
+    workspace.store.write(workspace.store.part_path("segments", match_id), b"damaged")
+    assert workspace.analyse(match_id).success
+    assert workspace.tree() == before
+
+
+def test_a_stored_part_that_breaks_its_declaration_fails_the_blocking_check(
+    workspace: Any, simulated_logs: list[Path]
+) -> None:
+    workspace.scan(simulated_logs[0])
+    (match_id,) = workspace.store.keys("matches")
+    workspace.analyse(match_id)
+    part = workspace.store.part("tracks", match_id)
+    broken = workspace.store.read_table("tracks", match_id).with_columns(player=pl.lit(None, pl.String))
+    from resources import store as module
+
+    workspace.store.write(workspace.store.part_path("tracks", match_id), module._parquet(broken, part.stamp))
+    result = workspace.analyse(match_id)
+    assert not result.success
+    assert not _checks(result)[("tracks", "schema")]
+    assert ("features", "schema") not in _checks(result)
+
+
+def test_a_log_without_positions_succeeds_with_no_rows_and_a_warning(workspace: Any, tmp_path: Path) -> None:
+    log = tmp_path / "blind.jsonl"
+    kill = {"target": "player:b", "weapon": "ak47", "headshot": False, "assister": None, "ts": 3.0}
+    events = [
+        (
+            "MATCH_STARTED",
+            "match:blind",
+            {"title": "cs2", "map": "de_nowhere", "teams": [], "objectives": [], "ts": 0.0},
+        ),
+        ("PLAYER_KILLED", "player:a", kill),
+    ]
+    log.write_text(
+        "".join(
+            json.dumps({"event_id": f"e{i}", "match_id": "blind", "event_type": kind, "actor": actor,
+                        "timestamp": "2026-01-01T12:00:00Z", "payload": payload}) + "\n"
+            for i, (kind, actor, payload) in enumerate(events)
+        )
+    )  # fmt: skip
+    assert workspace.scan(log).success
+    assert workspace.analyse("blind").success
+    for table in ("tracks", "features", "labels", "intents", "segments", "clips"):
+        assert workspace.store.read_table(table, "blind").height == 0
+    assert workspace.store.read_table("events", "blind").height == 2
+
+
+def test_an_unusable_file_fails_with_one_clear_error_and_stays_where_it_landed(workspace: Any, tmp_path: Path) -> None:
+    for name, content in {"empty.jsonl": b"", "binary.jsonl": bytes(range(256)) * 64}.items():
+        (tmp_path / name).write_bytes(content)
+        result = workspace.scan(tmp_path / name)
+        assert not result.success
+        (failure,) = [e for e in result.all_events if e.is_step_failure]
+        assert name in failure.step_failure_data.user_failure_data.description
+        assert workspace.store.exists(f"landing/{name}")
+    assert workspace.store.keys("matches") == []
+    assert workspace.instance.get_dynamic_partitions("match_id") == []
+
+
+def test_another_log_of_a_known_match_is_refused_unless_told_to_replace(workspace: Any, tmp_path: Path) -> None:
+    first, second = tmp_path / "first.jsonl", tmp_path / "second.jsonl"
+    first.write_text(LONE_EVENT)
+    second.write_text(LONE_EVENT.replace("12.4", "13.4"))
+    workspace.scan(first)
+    refused = workspace.scan(second)
+    assert refused.success
+    assert not _checks(refused)[("matches", "one_log_per_match")]
+    workspace.analyse("m1")
+    assert workspace.store.read_table("tracks", "m1")["x_mm"].to_list() == [12_400]
+    replaced = workspace.scan(second, replace=True)
+    assert _checks(replaced)[("matches", "one_log_per_match")]
+    workspace.analyse("m1")
+    assert workspace.store.read_table("tracks", "m1")["x_mm"].to_list() == [13_400]
+
+
+def test_the_line_runs_on_s3_and_leaves_the_same_tables_as_on_a_folder(
+    workspace: Any, s3_server: str, simulated_logs: list[Path], tmp_path: Path
+) -> None:
+    import uuid
+
+    from assets.definitions import build_defs, open_store
+    from resources.settings import Settings
+
+    environment = Settings(
+        gridmotion_store=f"s3://gridmotion/{uuid.uuid4().hex}",
+        aws_endpoint_url=s3_server,
+        mlflow_tracking_uri=f"sqlite:///{tmp_path}/mlflow.db",
+    )
+    store = open_store(environment)
+    remote = type(workspace)(store, workspace.instance, build_defs(environment, store=store))
+    for place in (workspace, remote):
+        assert place.scan(simulated_logs[0]).success
+        (match_id,) = place.store.keys("matches")
+        assert place.analyse(match_id).success
+    assert remote.tree() == workspace.tree()

@@ -1,0 +1,139 @@
+"""The store on a folder and on a real S3 server: atomic, stamped, reused, loud."""
+
+import os
+import signal
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from pipeline.tables import TABLES, SchemaViolation
+from resources.store import PartDamaged, PartMissing, Stamp, Store, StoreError
+
+STAMP = Stamp("code", "config", "input")
+
+
+@pytest.fixture(params=["folder", "s3"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
+    if request.param == "folder":
+        return Store(str(tmp_path / "store"))
+    endpoint = request.getfixturevalue("s3_server")
+    return Store(f"s3://gridmotion/{uuid.uuid4().hex}", {"endpoint_url": endpoint})
+
+
+@pytest.fixture
+def rounds() -> pl.DataFrame:
+    return TABLES["rounds"].create_empty().vstack(
+        pl.DataFrame(
+            {"match_id": ["m1"], "round": [1], "start_ms": [0], "live_ms": [10], "end_ms": [20], "sides": [[]],
+             "winner": ["terrorists"], "reason": [None]},
+            schema=TABLES["rounds"].create_empty().schema,
+        )
+    )  # fmt: skip
+
+
+def test_a_table_comes_back_as_it_was_written(store: Store, rounds: pl.DataFrame) -> None:
+    part = store.write_table("rounds", "m1", rounds, STAMP)
+    assert store.read_table("rounds", "m1").equals(rounds)
+    assert store.keys("rounds") == ["m1"]
+    assert store.keys("events") == []
+    assert store.part("rounds", "m1").digest == part.digest
+    assert store.part("rounds", "m1").stamp == STAMP
+
+
+def test_the_same_rows_and_stamp_give_the_same_bytes(store: Store, rounds: pl.DataFrame) -> None:
+    first = store.write_table("rounds", "m1", rounds, STAMP).digest
+    assert store.write_table("rounds", "m1", rounds, STAMP).digest == first
+    assert store.write_table("rounds", "m1", rounds, Stamp("other", "config", "input")).digest != first
+
+
+def test_an_equal_stamp_reuses_the_part_and_another_replaces_it(store: Store, rounds: pl.DataFrame) -> None:
+    computed = []
+
+    def compute() -> pl.DataFrame:
+        computed.append(1)
+        return rounds
+
+    assert not store.ensure("rounds", "m1", STAMP, compute).reused
+    assert store.ensure("rounds", "m1", STAMP, compute).reused
+    assert len(computed) == 1
+    assert not store.ensure("rounds", "m1", Stamp("newer", "config", "input"), compute).reused
+    assert len(computed) == 2
+
+
+def test_a_damaged_part_is_named_and_computed_anew(store: Store, rounds: pl.DataFrame) -> None:
+    store.write(store.part_path("rounds", "m1"), b"PAR1 this is not Parquet")
+    with pytest.raises(PartDamaged, match="match_id=m1"):
+        store.read_table("rounds", "m1")
+    assert not store.ensure("rounds", "m1", STAMP, lambda: rounds).reused
+    assert store.read_table("rounds", "m1").equals(rounds)
+
+
+def test_a_frame_that_breaks_its_declaration_is_refused_and_nothing_is_written(
+    store: Store, rounds: pl.DataFrame
+) -> None:
+    with pytest.raises(SchemaViolation, match="rounds"):
+        store.write_table("rounds", "m1", rounds.with_columns(match_id=pl.lit("not an id!")), STAMP)
+    with pytest.raises(PartMissing):
+        store.read_table("rounds", "m1")
+
+
+def test_names_that_would_leave_the_store_are_refused(store: Store) -> None:
+    for key in ("../m1", "a/b", "", "x" * 101, "m 1"):
+        with pytest.raises(StoreError):
+            store.part_path("rounds", key)
+    for path in ("../outside", "/etc/passwd", "a/../../b"):
+        with pytest.raises(StoreError):
+            store.write(path, b"")
+
+
+def test_files_are_listed_copied_and_deleted(store: Store, tmp_path: Path) -> None:
+    (tmp_path / "log.jsonl").write_bytes(b"line\n")
+    store.put(tmp_path / "log.jsonl", "landing/log.jsonl")
+    assert [(path, size) for path, size, _ in store.files("landing")] == [("landing/log.jsonl", 5)]
+    with store.local_copy("landing/log.jsonl") as local:
+        assert local.read_bytes() == b"line\n"
+    store.delete("landing/log.jsonl")
+    store.delete("landing/log.jsonl")
+    assert store.files("landing") == []
+    assert not store.exists("landing/log.jsonl")
+
+
+def test_a_store_that_refuses_says_where(s3_server: str, tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="s3://no-such-bucket-here/x/file"):
+        Store(
+            "s3://no-such-bucket-here/x",
+            {"endpoint_url": s3_server, "config_kwargs": {"retries": {"total_max_attempts": 1}}},
+        ).read("file")
+    blocked = tmp_path / "file"
+    blocked.write_text("a file where a folder should be")
+    with pytest.raises(StoreError, match="cannot write"):
+        Store(str(blocked / "store")).write("x", b"")
+
+
+@pytest.fixture
+def killed_in_the_middle_of_a_write(tmp_path: Path) -> Iterator[Path]:
+    """A store in which a process was killed after half of its second write."""
+    script = f"""
+import os, signal
+from resources.store import Store
+store = Store({str(tmp_path / "store")!r})
+store.write("file", b"first")
+with store._replacing(__import__("pathlib").Path(store.uri("file"))) as file:
+    file.write(b"sec"); file.flush()
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+    done = subprocess.run([sys.executable, "-c", script], check=False, env={**os.environ, "PYTHONPATH": os.getcwd()})
+    assert done.returncode == -signal.SIGKILL
+    yield tmp_path / "store"
+
+
+def test_a_killed_write_leaves_the_old_content_and_its_leftover_is_swept(killed_in_the_middle_of_a_write: Path) -> None:
+    assert len(list((killed_in_the_middle_of_a_write / ".tmp").iterdir())) == 1
+    store = Store(str(killed_in_the_middle_of_a_write))
+    assert store.read("file") == b"first"
+    assert list((killed_in_the_middle_of_a_write / ".tmp").iterdir()) == []
