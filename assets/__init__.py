@@ -10,3 +10,10 @@ without Dagster (`pipeline`), clients (`resources`). Concept: https://docs.dagst
 | intents | labels, intents, segments, models/intent | `assets/intents.py` |
 | motion | clips | `assets/motion.py` |
 """
+
+import warnings
+
+from dagster import BetaWarning
+
+# Backfill policies are still "beta" in the pinned Dagster; without this each process says so once per asset.
+warnings.filterwarnings("ignore", category=BetaWarning)

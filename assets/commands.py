@@ -8,20 +8,16 @@ import os
 import shutil
 import sys
 import time
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
+import dagster as dg
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
-
-warnings.filterwarnings("ignore", module="dagster")
-
-import dagster as dg  # noqa: E402 - after the filter, or its preview warnings reach the terminal
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -41,8 +37,7 @@ def _instance() -> Iterator[dg.DagsterInstance]:
     """Dagster's instance: the one of DAGSTER_HOME, or `.dagster` here, which is what `make dev` serves."""
     if "DAGSTER_HOME" not in os.environ:
         HOME.mkdir(exist_ok=True)
-        if not (HOME / "dagster.yaml").exists():
-            shutil.copyfile(CONFIG, HOME / "dagster.yaml")
+        shutil.copyfile(CONFIG, HOME / "dagster.yaml")
         os.environ["DAGSTER_HOME"] = str(HOME.resolve())
     with dg.DagsterInstance.get() as instance:
         yield instance
@@ -72,9 +67,13 @@ def _progress() -> Progress:
     )
 
 
-def _execute(instance: dg.DagsterInstance, job: str, **options: Any) -> dg.ExecuteInProcessResult:
-    """One run of a job in this process, recorded in the instance as any other."""
-    return _definitions().resolve_job_def(job).execute_in_process(instance=instance, raise_on_error=False, **options)
+def _execute(
+    instance: dg.DagsterInstance, job: str, ops: dict[str, Any] | None = None, **options: Any
+) -> dg.ExecuteInProcessResult:
+    """One run of a job in this process, recorded in the instance as any other; its log is there, not here."""
+    run_config = {"ops": ops or {}, "loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+    runnable = _definitions().resolve_job_def(job)
+    return runnable.execute_in_process(instance=instance, raise_on_error=False, run_config=run_config, **options)
 
 
 def _failure(result: dg.ExecuteInProcessResult) -> str:
@@ -89,33 +88,19 @@ def _failure(result: dg.ExecuteInProcessResult) -> str:
     return "a blocking check failed; the run's page in the UI says which"
 
 
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Dagster's event log goes to its instance, not to the terminal, while a progress bar is up."""
-    import logging
-
-    logger = logging.getLogger("dagster")
-    level, logger.disabled = logger.level, True
-    try:
-        yield
-    finally:
-        logger.disabled = False
-        logger.setLevel(level)
-
-
 def _scan(instance: dg.DagsterInstance, paths: list[Path], *, replace: bool) -> tuple[list[dict[str, Any]], list[str]]:
     """Land and scan each log; returns a row per log, and what failed."""
     from assets.events import LANDING
 
     store, rows, failures = _store(), [], []
-    with _progress() as progress, _quiet():
+    with _progress() as progress:
         task = progress.add_task("scan", total=len(paths))
         for path in paths:
             progress.update(task, description=f"scan {path.name}")
             landed = f"{LANDING}/{path.name}"
             store.put(path, landed)
             config = {"path": landed, "replace": replace}
-            result = _execute(instance, "scan_log", run_config={"ops": {"scanned_log": {"config": config}}})
+            result = _execute(instance, "scan_log", ops={"scanned_log": {"config": config}})
             if result.success:
                 metadata = result.asset_materializations_for_node("scanned_log")[0].metadata
                 rows.append({"file": path.name} | {key: value.value for key, value in metadata.items()})
@@ -129,7 +114,7 @@ def _scan(instance: dg.DagsterInstance, paths: list[Path], *, replace: bool) -> 
 def _analyse(instance: dg.DagsterInstance, matches: list[str]) -> tuple[dict[str, float], list[str]]:
     """Run the analysis of each match; returns the seconds it took, and what failed."""
     seconds, failures = {}, []
-    with _progress() as progress, _quiet():
+    with _progress() as progress:
         task = progress.add_task("analyse", total=len(matches))
         for match_id in matches:
             progress.update(task, description=f"analyse {match_id}")
@@ -150,25 +135,31 @@ def _report(failures: list[str]) -> None:
         raise typer.Exit(1)
 
 
-def _scan_table(rows: list[dict[str, Any]]) -> Table:
-    columns = ("source_events", "converted", "merged", "reverted", "duplicate", "quarantined", "derived_positions")
-    view = Table("log", "matches", *columns)
-    for row in rows:
-        view.add_row(row["file"], ", ".join(row["matches"]), *(f"{row[column]:,}" for column in columns))
+def _columns_per(name: str, rows: list[dict[str, Any]]) -> Table:
+    """A table with a column per log or match, as there are more figures than a terminal is wide."""
+    view = Table("", *(row[name] for row in rows))
+    for figure in [key for key in (rows[0] if rows else ()) if key != name]:
+        view.add_row(
+            figure, *(f"{row[figure]:,}" if isinstance(row[figure], int) else str(row[figure]) for row in rows)
+        )
     return view
+
+
+def _scan_table(rows: list[dict[str, Any]]) -> Table:
+    figures = ("source_events", "converted", "merged", "reverted", "duplicate", "quarantined", "derived_positions")
+    shown = [
+        {"log": row["file"], "matches": ", ".join(row["matches"])} | {name: row[name] for name in figures}
+        for row in rows
+    ]
+    return _columns_per("log", shown)
 
 
 def _match_table(matches: list[str], seconds: dict[str, float]) -> Table:
     from assets.summary import match_summary
 
-    rows = [match_summary(_store(), match_id) for match_id in matches]
-    columns = list(rows[0]) if rows else []
-    view = Table(*columns, "seconds")
-    for row in rows:
-        view.add_row(
-            *(f"{v:,}" if isinstance(v, int) else str(v) for v in row.values()), f"{seconds[row['match']]:.1f}"
-        )
-    return view
+    store = _store()
+    rows = [match_summary(store, match_id) | {"seconds": round(seconds[match_id], 1)} for match_id in matches]
+    return _columns_per("match", rows)
 
 
 @app.command()
@@ -224,7 +215,7 @@ def run(
 def train() -> None:
     """Train the intent model on every labelled match, register it, promote it if it is no worse."""
     with _instance() as instance:
-        with console.status("training"), _quiet():
+        with console.status("training"):
             result = _execute(instance, "retrain")
         if not result.success:
             _report([_failure(result)])
@@ -303,7 +294,7 @@ def demo() -> None:
         *training, shown = [match for row in rows for match in row["matches"]]
         _, failures = _analyse(instance, training)
         _report(failures)
-        with console.status("training"), _quiet():
+        with console.status("training"):
             result = _execute(instance, "retrain")
         if not result.success:
             _report([_failure(result)])

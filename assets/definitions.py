@@ -44,17 +44,18 @@ def build_defs(environment: Settings | None = None, **overrides: Any) -> dg.Defi
     """
     environment = environment or settings()
     store = overrides.pop("store", None) or open_store(environment)
-    definitions = dg.Definitions(
-        assets=[
-            events.scanned_log,
-            events.match_recording,
-            features.features,
-            intents.labels,
-            intents.intents,
-            intents.segments,
-            intents.intent_model,
-            motion.clips,
-        ],
+    assets = [
+        events.scanned_log,
+        events.match_recording,
+        features.features,
+        intents.labels,
+        intents.intents,
+        intents.segments,
+        intents.intent_model,
+        motion.clips,
+    ]
+    return dg.Definitions(
+        assets=dg.map_asset_specs(lambda spec: spec.replace_attributes(owners=[OWNERS[spec.group_name or ""]]), assets),
         jobs=[jobs.scan_log, jobs.analyse_match, jobs.retrain],
         schedules=[schedules.nightly_retraining],
         sensors=[sensors.landing_sensor, sensors.scanned_matches_sensor],
@@ -67,9 +68,6 @@ def build_defs(environment: Settings | None = None, **overrides: Any) -> dg.Defi
             "environment": environment,
             **overrides,
         },
-    )
-    return definitions.map_asset_specs(
-        func=lambda spec: spec.replace_attributes(owners=[OWNERS[spec.group_name or ""]])
     )
 
 

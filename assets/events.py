@@ -8,7 +8,7 @@ Concept: https://docs.dagster.io/guides/build/assets/defining-assets#multi-asset
 import hashlib
 import re
 from collections.abc import Iterator
-from functools import cache
+from functools import cache, partial
 from pathlib import Path, PurePosixPath
 
 import dagster as dg
@@ -78,7 +78,7 @@ def log_name(file: Path, original: str) -> tuple[str, str]:
 )
 def scanned_log(
     context: dg.AssetExecutionContext, config: ScanConfig, store: dg.ResourceParam[Store]
-) -> Iterator[dg.MaterializeResult[None]]:
+) -> Iterator[dg.MaterializeResult]:
     """Reads a landed log once, keeps the recording, writes what it holds, and makes its matches partitions."""
     with store.local_copy(config.path) as file:
         log_id, sha256 = log_name(file, config.path)
@@ -139,7 +139,7 @@ def _write_matches(
                 "To replace it, scan with replace=true (gridmotion ingest --replace)."
             )
             continue
-        store.ensure("matches", match_id, stamp, lambda match=match: match.match)
+        store.ensure("matches", match_id, stamp, partial(getattr, match, "match"))
     return refused
 
 
@@ -191,7 +191,7 @@ def _one_log_result(refused: dict[str, str]) -> dg.AssetCheckResult:
 )
 def match_recording(
     context: dg.AssetExecutionContext, store: dg.ResourceParam[Store]
-) -> Iterator[dg.MaterializeResult[None]]:
+) -> Iterator[dg.MaterializeResult]:
     """The recording of one match, read into rounds, events and tracks."""
     match_id = context.partition_key
     match = store.read_table("matches", match_id)
@@ -205,7 +205,7 @@ def match_recording(
         return {"rounds": reading.rounds, "events": reading.events, "tracks": reading.tracks}
 
     parts = {
-        table: ensure(context, store, table, match_id, stamp, lambda table=table: read()[table])
+        table: ensure(context, store, table, match_id, stamp, partial(lambda name: read()[name], table))
         for table in ("rounds", "events", "tracks")
     }
     rounds, events, tracks = (store.read_table(table, match_id) for table in ("rounds", "events", "tracks"))

@@ -5,6 +5,7 @@ Belongs here: the edge from tracks and events to features. Does not belong here:
 """
 
 import dagster as dg
+import polars as pl
 
 from assets import reports
 from assets.partitions import matches as match_partitions
@@ -27,17 +28,14 @@ RECIPE = Recipe(("features", "events/model.py", "errors.py"), (load_features(), 
     code_version=RECIPE.code_version,
     check_specs=[schema_spec("features")],
 )
-def features(context: dg.AssetExecutionContext, store: dg.ResourceParam[Store]) -> dg.MaterializeResult[None]:
+def features(context: dg.AssetExecutionContext, store: dg.ResourceParam[Store]) -> dg.MaterializeResult:
     """How each living player looked at each instant of the 250 ms grid."""
     match_id = context.partition_key
-    sources = ("matches", "events", "tracks")
-    stamp = RECIPE.stamp(*(store.part(table, match_id).digest for table in sources))
-    part = ensure(
-        context,
-        store,
-        "features",
-        match_id,
-        stamp,
-        lambda: match_features(*(store.read_table(table, match_id) for table in sources)),
-    )
+    stamp = RECIPE.stamp(*(store.part(table, match_id).digest for table in ("matches", "events", "tracks")))
+
+    def compute() -> pl.DataFrame:
+        match, events = store.read_table("matches", match_id), store.read_table("events", match_id)
+        return match_features(match, events, store.read_table("tracks", match_id))
+
+    part = ensure(context, store, "features", match_id, stamp, compute)
     return result(store, "features", match_id, part, reports.features(store.read_table("features", match_id)))

@@ -12,12 +12,11 @@ from assets import reports
 from assets.partitions import matches as match_partitions
 from assets.partitions import one_match_per_run
 from assets.stages import Recipe, ensure, result, schema_spec
-from configs.features import load_features
 from configs.intents import load_intents
 from pipeline.intents.labels import label
 from pipeline.intents.prediction import predict
 from pipeline.intents.segments import segment
-from pipeline.intents.training import train_on
+from pipeline.intents.training import fit, manifest, samples
 from resources.registry import ModelRegistry
 from resources.settings import Settings
 from resources.store import Store
@@ -26,7 +25,7 @@ GROUP = "intents"
 LABELS = Recipe(("intents/labels", "intents/vocabulary.py", "events/model.py", "errors.py"), (load_intents(),))
 PREDICTION = Recipe(("intents", "errors.py"), (load_intents(),))
 MODEL_KEY = dg.AssetKey(["models", "intent"])
-TRAINED_CHECK = "trained_on_labels"
+BASELINE_CHECK = "beats_the_majority"
 
 
 @dg.asset(
@@ -38,19 +37,16 @@ TRAINED_CHECK = "trained_on_labels"
     code_version=LABELS.code_version,
     check_specs=[schema_spec("labels")],
 )
-def labels(context: dg.AssetExecutionContext, store: dg.ResourceParam[Store]) -> dg.MaterializeResult[None]:
+def labels(context: dg.AssetExecutionContext, store: dg.ResourceParam[Store]) -> dg.MaterializeResult:
     """What each player meant at each instant, in hindsight, or an abstention."""
     match_id = context.partition_key
-    sources = ("events", "tracks", "features")
-    stamp = LABELS.stamp(*(store.part(table, match_id).digest for table in sources))
-    part = ensure(
-        context,
-        store,
-        "labels",
-        match_id,
-        stamp,
-        lambda: label(*(store.read_table(table, match_id) for table in sources)),
-    )
+    stamp = LABELS.stamp(*(store.part(table, match_id).digest for table in ("events", "tracks", "features")))
+
+    def look_back() -> pl.DataFrame:
+        events, tracks = store.read_table("events", match_id), store.read_table("tracks", match_id)
+        return label(events, tracks, store.read_table("features", match_id))
+
+    part = ensure(context, store, "labels", match_id, stamp, look_back)
     return result(store, "labels", match_id, part, reports.labels(store.read_table("labels", match_id)))
 
 
@@ -65,7 +61,7 @@ def labels(context: dg.AssetExecutionContext, store: dg.ResourceParam[Store]) ->
 )
 def intents(
     context: dg.AssetExecutionContext, store: dg.ResourceParam[Store], models: dg.ResourceParam[ModelRegistry]
-) -> dg.MaterializeResult[None]:
+) -> dg.MaterializeResult:
     """What each player means at each instant: rules where they are certain, else the champion model."""
     match_id = context.partition_key
     model = models.champion()
@@ -89,7 +85,7 @@ def intents(
 )
 def segments(
     context: dg.AssetExecutionContext, store: dg.ResourceParam[Store], environment: dg.ResourceParam[Settings]
-) -> dg.MaterializeResult[None]:
+) -> dg.MaterializeResult:
     """Stretches of one intent of one player, each with its confidence and why somebody should look at it."""
     match_id = context.partition_key
     predicted, looked = store.part("intents", match_id), store.part("features", match_id)
@@ -107,3 +103,65 @@ def segments(
     part = ensure(context, store, "segments", match_id, stamp, cut)
     frame, rounds = store.read_table("segments", match_id), store.read_table("rounds", match_id)
     return result(store, "segments", match_id, part, reports.intent_timeline(frame, rounds))
+
+
+@dg.asset(
+    key=MODEL_KEY,
+    group_name=GROUP,
+    deps=["features", "labels"],
+    kinds={"lightgbm", "mlflow"},
+    code_version=PREDICTION.code_version,
+    check_specs=[
+        dg.AssetCheckSpec(
+            BASELINE_CHECK,
+            asset=MODEL_KEY,
+            description="on held-out rows, rules with the model agree better with the labels than the commonest intent",
+        )
+    ],
+)
+def intent_model(
+    context: dg.AssetExecutionContext, store: dg.ResourceParam[Store], models: dg.ResourceParam[ModelRegistry]
+) -> dg.MaterializeResult:
+    """The intent model, trained on every labelled match; the same training set is not trained on twice."""
+    match_ids = store.keys("labels")
+    if not match_ids:
+        raise dg.Failure("no match is labelled yet: analyse one first (gridmotion run)", allow_retries=False)
+    labelled = pl.concat(
+        [
+            samples(store.read_table("features", match_id), store.read_table("labels", match_id))
+            for match_id in match_ids
+        ]
+    )
+    version = manifest(labelled, load_intents()).version
+    known = {registered.version: registered for registered in models.versions()}
+    figures: dict[str, bytes] = {}
+    if reused := version in known:
+        registered = known[version]
+        context.log.info(f"model {version} was already trained on exactly these {labelled.height} rows: reused")
+    else:
+        trained = fit(labelled)
+        figures = dict(trained.figures)
+        registered = models.register(trained.model, trained.metrics, figures)
+    metrics = registered.metrics
+    return dg.MaterializeResult(
+        data_version=dg.DataVersion(version),
+        metadata={
+            "model_version": version,
+            "promoted": registered.champion,
+            "reused": reused,
+            "matches": len(match_ids),
+            "rows": labelled.height,
+            **reports.class_balance(labelled, "Labelled rows"),
+            **{name: reports.picture(png, name) for name, png in figures.items()},
+            **reports.figures(metrics),
+        },
+        check_results=[
+            dg.AssetCheckResult(
+                check_name=BASELINE_CHECK,
+                asset_key=MODEL_KEY,
+                passed=metrics["hybrid_macro_f1_vs_labels"] > metrics["majority_macro_f1_vs_labels"],
+                severity=dg.AssetCheckSeverity.WARN,
+                metadata={name: value for name, value in metrics.items() if "_macro_f1_" in name},
+            )
+        ],
+    )

@@ -32,7 +32,7 @@ RECIPE = Recipe(("motion", "errors.py"), (load_motion(),))
 )
 def clips(
     context: dg.AssetExecutionContext, store: dg.ResourceParam[Store], studio: dg.ResourceParam[ClipStudio]
-) -> dg.MaterializeResult[None]:
+) -> dg.MaterializeResult:
     """Animated bodies on the players' true paths, for the most interesting segments up to the match's budget."""
     match_id = context.partition_key
     segments_part, tracks_part = store.part("segments", match_id), store.part("tracks", match_id)

@@ -6,7 +6,7 @@ Concept: https://docs.dagster.io/guides/build/assets/metadata-and-tags
 
 import base64
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -225,27 +225,6 @@ def timeline_png(segments: pl.DataFrame, rounds: pl.DataFrame) -> bytes:
     axes.set(yticks=[], xlabel="s since the round went live", ylim=(order.height - 0.5, -0.5))
     axes.set_title(f"Round {busiest}" if busiest is not None else "Whole log", loc="left", fontsize=10)
     _intent_legend(axes)
-    return _png(figure)
-
-
-def confusion(matrix: Sequence[Sequence[int]], title: str) -> dg.MarkdownMetadataValue:
-    """A confusion matrix, rows as labelled, columns as predicted, each row in percent of itself."""
-    return picture(confusion_png(matrix, title), title)
-
-
-def confusion_png(matrix: Sequence[Sequence[int]], title: str) -> bytes:
-    """The same as PNG."""
-    figure, axes = _figure(5.6, 5.0)
-    shares = [[100 * cell / max(1, sum(row)) for cell in row] for row in matrix]
-    axes.imshow(shares, cmap="Blues", vmin=0, vmax=100)
-    for i, row in enumerate(shares):
-        for j, share in enumerate(row):
-            axes.text(
-                j, i, f"{share:.0f}", ha="center", va="center", fontsize=8, color="white" if share > 55 else "black"
-            )
-    axes.set_xticks(range(len(INTENTS)), INTENTS, rotation=45, ha="right")
-    axes.set_yticks(range(len(INTENTS)), [f"{i} ({sum(row):,})" for i, row in zip(INTENTS, matrix, strict=True)])
-    axes.set(xlabel="predicted", ylabel="labelled in hindsight (rows)", title=title)
     return _png(figure)
 
 

@@ -70,7 +70,7 @@ def result(
     part: Part,
     metadata: Mapping[str, Any] | None = None,
     checks: list[dg.AssetCheckResult] | None = None,
-) -> dg.MaterializeResult[None]:
+) -> dg.MaterializeResult:
     """What an asset returns for a part: where it lies, what made it, what an analyst wants to see, its checks."""
     return dg.MaterializeResult(
         asset_key=table,

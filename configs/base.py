@@ -7,7 +7,7 @@ import hashlib
 import json
 from functools import cache
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -28,7 +28,6 @@ class Config(BaseModel):
 C = TypeVar("C", bound=Config)
 
 
-@cache
 def load(area: str, kind: type[C]) -> C:
     """The configuration of one area, read from `configs/<area>.yaml` once per process.
 
@@ -39,6 +38,11 @@ def load(area: str, kind: type[C]) -> C:
     Raises:
         ConfigError: if the file is missing or a value in it is refused; names the file and the field.
     """
+    return cast(C, _read(area, kind))
+
+
+@cache
+def _read(area: str, kind: type[Config]) -> Config:
     path = FOLDER / f"{area}.yaml"
     try:
         return kind.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))

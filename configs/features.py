@@ -16,6 +16,7 @@ class FeaturesConfig(Config):
         grid_ms: distance of two instants.
         window_ms: how far a windowed feature looks back; the window at t is `(t - window_ms, t]`.
         max_step_gap_ms: two positions farther apart in time make no step, so no speed and no path.
+        max_speed_mm_per_s: a step faster than this (mm/s) is a jump, which is no movement.
         fresh_ms: a position older than this tells nothing about where its player is.
         near_mm: distance within which an enemy counts as near.
         min_path_mm: path length below which straightness is null.
@@ -30,6 +31,7 @@ class FeaturesConfig(Config):
     grid_ms: int = Field(gt=0, multiple_of=250)
     window_ms: int = Field(gt=0)
     max_step_gap_ms: int = Field(gt=0)
+    max_speed_mm_per_s: int = Field(gt=0)
     fresh_ms: int = Field(gt=0)
     near_mm: int = Field(gt=0)
     min_path_mm: int = Field(gt=0)

@@ -78,6 +78,13 @@ class AnswerLabel(LabelRule):
     window_ms: int = Field(gt=0)
 
 
+class AnswerFireLabel(AnswerLabel):
+    """Shots that were aimed at the killer: within `enemy_mm` and `aim_deg` of the view."""
+
+    enemy_mm: int = Field(gt=0)
+    aim_deg: float = Field(gt=0, le=180)
+
+
 class HitLabel(LabelRule):
     """`after_ms`: how long a hit given or taken keeps the fight open."""
 
@@ -154,6 +161,7 @@ class LabelRules(Config):
     defuse: DefuseLabel
     trade_kill: AnswerLabel
     trade_hit: AnswerLabel
+    trade_fire: AnswerFireLabel
     engage_hit: HitLabel
     engage_fire: FireLabel
     peek_return: ReturnLabel

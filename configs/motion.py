@@ -82,6 +82,7 @@ class Gait(Config):
     backward_stride: float
     still_mps: float
     min_step_s: float
+    longest_stance_m: float
     max_reach: float
 
     @model_validator(mode="after")
@@ -153,6 +154,7 @@ class Actions(Config):
     burst_hz: float
     burst_shots: tuple[int, int]
     burst_pause_s: tuple[float, float]
+    blade_deg: float
     recoil_m: float
     recoil_deg: float
 
@@ -189,7 +191,7 @@ class Export(Config):
     """Tolerances of the key reduction."""
 
     rotation_tolerance_m: float
-    translation_tolerance_m: float
+    contact_tolerance_m: float
 
 
 class Preview(Config):
@@ -213,6 +215,11 @@ class MotionConfig(Config):
     moments: Moments
     export: Export
     preview: Preview
+
+    @property
+    def budget(self) -> int:
+        """Clips a match."""
+        return self.moments.budget
 
 
 def load_motion() -> MotionConfig:

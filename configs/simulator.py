@@ -71,6 +71,7 @@ class MotionConfig(Config):
         brake_mps2: largest loss of speed.
         turn_at_m: how near to a way point the next one is aimed at.
         corner_slowing: share of speed lost before a full turn.
+        stray_m: how far a way strays from the shortest one.
         elbow_room_m: within which bodies give way.
         yaw_gain_per_s: how fast a view follows what it wants to see.
         yaw_rate_deg: most degrees a second a view turns.
@@ -85,6 +86,7 @@ class MotionConfig(Config):
     brake_mps2: float = Field(gt=0)
     turn_at_m: float = Field(gt=0)
     corner_slowing: float = Field(ge=0, lt=1)
+    stray_m: float = Field(ge=0)
     elbow_room_m: float = Field(gt=0)
     yaw_gain_per_s: float = Field(gt=0)
     yaw_rate_deg: float = Field(gt=0)
@@ -155,6 +157,8 @@ class CombatConfig(Config):
         head_share: share of hits that go to the head.
         aim_deg: error of aim above which nobody shoots.
         moving_factor: hit chance at full speed over standing.
+        steady_factor: hit chance of one who stood still before over one who came.
+        steady_s: for how long he must have stood.
         dodging_factor: hit chance against a target at full speed over a standing one.
         blind_factor: hit chance of a blinded shooter.
         assist_damage: least damage that counts as an assist.
@@ -179,6 +183,8 @@ class CombatConfig(Config):
     head_share: float = Field(ge=0, le=1)
     aim_deg: float = Field(gt=0)
     moving_factor: float = Field(ge=0, le=1)
+    steady_factor: float = Field(ge=1)
+    steady_s: float = Field(ge=0)
     dodging_factor: float = Field(ge=0, le=1)
     blind_factor: float = Field(ge=0, le=1)
     assist_damage: int = Field(gt=0)
@@ -214,7 +220,7 @@ class BehaviourConfig(Config):
         retreat_chance: that he does, when hit at low hp.
         outnumbered_chance: that he does, facing two more enemies than he has friends beside him.
         friend_m: within which a teammate counts as beside him.
-        cover_m: how far he looks for cover.
+        cover_m: nearest and farthest cover he runs for.
         rest_s: how long he stays there.
         linger_s: how long a fight goes on without a visible enemy.
         after_fight: weights of what follows a lost sight.
@@ -246,7 +252,7 @@ class BehaviourConfig(Config):
     retreat_chance: float = Field(ge=0, le=1)
     outnumbered_chance: float = Field(ge=0, le=1)
     friend_m: float = Field(gt=0)
-    cover_m: float = Field(gt=0)
+    cover_m: Span
     rest_s: Span
     linger_s: float = Field(ge=0)
     after_fight: dict[Literal["peek", "hold", "push"], float]
@@ -304,11 +310,12 @@ class TacticsConfig(Config):
         far_m: from where a new aim counts as a rotation.
         regroup_chance: that a failed attack tries the other site.
         regroup_time_s: least time left for that.
-        save_chance: that the weaker side gives a round up.
+        save_chance: that a side that is weaker gives a round up.
         save_by: by how many players it must be weaker.
         site_m: within which an enemy threatens a site.
         rotate_threat: threat from which the next, and from which a far, defender rotates.
         rotate_delay_s: shortest and longest time until he sets out.
+        move_chance: that one who waits changes his place, at each look of the team at its plan.
         push_chance: that a defender goes forward for information.
         push_at_s: when.
         push_for_s: how long he stays there.
@@ -318,7 +325,9 @@ class TacticsConfig(Config):
         hurry_s: time left at which he does it in any case.
         flee_bomb_s: time left on the bomb at which attackers run from it.
         safe_bomb_m: how far.
-        flash_chance: that a supporting player throws something as his team goes in.
+        throw_chance: that a player throws a grenade as his team goes in.
+        wait_throw_chance: that one who waits throws one, at each look of the team at its plan.
+        alarm_throw_chance: the same for a defender who knows of an enemy behind a wall.
     """
 
     plans: dict[str, PlanConfig]
@@ -329,11 +338,12 @@ class TacticsConfig(Config):
     far_m: float = Field(gt=0)
     regroup_chance: float = Field(ge=0, le=1)
     regroup_time_s: float = Field(ge=0)
-    save_chance: float = Field(ge=0, le=1)
+    save_chance: dict[Literal["attackers", "defenders"], float]
     save_by: int = Field(gt=0)
     site_m: float = Field(gt=0)
     rotate_threat: tuple[float, float]
     rotate_delay_s: Span
+    move_chance: float = Field(ge=0, le=1)
     push_chance: float = Field(ge=0, le=1)
     push_at_s: Span
     push_for_s: Span
@@ -343,14 +353,16 @@ class TacticsConfig(Config):
     hurry_s: float = Field(ge=0)
     flee_bomb_s: float = Field(ge=0)
     safe_bomb_m: float = Field(ge=0)
-    flash_chance: float = Field(ge=0, le=1)
+    throw_chance: float = Field(ge=0, le=1)
+    wait_throw_chance: float = Field(ge=0, le=1)
+    alarm_throw_chance: float = Field(ge=0, le=1)
 
 
 class FloorConfig(Config):
     """The uneven floor.
 
     Attributes:
-        wave_m: length of the long waves.
+        wave_m: scale of the long waves, a sixth of their length.
         wave_height_m: their height.
         ripple_height_m: height of the short ones.
         rise_height_m: how much higher a site lies.
@@ -381,6 +393,7 @@ class ArenaConfig(Config):
         crates: x z width depth and turn in degrees of solid crates.
         sites: grounds where the bomb may be planted.
         places: named areas.
+        exposed: places that wary ways lead around.
         footing_m: distance between the points from which cover is chosen.
         floor: the uneven floor.
         spawns: five per side.
@@ -394,6 +407,7 @@ class ArenaConfig(Config):
     crates: tuple[tuple[float, float, float, float, float], ...]
     sites: dict[str, Box]
     places: dict[str, Box]
+    exposed: tuple[str, ...]
     footing_m: float = Field(gt=0)
     floor: FloorConfig
     spawns: dict[Literal["attackers", "defenders"], tuple[Point, Point, Point, Point, Point]]

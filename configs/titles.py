@@ -1,6 +1,7 @@
 """What the numbers and words of each game title mean.
 
-Belongs here: the typed form of `titles.yaml`. Does not belong here: maps (configs.maps), how a log is read (pipeline.events).
+Belongs here: the typed form of `titles.yaml`. Does not belong here: maps (configs.maps), how a log is read
+(pipeline.events).
 """
 
 from typing import Literal

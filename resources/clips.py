@@ -19,7 +19,8 @@ from pipeline.motion.manifest import manifest
 from pipeline.motion.measures import measure
 from pipeline.motion.moments import clip_request
 from pipeline.motion.preview import contact_sheet, still
-from pipeline.motion.synthesizer import ClipRequest, Infeasible
+from pipeline.motion.clip import ClipRequest
+from pipeline.motion.path import Infeasible
 from pipeline.tables import conform, empty
 from resources.motion_backends import MotionBackend
 from resources.store import Store

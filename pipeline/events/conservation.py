@@ -17,6 +17,7 @@ class Tally:
     """Source events by what became of them.
 
     Attributes:
+        source_events: all of them, counted where they are read and not summed up from the rest.
         converted: stand as a canonical event of their own.
         merged: told again what another event had told.
         reverted: taken back by the source, or part of taking back.
@@ -25,6 +26,7 @@ class Tally:
         derived_positions: position updates read from snapshots, apart from the sum.
     """
 
+    source_events: int = 0
     converted: int = 0
     merged: int = 0
     reverted: int = 0

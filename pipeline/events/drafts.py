@@ -85,9 +85,7 @@ class Drafts:
     def _flush(self) -> None:
         if self._batch:
             columns = zip(*self._batch, strict=True)
-            series = [
-                pl.Series(name, values, dtype=SCHEMA[name]) for name, values in zip(SCHEMA, columns, strict=True)
-            ]
+            series = [pl.Series(name, values, dtype=SCHEMA[name]) for name, values in zip(SCHEMA, columns, strict=True)]
             self._frames.append(pl.DataFrame(series))
             self._batch.clear()
 

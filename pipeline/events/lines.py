@@ -9,11 +9,11 @@ import hashlib
 import lzma
 import zipfile
 import zlib
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import IO, Protocol
+from typing import Protocol, cast
 
 from configs.events import LinesConfig
 from pipeline.errors import PipelineError
@@ -78,7 +78,7 @@ def read_lines(path: Path, config: LinesConfig) -> Iterator[Line]:
         while True:
             refused = None
             try:
-                chunk = member.read(config.chunk_bytes)
+                chunk = member.read1(config.chunk_bytes)  # unlike read, keeps what came before damage
             except _BROKEN as error:
                 chunk, refused = b"", Line(0, b"", f"the file breaks off after line {cutter.number}: {error}")
             unpacked += len(chunk)
@@ -94,27 +94,8 @@ def read_lines(path: Path, config: LinesConfig) -> Iterator[Line]:
             return
 
 
-def heads(path: Path, numbers: Collection[int], config: LinesConfig) -> dict[int, bytes]:
-    """The starts of some lines of a log, read again.
-
-    Args:
-        path: the log.
-        numbers: which lines.
-        config: limits.
-    """
-    wanted = set(numbers)
-    found: dict[int, bytes] = {}
-    if wanted:
-        for line in read_lines(path, config):
-            if line.number in wanted and line.number:
-                found[line.number] = line.data[: 4 * config.raw_chars]
-                if len(found) == len(wanted):
-                    break
-    return found
-
-
 class _Readable(Protocol):
-    def read(self, size: int, /) -> bytes: ...
+    def read1(self, size: int, /) -> bytes: ...
 
 
 def _members(path: Path, config: LinesConfig) -> Iterator[tuple[_Readable, bool]]:
@@ -144,12 +125,12 @@ class _Member:
 
     def __init__(self, archive: zipfile.ZipFile, name: str) -> None:
         self._archive, self._name = archive, name
-        self._file: IO[bytes] | None = None
+        self._file: zipfile.ZipExtFile | None = None
 
-    def read(self, size: int, /) -> bytes:
+    def read1(self, size: int, /) -> bytes:
         if self._file is None:
-            self._file = self._archive.open(self._name)
-        return self._file.read(size)
+            self._file = cast(zipfile.ZipExtFile, self._archive.open(self._name))
+        return self._file.read1(size)
 
 
 def _line_files(path: Path, archive: zipfile.ZipFile, config: LinesConfig) -> list[str]:

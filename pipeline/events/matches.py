@@ -212,7 +212,9 @@ def _members(drafts: pl.DataFrame, players: Cast) -> list[dict[str, str | None]]
     moving = drafts.filter(pl.col("event_type") == "POSITION_UPDATE")["actor"]
     named = pl.concat([drafts["actor"], drafts["target"]]).drop_nulls()
     seen = set(moving.unique().to_list()) | set(named.filter(named.str.starts_with("player:")).unique().to_list())
-    teams = dict(drafts.filter(pl.col("team").is_not_null()).unique("actor", keep="first").select("actor", "team").iter_rows())
+    teams = dict(
+        drafts.filter(pl.col("team").is_not_null()).unique("actor", keep="first").select("actor", "team").iter_rows()
+    )
     extra = sorted(seen - players.members.keys())
     return rows + [{"player": player, "team": teams.get(player), "name": None} for player in extra]
 
@@ -222,11 +224,12 @@ def _result(drafts: pl.DataFrame, rounds: list[Round], players: Cast) -> tuple[d
     end: dict[str, Any] = msgspec.json.decode(ends[0]) if ends else {}
     points = {team: int(value) for team, value in (end.get("score") or {}).items()}
     if not points:
-        won = Counter(
-            team for entry in rounds for team, side in (entry.sides or {}).items() if side == entry.winner
-        )
+        won = Counter(team for entry in rounds for team, side in (entry.sides or {}).items() if side == entry.winner)
         points = {team: won[team] for team in players.teams} if won else {}
-    score = {team: points[team] for team in (*(t for t in players.teams if t in points), *sorted(points.keys() - set(players.teams)))}
+    score = {
+        team: points[team]
+        for team in (*(t for t in players.teams if t in points), *sorted(points.keys() - set(players.teams)))
+    }
     winner = end.get("winner") or None
     if ends and winner is None and score:
         best = max(score.values())

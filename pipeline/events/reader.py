@@ -57,9 +57,7 @@ class LogReading:
     matches: dict[str, MatchReading]
 
 
-def read_log(
-    path: Path, *, log_id: str, uri: str | None = None, config: EventsConfig | None = None
-) -> LogReading:
+def read_log(path: Path, *, log_id: str, uri: str | None = None, config: EventsConfig | None = None) -> LogReading:
     """Reads a recorded log of any known format, plain or packed, told apart by its content.
 
     Args:
@@ -88,8 +86,6 @@ def read_log(
         match_id: _match(match_id, drafts, reading.told.get(match_id, {}), reading.started_us.get(match_id), log)
         for match_id, drafts in sorted(_by_match(reading.drafts))
     }
-    counts = asdict(tally)
-    source_events = sum(count for name, count in counts.items() if name != "derived_positions")
     row = {
         "log_id": log_id,
         "uri": log["log_uri"],
@@ -97,8 +93,7 @@ def read_log(
         "bytes": size,
         "source_kind": source_kind,
         "match_ids": list(matches),
-        "source_events": source_events,
-        **counts,
+        **asdict(tally),
     }
     frame = conform("logs", pl.DataFrame([row], schema=empty("logs").schema))
     return LogReading(log=frame, quarantine=quarantine.frame(), matches=matches)
@@ -118,7 +113,8 @@ def _detect(path: Path, config: LinesConfig) -> str:
                 if found is not None:
                     return found
                 reason = "is neither a canonical event nor a GRID transaction"
-        first = first or f"line {line.number}: {reason}"
+        where = f"line {line.number}" if line.number else "the file"
+        first = first or f"{where}: {reason}"
     raise UnusableLog(f"{path.name}: no line of it belongs to a known format; {first or 'it is empty'}")
 
 
@@ -135,10 +131,11 @@ def _match(
     rounds = find_rounds(drafts)
     drafts = name_sides(drafts, players, rounds)
     return MatchReading(
-        match=match_frame(
-            match_id, drafts, rounds, players, known, log=log, started_us=started_us, maps=load_maps()
-        ),
+        match=match_frame(match_id, drafts, rounds, players, known, log=log, started_us=started_us, maps=load_maps()),
         rounds=rounds_frame(match_id, rounds),
-        events=conform("events", drafts.with_columns(occurred_at=pl.from_epoch("occurred_us", time_unit="us").dt.replace_time_zone("UTC"))),
+        events=conform(
+            "events",
+            drafts.with_columns(occurred_at=pl.from_epoch("occurred_us", time_unit="us").dt.replace_time_zone("UTC")),
+        ),
         tracks=tracks_frame(drafts),
     )

@@ -1,6 +1,6 @@
 """From a title's own coordinates to millimetres with y up.
 
-Belongs here: units and axes, by `configs/titles.yaml`. Does not belong here: canonical logs, which are in metres already.
+Belongs here: units and axes, by `configs/titles.yaml`. Does not belong here: canonical logs, in metres already.
 """
 
 import math
@@ -8,9 +8,7 @@ import math
 from configs.titles import Title
 
 
-def title_mm(
-    title: Title, x: float, y: float, z: float | None, *, max_m: float
-) -> tuple[int, int | None, int] | None:
+def title_mm(title: Title, x: float, y: float, z: float | None, *, max_m: float) -> tuple[int, int | None, int] | None:
     """A position of a title as `(x_mm, y_mm, z_mm)`, `rint(units × unit length × 1000)`.
 
     Args:

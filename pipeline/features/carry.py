@@ -6,6 +6,7 @@ Does not belong here: what the numbers mean (`kernel`), how frames become events
 
 import json
 from dataclasses import astuple, dataclass
+from functools import cached_property
 from hashlib import sha256
 from typing import NoReturn
 
@@ -183,13 +184,8 @@ class Carry:
 
     def to_bytes(self) -> bytes:
         """A snapshot: two lines that say what it is and sign it, then the state, of the rings only what is in use."""
-        header = {
-            "code": code_version("features/kernel.py"),
-            "config": config_hash(self._config),
-            "cast": astuple(self.cast),
-        }
         states = [self._match, self._teams, self._players, *(ring[slots] for ring, slots in self._used())]
-        body = json.dumps(header, separators=(",", ":")).encode() + b"\n" + b"".join(part.tobytes() for part in states)
+        body = self._header + b"".join(part.tobytes() for part in states)
         return _MAGIC + sha256(body).digest() + body
 
     @classmethod
@@ -219,6 +215,15 @@ class Carry:
             ring[slots] = words[:size].reshape(-1, ring.shape[1])
             words = words[size:]
         return carry
+
+    @cached_property
+    def _header(self) -> bytes:
+        header = {
+            "code": code_version("features/kernel.py"),
+            "config": config_hash(self._config),
+            "cast": astuple(self.cast),
+        }
+        return json.dumps(header, separators=(",", ":")).encode() + b"\n"
 
     def _used(self) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
         """Each ring with its slots in use, oldest first."""

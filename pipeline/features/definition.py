@@ -38,14 +38,28 @@ FEATURES: tuple[Feature, ...] = (
         "m/s",
         False,
         False,
-        "speed over the newest step; null if that step's gap is too long or the position too old",
+        "speed over the newest step; null if that step has too long a gap or is a jump, or the position is too old",
     ),
-    Feature("speed_mean_mps", "kinematics", "m/s", True, False, "path length over the time it covers"),
-    Feature("speed_max_mps", "kinematics", "m/s", True, False, "fastest single step"),
-    Feature("path_m", "kinematics", "m", True, False, "sum of step lengths"),
-    Feature("displacement_m", "kinematics", "m", True, False, "distance from the window's oldest sample to its newest"),
+    Feature("speed_mean_mps", "kinematics", "m/s", True, False, "path length over the time that its steps take"),
+    Feature("speed_max_mps", "kinematics", "m/s", True, False, "speed of the fastest single step"),
     Feature(
-        "straightness", "kinematics", "1", True, False, "displacement over path length; null below the minimum path"
+        "path_m", "kinematics", "m", True, False, "sum of step lengths; a step over too long a gap or a jump is none"
+    ),
+    Feature(
+        "displacement_m",
+        "kinematics",
+        "m",
+        True,
+        False,
+        "distance from the window's oldest sample to its newest; null with a jump between",
+    ),
+    Feature(
+        "straightness",
+        "kinematics",
+        "1",
+        True,
+        False,
+        "displacement over path length; null below the minimum path, or with a gap or a jump in it",
     ),
     Feature(
         "nearest_enemy_m", "proximity", "m", False, False, "distance to the nearest living enemy with a fresh position"
@@ -58,21 +72,40 @@ FEATURES: tuple[Feature, ...] = (
         False,
         "distance to the nearest living teammate with a fresh position",
     ),
-    Feature("enemies_near", "proximity", "count", False, True, "living enemies within the configured near distance"),
     Feature(
-        "enemy_angle_deg", "proximity", "deg", False, False, "angle between view yaw and the nearest enemy, 0 to 180"
+        "enemies_near",
+        "proximity",
+        "count",
+        False,
+        True,
+        "living enemies within the configured near distance; null while the position of any of them is not fresh",
     ),
-    Feature("objective_m", "objective", "m", False, False, "distance to the nearest objective of the map"),
+    Feature(
+        "enemy_angle_deg",
+        "proximity",
+        "deg",
+        False,
+        False,
+        "angle in the ground plane between view yaw and the nearest enemy, 0 to 180",
+    ),
+    Feature(
+        "objective_m",
+        "objective",
+        "m",
+        False,
+        False,
+        "distance to the nearest objective of the map, else to the one that the newest own position names",
+    ),
     Feature(
         "objective_closing_mps",
         "objective",
         "m/s",
         True,
         False,
-        "how fast that objective came nearer over the window; negative when leaving it",
+        "how fast that objective came nearer over the window; negative when leaving it, null with a jump",
     ),
-    Feature("bomb_m", "objective", "m", False, False, "distance to the bomb where it lies planted or dropped"),
-    Feature("has_bomb", "objective", "0/1", False, True, "carries the bomb"),
+    Feature("bomb_m", "objective", "m", False, False, "distance to the bomb where it lies, planted or dropped"),
+    Feature("has_bomb", "objective", "0/1", False, True, "carries the bomb, as last told in this round"),
     Feature("since_plant_s", "objective", "s", False, False, "time since the bomb was planted in this round"),
     Feature(
         "since_plant_start_s",
@@ -90,29 +123,47 @@ FEATURES: tuple[Feature, ...] = (
         False,
         "time since this player began to defuse, while it can still be going on",
     ),
-    Feature("shots", "combat", "count", True, True, "weapon shots fired"),
-    Feature("damage_dealt", "combat", "hp", True, True, "damage given to enemies"),
-    Feature("damage_taken", "combat", "hp", True, True, "damage taken from anyone"),
-    Feature("kills", "combat", "count", True, True, "enemies killed"),
+    Feature("shots", "combat", "count", True, True, "weapon shots fired; null until the log has told of any shot"),
+    Feature(
+        "damage_dealt", "combat", "hp", True, True, "damage given to enemies; null until the log has told of any damage"
+    ),
+    Feature(
+        "damage_taken",
+        "combat",
+        "hp",
+        True,
+        True,
+        "damage taken from anyone; null until the log has told of any damage",
+    ),
+    Feature("kills", "combat", "count", True, True, "enemies killed; null until the log has told of any kill"),
     Feature(
         "since_teammate_death_s",
         "combat",
         "s",
         False,
         False,
-        "time since a teammate was last killed by an enemy in this round",
+        "time since a teammate was last killed by an enemy in this round, while it is remembered",
     ),
     Feature("killer_m", "combat", "m", False, False, "distance to the living killer of that teammate"),
-    Feature("hp", "state", "hp", False, True, "health"),
-    Feature("alive_teammates", "state", "count", False, True, "living teammates, without the player"),
-    Feature("alive_enemies", "state", "count", False, True, "living enemies"),
+    Feature("hp", "state", "hp", False, True, "health, as last told with an own position in this round"),
+    Feature(
+        "alive_teammates", "state", "count", False, True, "living teammates seen in this round, without the player"
+    ),
+    Feature("alive_enemies", "state", "count", False, True, "living enemies seen in this round"),
     Feature("round_s", "state", "s", False, False, "time since the round went live"),
-    Feature("is_attacker", "state", "0/1", False, True, "plays the side that plants"),
+    Feature(
+        "is_attacker",
+        "state",
+        "0/1",
+        False,
+        True,
+        "plays the side that plants; null where a source's sides have no such role",
+    ),
     Feature("sample_count", "quality", "count", True, True, "position samples in the window"),
     Feature(
         "max_gap_ms", "quality", "ms", True, True, "longest time without a sample inside the window, its edges included"
     ),
-    Feature("position_age_ms", "quality", "ms", False, True, "age of the newest position"),
+    Feature("position_age_ms", "quality", "ms", False, True, "age of the newest position in this round"),
 )
 
 NAMES: tuple[str, ...] = tuple(feature.name for feature in FEATURES)

@@ -14,9 +14,10 @@ anew. Rows are written from ROUND_LIVE until ROUND_ENDED, and always as long as 
 player is in the round from the first own position in it, and out of it when killed.
 
 Only integers are summed and compared. A step is `floor(sqrt(dx² + dy² + dz²) · 1000 + 0.5)` micrometres; where one
-of two positions has no height, their distance is that in the ground plane. Squares are float64, exact up to 94 km and
-free of overflow beyond. A feature becomes a float once, by one division at the end. No fastmath: it would let the
-compiler fuse and reorder, and the bits would depend on the machine.
+of two positions has no height, their distance is that in the ground plane. A step faster than anyone moves is a jump
+(a respawn, a teleport, a stale position): it is no movement, and what compares the window's two ends is null. Squares
+are float64, exact up to 94 km and free of overflow beyond. A feature becomes a float once, by one division at the
+end. No fastmath: it would let the compiler fuse and reorder, and the bits would depend on the machine.
 """
 
 # mypy: allow-untyped-defs, allow-untyped-calls
@@ -81,6 +82,7 @@ LIMITS = (
     "grid_ms",
     "window_ms",
     "max_step_gap_ms",
+    "max_speed_mm_per_s",
     "fresh_ms",
     "near_mm",
     "min_path_mm",
@@ -89,7 +91,7 @@ LIMITS = (
     "teammate_death_ms",
 )
 """Fields of `configs.features.FeaturesConfig` that the kernel takes, in this order."""
-GRID, WINDOW, STEP_GAP, FRESH, NEAR, MIN_PATH, PLANT, DEFUSE, TEAMMATE_DEATH = range(9)
+GRID, WINDOW, STEP_GAP, MAX_SPEED, FRESH, NEAR, MIN_PATH, PLANT, DEFUSE, TEAMMATE_DEATH = range(10)
 
 MATCH_FIELDS = 14
 """State of the match, int64."""
@@ -114,7 +116,7 @@ TEAM_FIELDS = 2
 """State of a team: its last death by an enemy's hand in this round."""
 DEATH_AT, KILLER = range(TEAM_FIELDS)
 
-PLAYER_FIELDS = 32
+PLAYER_FIELDS = 33
 """State of a player, int64. `*_HEAD` and `*_END` count entries; an entry n lies in slot `n & (size - 1)`."""
 (
     TEAM_NOW,
@@ -139,6 +141,7 @@ PLAYER_FIELDS = 32
     PATH_UM,
     PATH_MS,
     PATH_STEPS,
+    JUMPS,
     SPEED_HEAD,
     SPEED_END,
     GAP_HEAD,
@@ -152,8 +155,9 @@ PLAYER_FIELDS = 32
 ) = range(PLAYER_FIELDS)
 
 SAMPLE_FIELDS = 5
-"""An entry of the ring of positions; its step from the entry before, -1 where the gap is too long."""
+"""An entry of the ring of positions; its step is from the entry before, or GAP or JUMP where there is none."""
 SAMPLE_T, SAMPLE_X, SAMPLE_Y, SAMPLE_Z, SAMPLE_STEP = range(SAMPLE_FIELDS)
+GAP, JUMP = -1, -2
 MAXIMUM_FIELDS = 3
 """An entry of a monotonic deque: the sample whose step it is, and the step's value as a fraction."""
 MAXIMUM_OF, NUMERATOR, DENOMINATOR = range(MAXIMUM_FIELDS)
@@ -206,8 +210,12 @@ DONE, OUT_OF_ORDER, SAMPLES_FULL, COMBAT_FULL_OF_ACTOR, COMBAT_FULL_OF_TARGET = 
 
 _DEGREES = 180.0 / math.pi
 
+_part = njit(forceinline=True, _nrt=False)  # type: ignore[call-overload]  # numba's hints omit _nrt
+"""Compiled into `run`. Nothing here allocates, and counting references to arrays at every call took two thirds of the
+time; without numba's runtime an allocation would not compile."""
 
-@njit
+
+@_part
 def _squared_mm(ax, ay, az, bx, by, bz):
     dx = float(ax - bx)
     dz = float(az - bz)
@@ -217,12 +225,12 @@ def _squared_mm(ax, ay, az, bx, by, bz):
     return dx * dx + dy * dy + dz * dz
 
 
-@njit
+@_part
 def _micrometres(ax, ay, az, bx, by, bz):
     return np.int64(math.floor(math.sqrt(_squared_mm(ax, ay, az, bx, by, bz)) * 1000.0 + 0.5))
 
 
-@njit
+@_part
 def _angle_deg(yaw_mdeg, dx, dz):
     """Between the view and the direction (dx, dz) in the ground plane, 0 to 180; NaN where there is none."""
     if yaw_mdeg == NULL or (dx == 0 and dz == 0):
@@ -231,7 +239,7 @@ def _angle_deg(yaw_mdeg, dx, dz):
     return 360.0 - turn if turn > 180.0 else turn
 
 
-@njit
+@_part
 def _push_maximum(players, maxima, p, which, sample, numerator, denominator):
     """Append to deque 0 (speed) or 1 (gap); whatever it reaches can never be a maximum again."""
     head = SPEED_HEAD + 2 * which
@@ -249,7 +257,7 @@ def _push_maximum(players, maxima, p, which, sample, numerator, denominator):
     players[p, end] += 1
 
 
-@njit
+@_part
 def _push_maxima_of(players, samples, maxima, p, sample):
     """Both deques take the step that ends at this sample."""
     mask = samples.shape[1] - 1
@@ -258,40 +266,45 @@ def _push_maxima_of(players, samples, maxima, p, sample):
     if step >= 0:
         _push_maximum(players, maxima, p, 0, sample, step, gap)
     _push_maximum(players, maxima, p, 1, sample, gap, 1)
-    return gap
 
 
-@njit
+@_part
+def _count_step(players, samples, p, sample, sign):
+    """Add the step that ends at this sample to the sums, or take it away."""
+    mask = samples.shape[1] - 1
+    step = samples[p, sample & mask, SAMPLE_STEP]
+    if step >= 0:
+        players[p, PATH_UM] += sign * step
+        players[p, PATH_MS] += sign * (samples[p, sample & mask, SAMPLE_T] - samples[p, (sample - 1) & mask, SAMPLE_T])
+        players[p, PATH_STEPS] += sign
+    elif step == JUMP:
+        players[p, JUMPS] += sign
+
+
+@_part
 def _take_back_newest(players, samples, maxima, p):
     """Undo the newest sample, because another one of the same millisecond replaces it."""
-    mask = samples.shape[1] - 1
     players[p, SAMPLES_END] -= 1
     head = players[p, SAMPLES_HEAD]
     end = players[p, SAMPLES_END]
     if end == head:
         return
-    step = samples[p, end & mask, SAMPLE_STEP]
-    if step >= 0:
-        players[p, PATH_UM] -= step
-        players[p, PATH_MS] -= samples[p, end & mask, SAMPLE_T] - samples[p, (end - 1) & mask, SAMPLE_T]
-        players[p, PATH_STEPS] -= 1
+    _count_step(players, samples, p, end, -1)
     players[p, SPEED_END] = players[p, SPEED_HEAD]
     players[p, GAP_END] = players[p, GAP_HEAD]
     for sample in range(head + 1, end):
         _push_maxima_of(players, samples, maxima, p, sample)
 
 
-@njit
+@_part
 def _forget(players, samples, maxima, combat, p, until):
     """Drop what lies at or before `until`; a step goes with the sample it starts from."""
     mask = samples.shape[1] - 1
     head = players[p, SAMPLES_HEAD]
     end = players[p, SAMPLES_END]
     while head < end and samples[p, head & mask, SAMPLE_T] <= until:
-        if head + 1 < end and samples[p, (head + 1) & mask, SAMPLE_STEP] >= 0:
-            players[p, PATH_UM] -= samples[p, (head + 1) & mask, SAMPLE_STEP]
-            players[p, PATH_MS] -= samples[p, (head + 1) & mask, SAMPLE_T] - samples[p, head & mask, SAMPLE_T]
-            players[p, PATH_STEPS] -= 1
+        if head + 1 < end:
+            _count_step(players, samples, p, head + 1, -1)
         head += 1
     players[p, SAMPLES_HEAD] = head
     for which in range(2):
@@ -309,7 +322,7 @@ def _forget(players, samples, maxima, combat, p, until):
         players[p, COMBAT_HEAD] += 1
 
 
-@njit
+@_part
 def _push_sample(t, x, y, z, limits, players, samples, maxima, combat, p):
     mask = samples.shape[1] - 1
     end = players[p, SAMPLES_END]
@@ -325,28 +338,29 @@ def _push_sample(t, x, y, z, limits, players, samples, maxima, combat, p):
     samples[p, slot, SAMPLE_X] = x
     samples[p, slot, SAMPLE_Y] = y
     samples[p, slot, SAMPLE_Z] = z
-    samples[p, slot, SAMPLE_STEP] = -1
+    samples[p, slot, SAMPLE_STEP] = GAP
     players[p, SAMPLES_END] = end + 1
-    players[p, STEP_UM] = -1
+    players[p, STEP_UM] = GAP
     players[p, STEP_MS] = 0
     if end > head:
         before = (end - 1) & mask
         gap = t - samples[p, before, SAMPLE_T]
-        if gap <= limits[STEP_GAP]:
-            step = _micrometres(
-                samples[p, before, SAMPLE_X], samples[p, before, SAMPLE_Y], samples[p, before, SAMPLE_Z], x, y, z
-            )
-            samples[p, slot, SAMPLE_STEP] = step
-            players[p, PATH_UM] += step
-            players[p, PATH_MS] += gap
-            players[p, PATH_STEPS] += 1
-            players[p, STEP_UM] = step
-            players[p, STEP_MS] = gap
+        step = _micrometres(
+            samples[p, before, SAMPLE_X], samples[p, before, SAMPLE_Y], samples[p, before, SAMPLE_Z], x, y, z
+        )
+        if step > limits[MAX_SPEED] * gap:
+            step = JUMP
+        elif gap > limits[STEP_GAP]:
+            step = GAP
+        samples[p, slot, SAMPLE_STEP] = step
+        players[p, STEP_UM] = step
+        players[p, STEP_MS] = gap
+        _count_step(players, samples, p, end, 1)
         _push_maxima_of(players, samples, maxima, p, end)
     return DONE
 
 
-@njit
+@_part
 def _push_combat(t, which, amount, limits, players, samples, maxima, combat, p):
     _forget(players, samples, maxima, combat, p, t - limits[WINDOW])
     end = players[p, COMBAT_END]
@@ -361,7 +375,7 @@ def _push_combat(t, which, amount, limits, players, samples, maxima, combat, p):
     return DONE
 
 
-@njit
+@_part
 def _start_round(match, teams, players):
     match[HAS_ROUNDS] = 1
     match[IS_LIVE] = 0
@@ -382,13 +396,13 @@ def _start_round(match, teams, players):
         players[p, DEFUSES_SINCE] = NEVER
 
 
-@njit
+@_part
 def _set_all(players, field, value):
     for p in range(players.shape[0]):
         players[p, field] = value
 
 
-@njit
+@_part
 def _lay_bomb(events, i, match, players):
     match[BOMB_LIES] = 1
     match[BOMB_X] = events[i, X]
@@ -397,12 +411,12 @@ def _lay_bomb(events, i, match, players):
     _set_all(players, HAS_BOMB_NOW, 0)
 
 
-@njit
+@_part
 def _are_enemies(players, p, q):
     return players[p, TEAM_NOW] >= 0 and players[q, TEAM_NOW] >= 0 and players[p, TEAM_NOW] != players[q, TEAM_NOW]
 
 
-@njit
+@_part
 def _apply_position(t, i, events, limits, players, samples, maxima, combat, p):
     status = _push_sample(
         t,
@@ -431,7 +445,7 @@ def _apply_position(t, i, events, limits, players, samples, maxima, combat, p):
     return status
 
 
-@njit
+@_part
 def _apply_damage(t, actor, target, amount, limits, players, samples, maxima, combat):
     status = DONE
     if target >= 0:
@@ -443,7 +457,7 @@ def _apply_damage(t, actor, target, amount, limits, players, samples, maxima, co
     return status
 
 
-@njit
+@_part
 def _apply_kill(t, actor, target, limits, teams, players, samples, maxima, combat):
     status = DONE
     if target >= 0:
@@ -455,7 +469,7 @@ def _apply_kill(t, actor, target, limits, teams, players, samples, maxima, comba
     return status
 
 
-@njit
+@_part
 def _apply(t, i, events, limits, match, teams, players, samples, maxima, combat):
     """Take one event into the state."""
     kind = np.int64(events[i, KIND])
@@ -524,7 +538,7 @@ def _apply(t, i, events, limits, match, teams, players, samples, maxima, combat)
     return status
 
 
-@njit
+@_part
 def _movement(at, row, values, limits, players, samples, maxima, p):
     mask = samples.shape[1] - 1
     head = players[p, SAMPLES_HEAD]
@@ -539,7 +553,7 @@ def _movement(at, row, values, limits, players, samples, maxima, p):
         values[PATH_M, row] = players[p, PATH_UM] / 1000000.0
     oldest = head & mask
     newest = (end - 1) & mask
-    if end - head >= 2:
+    if end - head >= 2 and players[p, JUMPS] == 0:
         across = _micrometres(
             samples[p, oldest, SAMPLE_X],
             samples[p, oldest, SAMPLE_Y],
@@ -562,7 +576,7 @@ def _movement(at, row, values, limits, players, samples, maxima, p):
     values[POSITION_AGE_MS, row] = age
 
 
-@njit
+@_part
 def _others(at, row, values, limits, match, teams, players, p):
     team = players[p, TEAM_NOW]
     if team < 0:
@@ -645,7 +659,7 @@ def _others(at, row, values, limits, match, teams, players, p):
             )
 
 
-@njit
+@_part
 def _objective(at, row, values, limits, objectives, match, players, samples, p):
     if at - players[p, SEEN_AT] > limits[FRESH]:
         return
@@ -668,7 +682,7 @@ def _objective(at, row, values, limits, objectives, match, players, samples, p):
     values[OBJECTIVE_M, row] = math.sqrt(_squared_mm(x, y, z, to_x, to_y, to_z)) / 1000.0
     head = players[p, SAMPLES_HEAD]
     end = players[p, SAMPLES_END]
-    if end - head >= 2:
+    if end - head >= 2 and players[p, JUMPS] == 0:
         mask = samples.shape[1] - 1
         oldest = head & mask
         # Both distances are of the same kind, else losing the height would look like coming nearer.
@@ -680,7 +694,7 @@ def _objective(at, row, values, limits, objectives, match, players, samples, p):
         values[OBJECTIVE_CLOSING_MPS, row] = closer / ((players[p, SEEN_AT] - samples[p, oldest, SAMPLE_T]) * 1000.0)
 
 
-@njit
+@_part
 def _standing(at, row, values, limits, attackers, match, players, p):
     if match[SHOTS_TOLD] == 1:
         values[SHOTS, row] = players[p, SUM_SHOTS]
@@ -707,7 +721,7 @@ def _standing(at, row, values, limits, attackers, match, players, p):
         values[IS_ATTACKER, row] = attackers[side]
 
 
-@njit
+@_part
 def _evaluate_before(
     end, row, keys, values, limits, objectives, attackers, match, teams, players, samples, maxima, combat
 ):
@@ -735,7 +749,7 @@ def _evaluate_before(
     return row
 
 
-@njit(cache=True)
+@njit(cache=True, _nrt=False)  # type: ignore[call-overload]
 def run(
     t_ms: Ints,
     events: NDArray[np.int32],

@@ -139,7 +139,7 @@ class BoosterModel:
         import lightgbm
 
         try:
-            booster = lightgbm.Booster(model_str=self.text, params={"num_threads": 1, "verbosity": -1})
+            booster = lightgbm.Booster(model_str=self.text)
         except lightgbm.basic.LightGBMError as error:
             raise UnusableModel(f"model {self.version}: LightGBM cannot read {MODEL}: {error}") from error
         return booster

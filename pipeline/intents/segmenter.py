@@ -205,15 +205,11 @@ def _advance(player, t, rounds, probabilities, decider, slots, sums, opened, wai
             if mine[intent] > mine[best]:
                 best = intent
         present = slot[_INTENT]
-        if present >= 0 and mine[best] - mine[present] < margin:
-            best_or_present = present
-        else:
-            best_or_present = best
-
+        stays = present >= 0 and mine[best] - mine[present] < margin
         if slot[_LAST] == _NEVER:
             slot[_STRETCH], slot[_ROUND] = t[row], rounds[row]
         slot[_LAST] = t[row]
-        if best_or_present == present:
+        if stays or best == present:
             if slot[_WAITING] > 0:
                 _absorb(slot, sums[who], waiting[who])
             slot[_ROWS] += 1

@@ -26,6 +26,7 @@ from pipeline.intents.vocabulary import INTENTS
 from pipeline.versions import code_version
 
 KEYS = ("match_id", "round", "player", "t_ms")
+ORDER = ("match_id", "player", "t_ms")
 LEAST_SERIES = 3
 _GRID_MATCH = re.compile(r"^(\d+)-\d+$")
 
@@ -70,7 +71,7 @@ def samples(features: pl.DataFrame, labels: pl.DataFrame) -> pl.DataFrame:
     """
     named = labels.filter(pl.col("intent").is_not_null()).select("match_id", "player", "t_ms", "intent")
     joined = features.join(named, on=["match_id", "player", "t_ms"], how="inner")
-    return joined.select(*KEYS, *NAMES, pl.col("intent").cast(pl.String)).sort("match_id", "player", "t_ms")
+    return joined.select(*KEYS, *NAMES, pl.col("intent").cast(pl.String)).sort(*ORDER)
 
 
 def fit(labelled: pl.DataFrame, config: IntentsConfig | None = None) -> Trained:
@@ -84,7 +85,7 @@ def fit(labelled: pl.DataFrame, config: IntentsConfig | None = None) -> Trained:
         NothingToTrain: if there are too few rows, rounds or matches.
     """
     config = config or load_intents()
-    parts = split(labelled, config.training)
+    parts = split(labelled.sort(*ORDER), config.training)
     model = train(cap(parts, config.training), manifest(labelled, config), config.training)
     scores = judge(model, parts, config)
     counts = {part: parts.filter(pl.col("part") == part).height for part in ("train", "calibration", "test")}
@@ -137,7 +138,8 @@ def cap(parts: pl.DataFrame, config: TrainingConfig) -> pl.DataFrame:
 
 
 def manifest(labelled: pl.DataFrame, config: IntentsConfig) -> Manifest:
-    """Everything that this training depends on."""
+    """Everything that this training depends on; the order of the rows is not part of it."""
+    labelled = labelled.sort(*ORDER)
     digest = hashlib.sha256(np.ascontiguousarray(matrix(labelled)).tobytes())
     for name in (*KEYS, "intent"):
         digest.update("\0".join(map(str, labelled[name].to_list())).encode())

@@ -77,7 +77,8 @@ class Clip:
         fps: frames a second.
         path: `(T, 3)` smoothed path on the ground that the root had to follow, relative to `origin`.
         heading: `(T,)` radians, view direction about +y, 0 = +z.
-        footprints: `(n, 5)` of each stance that touches the clip: x, y, z of the ball of the foot, direction, foot (0 left).
+        footprints: `(n, 7)` of each stance that touches the clip, in order of time for each foot: x, y, z of the ground
+            under the ball, direction, foot (0 left, 1 right), seconds from which and until which it stands.
         origin: `(3,)` metres, the clip's (0, 0, 0) in match coordinates.
         intent: what was acted.
         attacker: as requested.
@@ -99,6 +100,11 @@ class Clip:
     backend: str = "local"
     trainable: bool = True
     notes: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def hands_free(self) -> bool:
+        """Whether the hands have other work than to hold what they carry."""
+        return self.intent in ("plant", "defuse")
 
     @property
     def frames(self) -> int:

@@ -19,6 +19,7 @@ from pipeline.motion.skeleton import ANKLE_TO_BALL_M, BALL_M, HEEL_M, TOE_M
 
 SOLE_M = ANKLE_TO_BALL_M + HEEL_M
 """From the heel to the ball of the foot."""
+MAX_TOE_BEND = np.radians(74.0)
 
 
 @dataclass(frozen=True)
@@ -80,8 +81,8 @@ def _move(stances: list[Stance], path: Path, manner: Manner, tucked: Array) -> F
                 yaw[frames] = s.yaw + w * (following.yaw - s.yaw)
                 floor[frames] = s.y + w * (following.y - s.y)
                 ball[frames, 1] += path.air[frames] * (1.0 - 0.12 * np.minimum(path.air[frames], 1.0))
-    toe = np.minimum(pitch, np.arcsin(np.clip((ball[:, 1] - floor - 0.6 * BALL_M) / TOE_M, 0.0, 1.0)))
-    toe = np.where(pitch > 0.0, np.maximum(toe, pitch - np.radians(62.0)), pitch)
+    toe = np.minimum(pitch, np.arcsin(np.clip((ball[:, 1] - floor - BALL_M) / TOE_M, 0.0, 1.0)))
+    toe = np.where(pitch > 0.0, np.maximum(toe, pitch - MAX_TOE_BEND), pitch)
     return FootMotion(ball, yaw, pitch, toe, contact)
 
 

@@ -187,6 +187,7 @@ def plan(
             planner.stand(float(path.time[first]), float(path.time[last]))
     for foot in (LEFT, RIGHT):
         _lift_in_flight(planner, foot)
+        _lift_out_of_reach(planner, foot, gait.longest_stance_m)
     return Plan(planner.feet, planner.stride)
 
 
@@ -224,3 +225,30 @@ def _lift_in_flight(planner: _Planner, foot: int) -> None:
                 x, z, y, yaw = planner.place(foot, min(end + 0.12, s.off))
                 kept.append(Stance(end, s.off, x, z, y, yaw, 0.1, s.roll))
         planner.feet[foot][:] = kept
+
+
+def _lift_out_of_reach(planner: _Planner, foot: int, longest: float) -> None:
+    """Ends a stance when the body has left it too far behind, and begins it only when the body is near enough.
+
+    A sudden turn would otherwise leave a foot where no leg reaches, and the body would have to squat down to it.
+    """
+    path, time = planner.path, planner.time
+    frame = float(time[1] - time[0])
+    kept: list[Stance] = []
+    for s in planner.feet[foot]:
+        a, b = np.searchsorted(time, [s.on, s.off])
+        away = np.hypot(path.ground[a:b, 0] - s.x, path.ground[a:b, 1] - s.z)
+        if away.size == 0 or away.max() <= longest:
+            kept.append(s)
+            continue
+        near = int(np.argmin(away))
+        if away[near] > 0.8 * longest:
+            continue
+        late, early = np.flatnonzero(away[near:] > longest), np.flatnonzero(away[:near] > longest)
+        if late.size:
+            s.off = float(time[a + near + late[0]]) - frame
+        if early.size:
+            s.on = float(time[a + early[-1]]) + frame
+        if s.off - s.on > 2.0 * frame:
+            kept.append(s)
+    planner.feet[foot][:] = kept

@@ -11,7 +11,7 @@ from pipeline.motion.rotations import Array, cross, from_axes, unit
 def bend(begin: Array, end: Array, upper: float, lower: float, pole: Array, reach: float) -> tuple[Array, Array, Array, Array]:
     """A limb of two bones from `begin` to `end`, bent towards `pole`.
 
-    An end beyond reach is drawn in along its line, smoothly from 1.5 % below full reach.
+    An end beyond reach is drawn in along its line, smoothly from 0.7 % below full reach.
 
     Args:
         begin: `(N, 3)` hip or shoulder.
@@ -29,7 +29,7 @@ def bend(begin: Array, end: Array, upper: float, lower: float, pole: Array, reac
     length = np.sqrt(np.sum(way * way, axis=-1))
     toward = way / np.maximum(length, 1e-9)[:, None]
     longest = reach * (upper + lower)
-    soft = 0.985 * longest
+    soft = 0.993 * longest
     over = np.maximum(length - soft, 0.0)
     span = np.where(over > 0.0, soft + (longest - soft) * (1.0 - np.exp(-over / (longest - soft))), length)
     span = np.maximum(span, 1.02 * abs(upper - lower) + 0.04)

@@ -143,29 +143,41 @@ class Instant:
         newest = max(every)
         before = max((t for t in every if t < newest), default=None)
         speed = None
-        if before is not None and newest - before <= self.c.max_step_gap_ms and self.at - newest <= self.c.fresh_ms:
-            speed = micrometres(place(every[before]), place(every[newest])) / ((newest - before) * 1000)
+        if before is not None and self.at - newest <= self.c.fresh_ms:
+            speed = self.speed(every[before], every[newest])
         pairs = list(pairwise(samples))
         steps = [
-            (micrometres(place(a), place(b)), b["t_ms"] - a["t_ms"])
-            for a, b in pairs
-            if b["t_ms"] - a["t_ms"] <= self.c.max_step_gap_ms
+            (micrometres(place(a), place(b)), b["t_ms"] - a["t_ms"]) for a, b in pairs if self.speed(a, b) is not None
         ]
         path = sum(step for step, _ in steps)
-        across = micrometres(place(samples[0]), place(samples[-1])) if pairs else None
-        whole = bool(pairs) and len(steps) == len(pairs) and path >= self.c.min_path_mm * 1000
+        whole = bool(pairs) and not self.jumps(samples)
+        across = micrometres(place(samples[0]), place(samples[-1])) if whole else None
+        even = whole and len(steps) == len(pairs) and path >= self.c.min_path_mm * 1000
         edges = [self.at - self.c.window_ms, *(event["t_ms"] for event in samples), self.at]
         return {
             "speed_mps": speed,
             "speed_mean_mps": path / (sum(gap for _, gap in steps) * 1000) if steps else None,
             "speed_max_mps": max(step / (gap * 1000) for step, gap in steps) if steps else None,
             "path_m": path / 1_000_000 if steps else None,
-            "displacement_m": across / 1_000_000 if pairs else None,
-            "straightness": min(1.0, across / path) if whole else None,
+            "displacement_m": across / 1_000_000 if whole else None,
+            "straightness": min(1.0, across / path) if even else None,
             "sample_count": len(samples),
             "max_gap_ms": max(b - a for a, b in pairwise(edges)),
             "position_age_ms": self.at - newest,
         }
+
+    def speed(self, a, b):
+        """Of a step, if it is one: neither over too long a gap nor a jump."""
+        gap = b["t_ms"] - a["t_ms"]
+        if gap > self.c.max_step_gap_ms or self.jumps([a, b]):
+            return None
+        return micrometres(place(a), place(b)) / (gap * 1000)
+
+    def jumps(self, samples):
+        return any(
+            micrometres(place(a), place(b)) > self.c.max_speed_mm_per_s * (b["t_ms"] - a["t_ms"])
+            for a, b in pairwise(samples)
+        )
 
     def others(self, p):
         if self.team(p) is None:
@@ -219,7 +231,7 @@ class Instant:
         goal = min(goals, key=lambda place: squared_mm(mine, place))
         samples = self.samples(p)
         closing = None
-        if len(samples) >= 2:
+        if len(samples) >= 2 and not self.jumps(samples):
             then = place(samples[0])
             ways = (then, mine, goal) if None not in (then[1], mine[1]) else (then, mine, flat(goal))
             closer = micrometres(ways[0], ways[2]) - micrometres(ways[1], ways[2])

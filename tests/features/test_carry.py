@@ -15,7 +15,7 @@ def test_a_full_ring_of_positions_raises_and_names_player_and_limit(frames, limi
     tight = limits.model_copy(update={"max_samples_per_s": 2})
     fits, too_many = (frames("m1", [], _positions(*range(0, 400 * n, 400))) for n in (8, 30))
     assert match_features(fits.match, fits.events, fits.tracks, tight).height > 0
-    with pytest.raises(RingFull, match="player:p1 at .*max_samples_per_s = 2"):
+    with pytest.raises(RingFull, match=r"player:p1 at .*max_samples_per_s = 2"):
         match_features(too_many.match, too_many.events, too_many.tracks, tight)
 
 
@@ -23,7 +23,7 @@ def test_a_full_ring_of_combat_events_raises_and_names_who_is_hit(frames, limits
     hit = {"event_type": "PLAYER_DAMAGED", "actor": "player:p2", "target": "player:p1", "amount": 1}
     log = frames("m1", [{**hit, "t_ms": t} for t in range(9)], [])
     tight = limits.model_copy(update={"max_combat_events_per_s": 2})
-    with pytest.raises(RingFull, match="player:p1 at 8 ms.*max_combat_events_per_s = 2"):
+    with pytest.raises(RingFull, match=r"player:p1 at 8 ms.*max_combat_events_per_s = 2"):
         match_features(log.match, log.events, log.tracks, tight)
     shots = frames("m1", [{"event_type": "WEAPON_FIRED", "actor": "player:p2", "t_ms": t} for t in range(9)], [])
     with pytest.raises(RingFull, match="player:p2 at 8 ms"):
@@ -88,7 +88,7 @@ def test_a_match_longer_than_a_day_is_refused(frames, limits):
 
 def test_events_of_another_match_are_refused(frames):
     one, other = frames("m1", [], _positions(0)), frames("m2", [], _positions(0))
-    with pytest.raises(NotOneMatch, match="tracks holds .*m2"):
+    with pytest.raises(NotOneMatch, match=r"tracks holds .*m2"):
         match_features(one.match, one.events, other.tracks)
     with pytest.raises(NotOneMatch, match="got 0"):
         match_features(one.match.clear(), one.events, one.tracks)

@@ -224,7 +224,19 @@ def test_the_order_of_input_rows_of_one_millisecond_does_not_matter_to_other_pla
     assert match_features(log.match, log.events, shuffled).equals(match_features(log.match, log.events, log.tracks))
 
 
+def test_a_jump_is_no_movement_and_hides_what_the_window_spans_until_it_has_left(rows):
+    sites = [{"id": "a", "x_mm": 0, "y_mm": 0, "z_mm": 0}]
+    frame = rows([], [_at(t, x=t if t < 500 else 50_000 + t) for t in range(0, 5001, 250)], objectives=sites)
+    assert frame["speed_mps"].to_list()[1:4] == [1.0, None, 1.0]
+    assert frame["speed_max_mps"].max() == 1.0
+    for name in ("displacement_m", "straightness", "objective_closing_mps"):
+        assert frame.filter(pl.col("t_ms").is_between(500, 4000))[name].is_null().all()
+        assert frame.filter(t_ms=4250)[name].item() is not None
+
+
 def test_absurdly_far_positions_overflow_nothing(rows):
     far = 2**31 - 1
     row = _last(rows([], [_at(0, x=-far, y=-far, z=-far), _at(250, x=far, y=far, z=far)]))
-    assert row["path_m"] == pytest.approx(2 * far * 3**0.5 / 1000)
+    assert (row["sample_count"], row["path_m"]) == (2, None)
+    apart = _last(rows([], [_at(0, x=-far, y=-far, z=-far, team="x"), _at(0, B, x=far, y=far, z=far, team="y")]))
+    assert apart["nearest_enemy_m"] == pytest.approx(2 * far * 3**0.5 / 1000)

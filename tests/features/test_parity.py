@@ -1,6 +1,7 @@
 """However the events of a match are cut into calls, the rows have the same bytes."""
 
 import random
+from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
@@ -15,7 +16,7 @@ few = settings(max_examples=40, deadline=None, derandomize=True)
 def _in_chunks(packed, limits, cuts):
     carry = Carry(packed.cast, limits)
     edges = [0, *cuts, len(packed.batch)]
-    parts = [carry.advance(packed.batch[a:b]) for a, b in zip(edges, edges[1:], strict=False)]
+    parts = [carry.advance(packed.batch[a:b]) for a, b in pairwise(edges)]
     return [*parts, carry.advance(packed.batch[:0], until_ms=packed.until_ms)]
 
 

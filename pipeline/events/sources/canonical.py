@@ -8,9 +8,11 @@ of the place where its line stands:
 - its match time lies within the limits of `configs/events.yaml` (a time that goes back by hours is negative);
 - where events carry a wall clock too, the median of `timestamp − ts` over the match is the match's clock, and an
   event that stands further from it than the limit is refused: one wrong clock can't move a median;
+- where events name their round, so is one that stands as far from the median time of its round;
 - `ts` may be missing only from the one event of a match that has no other: that instant is then the match's 0.
 
-Of several lines with the same `event_id` in one match the first that can be taken stands.
+A line that only comes late, its clocks in agreement, is taken and put in its place. Of several lines with the same
+`event_id` in one match the first that can be taken stands.
 """
 
 import json
@@ -49,12 +51,11 @@ _NEEDS_TARGET = frozenset(("PLAYER_DAMAGED", "PLAYER_KILLED", "PLAYER_BLINDED"))
 _DECODE_ERRORS = (msgspec.MsgspecError, ValueError, RecursionError)
 
 
-def read_canonical(
-    reopen: Reopen, quarantine: QuarantineRows, tally: Tally, config: EventsConfig
-) -> SourceReading:
+def read_canonical(reopen: Reopen, quarantine: QuarantineRows, tally: Tally, config: EventsConfig) -> SourceReading:
     """Reads a canonical log; the contract is `pipeline.events.sources.Source`."""
     drafts = Drafts(config.lines.batch_rows)
     for line in reopen():
+        tally.source_events += 1
         try:
             if line.refused is not None:
                 raise BadField("", line.refused)
@@ -123,7 +124,7 @@ def read_line(data: bytes, line: int, validity: ValidityConfig) -> Draft:
     else:
         _take_columns(event_type, payload, values, validity)
     if len(wire) > len(_ENVELOPE) or not _ENVELOPE.issuperset(wire):
-        for name in wire.keys() - _ENVELOPE:
+        for name in sorted(wire.keys() - _ENVELOPE):
             _keep(payload, name, wire[name])
     if not known:
         _keep(payload, "event_type", wire_type)
@@ -330,6 +331,8 @@ def _check_clocks(drafts: pl.DataFrame, validity: ValidityConfig) -> pl.DataFram
         t_ms=pl.when(pl.col("t_ms").is_null() & ~pl.col("no_time")).then(0).otherwise(pl.col("t_ms"))
     )
     off_ms = (skew_us - pl.col("start_us")) // 1000
+    round_ms = pl.col("t_ms").quantile(0.5, interpolation="lower").over("match_id", "round").cast(pl.Int64)
+    off_round_ms = pl.when(pl.col("round").is_not_null()).then(pl.col("t_ms") - round_ms)
     return (
         drafts.with_columns(start_us=clock_us)
         .with_columns(
@@ -342,6 +345,8 @@ def _check_clocks(drafts: pl.DataFrame, validity: ValidityConfig) -> pl.DataFram
                     off_ms // 1000,
                 )
             )
+            .when(off_round_ms.abs() > validity.max_clock_skew_ms)
+            .then(pl.format("payload.ts|stands {} s from the other events of its round", off_round_ms // 1000))
         )
         .drop("no_time")
     )

@@ -74,9 +74,6 @@ def point_mm(value: object, field: str, validity: ValidityConfig) -> tuple[int, 
         raise BadField(field, "must be [x, y, z]" + ("" if type(value) is list else f", is {kind(value)}"))
     x, y, z = value
     most = validity.max_position_m
-    if type(x) is float and type(y) is float and type(z) is float and -most <= x <= most:
-        if -most <= y <= most and -most <= z <= most:
-            return round(x * 1000), round(y * 1000), round(z * 1000)
     return (
         round(number(x, f"{field}[0]", -most, most) * 1000),
         None if y is None else round(number(y, f"{field}[1]", -most, most) * 1000),

@@ -28,7 +28,7 @@ _SPAN = 1 << 40
 
 @dataclass(frozen=True)
 class Happenings:
-    """Events of some types: player indices (-1: not on any row), factions, round codes, times in ms, positions in mm."""
+    """Events of some types: player indices (-1: on no row), factions, round codes, times in ms, positions in mm."""
 
     actor: Ints
     target: Ints
@@ -130,8 +130,10 @@ class Hindsight:
 
     @cached_property
     def sites(self) -> Floats:
-        """Objectives of the map in mm, (sites, 3): from MATCH_STARTED, else by the map's name, else those that
-        position updates named."""
+        """Objectives of the map in mm, (sites, 3).
+
+        From MATCH_STARTED, else by the map's name, else those that position updates named.
+        """
         for text in self._events.filter(pl.col("event_type") == "MATCH_STARTED")["payload"]:
             started = json.loads(text)
             found = [entry["pos"] for entry in started.get("objectives") or []]
@@ -209,10 +211,11 @@ class Hindsight:
         span = (np.array([value]) for value in (player, round_, from_ms, to_ms))
         return np.flatnonzero(self.mark(*span))
 
-    def row_before(self, player: int, round_: int, t: int) -> int | None:
-        """The row of that player's last instant before that time in that round, if it is the instant just before."""
-        rows = self.rows(player, round_, t - self.step, t)
-        return int(rows[-1]) if rows.size else None
+    def rows_at(self, player: Ints, round_: Ints, t: Ints) -> Ints:
+        """The row of each player's newest instant at or before that time, -1 where it is not the present one."""
+        keys = self._key(player, round_, t)
+        found = np.searchsorted(self._keys, keys, side="right") - 1
+        return np.where((found >= 0) & (player >= 0) & (keys - self._keys[found] < self.step), found, -1)
 
     def ahead(self, horizon_ms: int) -> Ints:
         """For each row, the row that far ahead, or the last before death or the round's end."""
@@ -249,10 +252,20 @@ class Hindsight:
         """Smallest angle in degrees between the view and any enemy within that distance; NaN if unknown or none."""
         smallest = np.full(self.count, np.inf)
         for distance, offset in self._enemies(np.arange(self.count)):
-            # yaw turns from +x towards -z
-            angle = np.abs((np.arctan2(-offset[:, 2], offset[:, 0]) - self.yaw + np.pi) % (2 * np.pi) - np.pi)
-            smallest = np.fmin(smallest, np.where(distance <= within_mm, np.degrees(angle), np.inf))
+            smallest = np.fmin(smallest, np.where(distance <= within_mm, _angle(offset, self.yaw), np.inf))
         return np.where(np.isfinite(smallest), smallest, np.nan)
+
+    def sight(self, rows: Ints, others: Ints) -> tuple[Floats, Floats]:
+        """Distance in mm and angle to the view in degrees of another player at these rows; NaN where not known.
+
+        Args:
+            rows: row, or -1, int64 (m,).
+            others: index of the other player, or -1, int64 (m,).
+        """
+        at, position, _ = self._dense
+        known = (rows >= 0) & (others >= 0)
+        offset = np.where(known[:, None], position[others, at[rows]] - self.position[rows], np.nan)
+        return _norm(offset), _angle(offset, self.yaw[rows])
 
     def _enemies(self, rows: Ints) -> Iterable[tuple[Floats, Floats]]:
         at, position, faction = self._dense
@@ -266,6 +279,12 @@ def _codes(values: pl.Series, codes: dict[str, int] | dict[int | None, int]) -> 
     if not codes:
         return np.full(len(values), -1, dtype=np.int64)
     return values.replace_strict(codes, default=-1, return_dtype=pl.Int64).to_numpy().astype(np.int64)
+
+
+def _angle(offset: Floats, yaw: Floats) -> Floats:
+    """Degrees in the ground plane between an offset and a yaw, which turns from +x towards -z."""
+    turned: Floats = np.degrees(np.abs((np.arctan2(-offset[:, 2], offset[:, 0]) - yaw + np.pi) % (2 * np.pi) - np.pi))
+    return turned
 
 
 def _norm(offset: Floats) -> Floats:

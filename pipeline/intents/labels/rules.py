@@ -41,10 +41,8 @@ def defuse(after: Hindsight, rules: LabelRules) -> Bools:
         after.happenings("BOMB_DEFUSE_STARTED"),
         load_features().defuse_ms,
     )
-    bare = np.zeros(len(done.t), dtype=np.bool_)
-    for number, (player, round_, t) in enumerate(zip(done.actor, done.round, done.t, strict=True)):
-        row = after.row_before(player, round_, t)
-        bare[number] = row is not None and after.has_kit[row] == 0
+    last = after.rows_at(done.actor, done.round, done.t - 1)
+    bare = (last >= 0) & (after.has_kit[last] == 0)
     took = np.where(bare, limit, rules.defuse.kit_ms)
     return _handling(after, done, begun, took, limit_ms=limit, still_mm=rules.defuse.still_mm)
 
@@ -87,18 +85,34 @@ def trade_hit(after: Hindsight, rules: LabelRules) -> Bools:
     return _answer(after, after.hits, rules.trade_hit.window_ms)
 
 
-def _answer(after: Hindsight, answers: Happenings, window_ms: int) -> Bools:
+def trade_fire(after: Hindsight, rules: LabelRules) -> Bools:
+    """From a teammate's death until this player's last shot aimed at the killer within the window."""
+    rule, shots = rules.trade_fire, after.happenings("WEAPON_FIRED", aimed=True)
+    return _answer(after, shots, rule.window_ms, aimed_within=(rule.enemy_mm, rule.aim_deg))
+
+
+def _answer(
+    after: Hindsight, answers: Happenings, window_ms: int, aimed_within: tuple[int, float] | None = None
+) -> Bools:
+    """Rows from a teammate's death until an answer to it: a deed whose target is the killer, or that points at him."""
     deaths = after.happenings("PLAYER_KILLED")
     hostile = (deaths.actor_faction >= 0) & (deaths.target_faction >= 0)
     deaths = deaths.pick(hostile & (deaths.actor_faction != deaths.target_faction))
     delay = answers.t[None, :] - deaths.t[:, None]
-    death, answer = np.nonzero(
-        (answers.target[None, :] == deaths.actor[:, None])
-        & (answers.actor_faction[None, :] == deaths.target_faction[:, None])
+    answered = (
+        (answers.actor_faction[None, :] == deaths.target_faction[:, None])
         & (answers.round[None, :] == deaths.round[:, None])
         & (delay > 0)
         & (delay <= window_ms)
     )
+    if aimed_within is None:
+        answered &= answers.target[None, :] == deaths.actor[:, None]
+    death, answer = np.nonzero(answered)
+    if aimed_within is not None:
+        rows = after.rows_at(answers.actor[answer], answers.round[answer], answers.t[answer])
+        distance, angle = after.sight(rows, deaths.actor[death])
+        points = (distance <= aimed_within[0]) & (angle <= aimed_within[1])
+        death, answer = death[points], answer[points]
     return after.mark(answers.actor[answer], answers.round[answer], deaths.t[death], answers.t[answer])
 
 
@@ -208,7 +222,8 @@ def rotate_sites(after: Hindsight, rules: LabelRules) -> Bools:
     left = (now[start, nearest] <= rule.left_mm) & (-gained[start, nearest] >= rule.leave_mm)
     gained[start, nearest] = -np.inf
     other = np.fmax.reduce(gained, axis=1, initial=-np.inf) >= rule.progress_mm
-    return after.sees(rule.least_ms) & left & other & np.isnan(after.bomb[:, 0])
+    leaves: Bools = after.sees(rule.least_ms) & left & other & np.isnan(after.bomb[:, 0])
+    return leaves
 
 
 def rotate_to_bomb(after: Hindsight, rules: LabelRules) -> Bools:
@@ -216,7 +231,8 @@ def rotate_to_bomb(after: Hindsight, rules: LabelRules) -> Bools:
     rule = rules.rotate_to_bomb
     start, stop = np.arange(after.count), after.ahead(rule.horizon_ms)
     far = np.sqrt(((after.position - after.bomb) ** 2).sum(axis=1)) >= rule.far_mm
-    return after.sees(rule.least_ms) & after.defends & far & (_to_bomb(after, start, stop) >= rule.progress_mm)
+    comes: Bools = after.sees(rule.least_ms) & after.defends & far & (_to_bomb(after, start, stop) >= rule.progress_mm)
+    return comes
 
 
 def _to_bomb(after: Hindsight, start: Ints, stop: Ints) -> Floats:
@@ -232,6 +248,7 @@ RULES: tuple[HindsightRule, ...] = (
     HindsightRule("defuse", "defuse", defuse),
     HindsightRule("trade_kill", "trade", trade_kill),
     HindsightRule("trade_hit", "trade", trade_hit),
+    HindsightRule("trade_fire", "trade", trade_fire),
     HindsightRule("engage_hit", "engage", engage_hit),
     HindsightRule("engage_fire", "engage", engage_fire),
     HindsightRule("peek_return", "peek", peek_return),

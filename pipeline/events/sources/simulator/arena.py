@@ -69,6 +69,7 @@ class Arena:
         nodes: (m, 2) nodes of the nav graph: the corners of all solid bodies, at walking distance.
         length: (m, m) metres of the shortest way between two nodes.
         after: (m, m) the node that follows on that way.
+        wary_length, wary_after: the same without the nodes in exposed places.
         footing: (k, 2) a lattice of points where one can stand, from which cover is chosen.
         room: metres that a way keeps from walls.
     """
@@ -79,6 +80,8 @@ class Arena:
     nodes: Floats
     length: Floats
     after: Ints
+    wary_length: Floats
+    wary_after: Ints
     footing: Floats
     room: float
 
@@ -127,25 +130,71 @@ class Arena:
             return False
         return bool(clearance(at[0], at[1], at[0], at[1], self.walls) >= 0.95 * self.room)
 
-    def way(self, start: Point, goal: Point) -> tuple[list[Point], float]:
+    def way(self, start: Point, goal: Point, *, wary: bool = False) -> tuple[list[Point], float]:
         """The shortest way that keeps `room` from walls, as way points after `start`, and its length in metres.
+
+        Args:
+            start: where from.
+            goal: where to.
+            wary: prefer a way around exposed places, where there is one.
 
         Raises:
             BadArena: if there is none (a configured spot is walled in).
         """
         if clearance(*start, *goal, self.walls) >= 0.9 * self.room:
             return [goal], math.dist(start, goal)
+        if wary:
+            found = self._over(start, goal, self.wary_length, self.wary_after)
+            if found is not None:
+                return found
+        found = self._over(start, goal, self.length, self.after)
+        if found is None:
+            raise BadArena(f"no way from ({start[0]:.1f}, {start[1]:.1f}) to ({goal[0]:.1f}, {goal[1]:.1f})")
+        return found
+
+    def _over(self, start: Point, goal: Point, length: Floats, after: Ints) -> tuple[list[Point], float] | None:
         first = self._ports(start)
         last = self._ports(goal)
-        total = first[:, None] + self.length + last[None, :]
+        total = first[:, None] + length + last[None, :]
         i, j = divmod(int(np.argmin(total)), total.shape[1])
         if not math.isfinite(total[i, j]):
-            raise BadArena(f"no way from ({start[0]:.1f}, {start[1]:.1f}) to ({goal[0]:.1f}, {goal[1]:.1f})")
+            return None
         points = [(float(self.nodes[i, 0]), float(self.nodes[i, 1]))]
         while i != j:
-            i = int(self.after[i, j])
+            i = int(after[i, j])
             points.append((float(self.nodes[i, 0]), float(self.nodes[i, 1])))
         return [*points, goal], float(total.min())
+
+    def stray(self, start: Point, points: list[Point], reach: float, rng: np.random.Generator) -> list[Point]:
+        """The same way as a person would walk it: corners taken wider, long legs not quite straight.
+
+        Every way point but the last moves by up to `reach` metres, and legs over ten metres get a point between,
+        wherever that keeps the distance from walls.
+        """
+        out: list[Point] = []
+        before = start
+        for k, here in enumerate(points):
+            gap = math.dist(before, here)
+            if gap > 10.0:
+                share = float(rng.uniform(0.35, 0.65))
+                middle = (before[0] + share * (here[0] - before[0]), before[1] + share * (here[1] - before[1]))
+                side = float(rng.uniform(-reach, reach)) / gap
+                bent = (middle[0] - side * (here[1] - before[1]), middle[1] + side * (here[0] - before[0]))
+                if self._clear(before, bent) and self._clear(bent, here):
+                    out.append(bent)
+                    before = bent
+            moved = here
+            if k < len(points) - 1:
+                angle, far = float(rng.uniform(0.0, 2.0 * math.pi)), float(rng.uniform(0.0, reach))
+                moved = (here[0] + far * math.cos(angle), here[1] + far * math.sin(angle))
+                if not (self._clear(before, moved) and self._clear(moved, points[k + 1])):
+                    moved = here
+            out.append(moved)
+            before = moved
+        return out
+
+    def _clear(self, a: Point, b: Point) -> bool:
+        return bool(clearance(*a, *b, self.walls) >= 0.9 * self.room)
 
     def _ports(self, at: Point) -> Floats:
         """For each node, the straight distance from a point in metres; inf where a wall is too near to walk so.
@@ -158,6 +207,11 @@ class Arena:
         out: Floats = np.where(reach, gaps, np.inf)
         return out
 
+    def footing_near(self, at: Point) -> Point:
+        """The standing point nearest to any point, one inside a wall included."""
+        k = int(np.argmin(np.hypot(self.footing[:, 0] - at[0], self.footing[:, 1] - at[1])))
+        return float(self.footing[k, 0]), float(self.footing[k, 1])
+
     def around(self, at: Point, reach: float) -> Floats:
         """The standing points within `reach` metres, nearest first, (n, 2)."""
         gaps = np.hypot(self.footing[:, 0] - at[0], self.footing[:, 1] - at[1])
@@ -169,26 +223,27 @@ class Arena:
         """Which of the points (n, 2) no wall hides from that one."""
         return seen_from(at[0], at[1], points, self.walls)  # type: ignore[no-any-return]
 
-    def cover(self, at: Point, threats: list[Point], reach: float, tries: int = 8) -> Point | None:
+    def cover(self, at: Point, threats: list[Point], least: float, reach: float, tries: int = 8) -> Point | None:
         """The nearest standing point that none of the threats can see, on a way that leads past none of them.
 
         Args:
             at: where the player stands.
             threats: where enemies are believed.
+            least: how far to go at least, metres.
             reach: how far to look, metres.
             tries: how many candidates are worth planning a way to.
         """
         points = self.around(at, reach)
-        hidden = np.ones(len(points), dtype=np.bool_)
+        hidden = np.hypot(points[:, 0] - at[0], points[:, 1] - at[1]) >= least
         for threat in threats:
             gap = math.dist(at, threat)
             hidden &= ~self.seen(threat, points)
             hidden &= np.hypot(points[:, 0] - threat[0], points[:, 1] - threat[1]) > min(gap - 1.0, 0.8 * gap)
-        best, least = None, 1.8 * reach
+        best, shortest = None, 1.8 * reach
         for x, z in points[hidden][:tries]:
             _, length = self.way(at, (float(x), float(z)))
-            if length < least:
-                best, least = (float(x), float(z)), length
+            if length < shortest:
+                best, shortest = (float(x), float(z)), length
         return best
 
     def step_out(self, at: Point, target: Point, least: float, most: float) -> Point | None:
@@ -228,9 +283,8 @@ def _build(figures_json: str, room: float) -> Arena:
     polygons = [_rectangle(*block) for block in figures.blocks] + [_crate(*crate) for crate in figures.crates]
     walls = np.array([edge for polygon in [_rectangle(*figures.bounds), *polygons] for edge in _edges(polygon)])
     solid = tuple(tuple(polygon) for polygon in polygons)
-    empty = Arena(
-        figures, solid, walls, np.empty((0, 2)), np.empty((0, 0)), np.empty((0, 0), np.int64), np.empty((0, 2)), room
-    )
+    none, nowhere = np.empty((0, 0)), np.empty((0, 0), np.int64)
+    empty = Arena(figures, solid, walls, np.empty((0, 2)), none, nowhere, none, nowhere, np.empty((0, 2)), room)
     corners = [c for polygon in polygons for c in _outer_corners(polygon, room) if empty.can_stand(c)]
     x0, z0, x1, z1 = figures.bounds
     lattice = [
@@ -239,9 +293,11 @@ def _build(figures_json: str, room: float) -> Arena:
         for j in range(int((z1 - z0) / figures.footing_m))
     ]
     nodes = np.array(corners)
-    length, after = all_ways(nodes, walls, 0.9 * room)
+    length, after = all_ways(nodes, np.ones(len(nodes), dtype=np.bool_), walls, 0.9 * room)
+    shelter = np.array([empty.place(corner) not in figures.exposed for corner in corners])
+    wary_length, wary_after = all_ways(nodes, shelter, walls, 0.9 * room)
     footing = np.array([point for point in lattice if empty.can_stand(point)])
-    arena = Arena(figures, solid, walls, nodes, length, after, footing, room)
+    arena = Arena(figures, solid, walls, nodes, length, after, wary_length, wary_after, footing, room)
     home = figures.spawns["attackers"][0]
     for name, spot in figures.spots.items():
         if not arena.can_stand(spot.at):

@@ -17,6 +17,8 @@ from pipeline.events.sources.simulator.state import RoundState
 def decide(s: RoundState, a: Agent) -> None:
     """Let one living player choose what to do until his next decision."""
     seen = s.known_enemies(a)
+    if s.bodies.speed(a.index) > 0.5:
+        a.moved = s.tick
     if not (_work(s, a, seen) or _fight(s, a, seen) or _answer(s, a) or _seek_cover(s, a) or _peek(s, a)):
         _follow(s, a)
     _look_around(s, a)
@@ -36,7 +38,9 @@ def _in_hand(s: RoundState, a: Agent) -> str:
     if a.throwing_until > s.tick and a.task not in ("fight", "trade", "chase"):
         kinds = [kind for leaves, _, kind, name, _ in s.flying if s.throwers[name] == a.index and leaves > s.tick]
         if kinds:
-            return "hegrenade" if kinds[0] == "hegrenade" else "flashbang" if kinds[0] == "flashbang" else "smokegrenade"
+            return (
+                "hegrenade" if kinds[0] == "hegrenade" else "flashbang" if kinds[0] == "flashbang" else "smokegrenade"
+            )
     fresh = s.tick - s.live < s.ticks(s.config.behaviour.knife_s)
     if fresh and a.task == "go" and not s.recent(a.team, 8.0) and not s.deaths[a.team]:
         return "knife"
@@ -44,14 +48,17 @@ def _in_hand(s: RoundState, a: Agent) -> str:
 
 
 def _go(s: RoundState, a: Agent, to: Point, speed: float) -> None:
-    points, _ = s.arena.way(s.at(a), to)
+    start = s.at(a)
+    wary = a.side == "defenders" and s.bomb.planted is None and a.task == "go"
+    points, _ = s.arena.way(start, to, wary=wary)
+    points = s.arena.stray(start, points, s.config.motion.stray_m, s.rng)
     s.bodies.send(a.index, points, speed)
 
 
 def _hold(s: RoundState, a: Agent, watch: Point) -> None:
     """Stay where he is and watch."""
     s.bodies.stop(a.index)
-    a.task, a.intent, a.target = "hold", "hold", -1
+    a.task, a.intent, a.target, a.order_way = "hold", "hold", -1, None
     a.spot, a.watch = s.at(a), watch
     a.next_shift = s.tick + s.span_ticks(s.config.behaviour.shift_every_s)
     a.next_peek = s.tick + s.span_ticks(_peek_pause(s, a))
@@ -132,14 +139,14 @@ def _wants_out(s: RoundState, a: Agent, seen: list[int]) -> bool:
     if a.hurt > a.hurt_seen and a.hp <= mind.low_hp:
         a.hurt_seen = a.hurt
         return not last_man_time and s.chance(mind.retreat_chance)
-    if a.task not in ("fight", "trade", "chase") and len(seen) >= _friends(s, a) + 3:
+    if a.task not in ("fight", "trade", "chase") and len(seen) >= _friends(s, a) + 2:
         return not last_man_time and s.chance(mind.outnumbered_chance)
     return False
 
 
 def _retreat(s: RoundState, a: Agent, threats: list[Point]) -> bool:
     """Run for the nearest cover from all of them; False if there is none."""
-    cover = s.arena.cover(s.at(a), threats, s.config.behaviour.cover_m)
+    cover = s.arena.cover(s.at(a), threats, *s.config.behaviour.cover_m)
     if cover is None:
         return False
     stop_work(s, a)
@@ -186,11 +193,13 @@ def _fight(s: RoundState, a: Agent, seen: list[int]) -> bool:
 
 def _open_fight(s: RoundState, a: Agent) -> None:
     stop_work(s, a)
+    s.drop_throw(a)
     s.bodies.stop(a.index)
     a.task = "fight"
     a.in_hand = a.gun
     a.order_way = None
     a.burst_left = 0
+    a.steady = s.tick - a.moved > s.ticks(s.config.combat.steady_s)
     a.strafes = s.config.combat.weapons[a.gun].burst[1] > 1 and s.chance(s.config.behaviour.strafe_share)
     a.strafe_until = s.tick
     a.next_shot = max(a.next_shot, s.tick)

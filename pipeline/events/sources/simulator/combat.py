@@ -17,7 +17,7 @@ def shoot(s: RoundState) -> None:
     """All shots of this step, in the order of their ticks.
 
     A player shoots at his target while he has a free line to it and his aim is on it. Whether a shot hits depends on
-    skill, distance (half at `precise_m`), both speeds, his sight and his place in the burst.
+    skill, distance (half at `precise_m`), both speeds, his sight and whether he was waiting for the other.
     """
     step = s.config.clock.step_ticks
     ready = sorted(
@@ -64,6 +64,8 @@ def _pull(s: RoundState, shooter: Agent, tick: int) -> None:
     hit = shooter.skill * weapon.precise_m / (weapon.precise_m + gap)
     hit *= 1.0 - (1.0 - combat.moving_factor) * min(1.0, s.bodies.speed(i) / weapon.speed_mps)
     hit *= 1.0 - (1.0 - combat.dodging_factor) * min(1.0, s.bodies.speed(j) / s.config.motion.top_speed_mps)
+    if shooter.steady:
+        hit *= combat.steady_factor
     if shooter.blind_until > s.tick:
         hit *= combat.blind_factor
     roll, part = float(s.rng.random()), float(s.rng.random())

@@ -82,11 +82,12 @@ def seen_from(px: float, pz: float, points: Floats, walls: Floats) -> Bools:
 
 
 @njit(cache=True)
-def all_ways(nodes: Floats, walls: Floats, room: float) -> tuple[Floats, Ints]:
+def all_ways(nodes: Floats, usable: Bools, walls: Floats, room: float) -> tuple[Floats, Ints]:
     """Shortest ways between all nodes (Floyd and Warshall).
 
     Args:
         nodes: (n, 2) metres.
+        usable: (n,) nodes that may be passed.
         walls: wall edges.
         room: distance in metres that a way keeps from walls.
 
@@ -97,10 +98,11 @@ def all_ways(nodes: Floats, walls: Floats, room: float) -> tuple[Floats, Ints]:
     length = np.full((n, n), np.inf)
     after = np.full((n, n), -1, dtype=np.int64)
     for i in range(n):
-        length[i, i] = 0.0
-        after[i, i] = i
+        if usable[i]:
+            length[i, i] = 0.0
+            after[i, i] = i
         for j in range(i):
-            if clearance(nodes[i, 0], nodes[i, 1], nodes[j, 0], nodes[j, 1], walls) >= room:
+            if usable[i] and usable[j] and clearance(nodes[i, 0], nodes[i, 1], nodes[j, 0], nodes[j, 1], walls) >= room:
                 length[i, j] = length[j, i] = math.hypot(nodes[i, 0] - nodes[j, 0], nodes[i, 1] - nodes[j, 1])
                 after[i, j], after[j, i] = j, i
     for k in range(n):
@@ -134,9 +136,7 @@ def sight(place: Floats, alive: Bools, team: Ints, walls: Floats, smokes: Floats
                 continue
             free = True
             for s in range(smokes.shape[0]):
-                gap = _point_to_segment(
-                    smokes[s, 0], smokes[s, 1], place[i, 0], place[i, 1], place[j, 0], place[j, 1]
-                )
+                gap = _point_to_segment(smokes[s, 0], smokes[s, 1], place[i, 0], place[i, 1], place[j, 0], place[j, 1])
                 if gap < smokes[s, 2]:
                     free = False
                     break
@@ -252,9 +252,7 @@ def step(
         if strafing[i]:
             wx, wz = strafe[i, 0], strafe[i, 1]
         else:
-            wx, wz = _wanted(
-                i, place, alive, path, leg, legs, cruise[i], brake, turn_at, corner_slowing, elbow_room
-            )
+            wx, wz = _wanted(i, place, alive, path, leg, legs, cruise[i], brake, turn_at, corner_slowing, elbow_room)
         vx, vz = velocity[i, 0], velocity[i, 1]
         dx, dz = wx - vx, wz - vz
         change = math.hypot(dx, dz)

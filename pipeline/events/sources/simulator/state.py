@@ -149,6 +149,13 @@ class RoundState:
         """Note something for the log."""
         self.happenings.append(Happening(self.tick if tick is None else tick, kind, actor, payload))
 
+    def drop_throw(self, agent: Agent) -> None:
+        """Put a grenade away that has not left the hand."""
+        for entry in [e for e in self.flying if self.throwers[e[3]] == agent.index and e[0] > self.tick]:
+            self.flying.remove(entry)
+            agent.grenades.append(entry[2])
+        agent.throwing_until = 0
+
     def sight(self, team: int, enemy: int, at: Point, *, seen: bool) -> None:
         """Tell a team where an enemy is; what was heard does not overrule what was seen a moment ago."""
         old = self.sightings[team].get(enemy)
@@ -220,7 +227,7 @@ class RoundState:
             return
         blur = self.config.perception.heard_error_m
         dx, dz = self.rng.normal(0.0, blur, 2)
-        heard = (at[0] + float(dx), at[1] + float(dz))
+        heard = self.arena.footing_near((at[0] + float(dx), at[1] + float(dz)))
         self.sight(ear.team, enemy, heard, seen=False)
         if ear.alarm_until < self.tick:
             ear.alarm, ear.alarm_until = heard, self.tick + self.ticks(1.5)

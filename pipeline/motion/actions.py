@@ -1,0 +1,142 @@
+"""What the body does beyond going somewhere: breathing, leaning out, looking back, kneeling, shooting.
+
+Belongs here: curves over time of each intent's action, deterministic by seed. Does not belong here: the joints that carry
+them out (posture, arms), sizes and durations (configs/motion.yaml).
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from configs.motion import Act, MotionConfig
+from pipeline.intents.vocabulary import Intent
+from pipeline.motion.headings import Headings, ease
+from pipeline.motion.path import Path, smooth
+from pipeline.motion.rotations import Array, wrap
+
+
+@dataclass(frozen=True)
+class Action:
+    """The intent's action at every frame; shares are 0 to 1, lengths metres, angles radians.
+
+    Attributes:
+        pose: `(N,)` how far the intent's pose is taken up.
+        kneel: `(N,)` how far down on one knee.
+        crouch: `(N,)` pelvis below standing, kneeling apart.
+        lean: `(N,)` trunk forward, beyond that of the gait.
+        breath: `(N,)` chest pitch.
+        shift: `(N,)` pelvis to the left.
+        tilt: `(N,)` trunk tilt to the right.
+        look: `(N,)` head turn to the left, beyond the view.
+        recoil: `(N,)` 0 to about 1, kick of the weapon.
+        fiddle: `(N,)` radians, phase of working hands.
+        blade: `(N,)` chest turned to the right of the view, left shoulder ahead, as who aims from the right shoulder.
+    """
+
+    pose: Array
+    kneel: Array
+    crouch: Array
+    lean: Array
+    breath: Array
+    shift: Array
+    tilt: Array
+    look: Array
+    recoil: Array
+    fiddle: Array
+    blade: Array
+
+
+def act(intent: Intent, path: Path, headings: Headings, config: MotionConfig, rng: np.random.Generator) -> Action:
+    """The action of an intent on a path.
+
+    Args:
+        intent: what is acted.
+        path: for time, speed and view.
+        headings: for how the body already looks.
+        config: sizes and times.
+        rng: for phases and pauses; every intent draws the same numbers in the same order.
+    """
+    how: Act = getattr(config.acting, intent)
+    sizes, fps = config.actions, config.clips.fps
+    time, clip = path.time, path.clip
+    phases = rng.uniform(0.0, 2.0 * np.pi, 4)
+    side = 1.0 if rng.random() < 0.5 else -1.0
+    end = float(time[clip.stop - 1])
+    pose = ease(time, 0.0, how.blend_s) * (1.0 - ease(time, end - how.blend_s, end)) if intent == "peek" else ease(time, -how.blend_s, 0.0)
+    zero = np.zeros(time.size)
+    standing = 1.0 - headings.going
+    kneel = _kneeling(path, config, how.blend_s) if intent in ("plant", "defuse") else zero
+    crouch = how.crouch_m * pose
+    if intent in ("plant", "defuse"):
+        crouch = sizes.crouch_move_m * (1.0 - kneel) * ease(smooth(kneel, 0.25 * fps), 0.0, 0.3)
+        if not kneel.any():
+            crouch = np.full(time.size, sizes.crouch_move_m)
+        pose = np.maximum(kneel, crouch / max(sizes.crouch_move_m, 1e-6) * 0.45)
+    breath = np.radians(sizes.breath_deg) * np.sin(2.0 * np.pi * sizes.breath_hz * time + phases[0])
+    shift = sizes.shift_m * standing * (1.0 - kneel) * np.sin(2.0 * np.pi * sizes.shift_hz * time + phases[1])
+    tilt, look, recoil = zero, zero, zero
+    blade = np.radians(sizes.blade_deg) * (pose if how.arms == "aim" else zero)
+    if intent == "peek":
+        tilt, shift = _leaning_out(path, headings, config, side, shift)
+    if intent == "retreat":
+        look = _looking_back(path, headings, config, side, phases[2])
+    if intent in ("trade", "engage"):
+        recoil = _bursts(time, 0.25 if intent == "engage" else 0.55, end, config, rng)
+    return Action(
+        pose, kneel, crouch, np.radians(how.lean_deg) * pose, breath, shift, tilt, look, recoil, 2.0 * np.pi * 1.4 * time + phases[3], blade
+    )
+
+
+def _kneeling(path: Path, config: MotionConfig, blend_s: float) -> Array:
+    """How far down on one knee: in the longest standing stretch of the clip, if there is time to get down and up."""
+    slow = smooth(path.speed, 0.1 * config.clips.fps) < config.actions.kneel_speed_mps
+    first, last = path.clip.start, path.clip.stop - 1
+    slow[:first], slow[last + 1 :] = False, False
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], slow, [False]])))
+    if edges.size == 0:
+        return np.zeros(slow.size)
+    lengths = edges[1::2] - edges[::2]
+    longest = int(np.argmax(lengths))
+    begin, end = float(path.time[edges[2 * longest]]), float(path.time[edges[2 * longest + 1] - 1])
+    if end - begin < 1.2 * blend_s:
+        return np.zeros(slow.size)
+    blend = min(blend_s, 0.45 * (end - begin))
+    after = float(path.time[-1]) if end >= float(path.time[last]) - 0.05 else end
+    down = ease(path.time, begin, begin + blend)
+    return down * (1.0 - ease(path.time, after - blend, after)) if after == end else down
+
+
+def _leaning_out(path: Path, headings: Headings, config: MotionConfig, side: float, shift: Array) -> tuple[Array, Array]:
+    """Out and back once per `peek_s`, to the side of the first sideways movement, else to a drawn one."""
+    sizes = config.actions
+    across = np.sin(wrap(headings.travel - path.view)) * path.speed
+    strongest = float(across[path.clip][int(np.argmax(np.abs(across[path.clip])))])
+    to_left = (1.0 if strongest > 0.0 else -1.0) if abs(strongest) > 0.5 else side
+    begin, end = 0.25, float(path.time[path.clip.stop - 1])
+    out = np.zeros(path.time.size)
+    while begin + 0.6 * sizes.peek_s < end:
+        u = np.clip((path.time - begin) / sizes.peek_s, 0.0, 1.0)
+        out = np.maximum(out, ease(u, 0.0, 0.35) * (1.0 - ease(u, 0.65, 1.0)))
+        begin += sizes.peek_s + 0.5
+    return -to_left * np.radians(sizes.peek_deg) * out, shift + to_left * sizes.peek_shift_m * out * (1.0 - 0.6 * headings.going)
+
+
+def _looking_back(path: Path, headings: Headings, config: MotionConfig, side: float, phase: float) -> Array:
+    """Looks over the shoulder while the view is along the way of retreat; who runs backwards looks there already."""
+    sizes = config.actions
+    along = headings.going * (1.0 - ease(np.abs(wrap(headings.travel - path.view)), 0.8, 1.6))
+    wave = np.sin(2.0 * np.pi * path.time / sizes.look_back_s + phase)
+    return side * np.radians(sizes.look_back_deg) * along * ease(wave, 0.0, 0.75)
+
+
+def _bursts(time: Array, begin: float, end: float, config: MotionConfig, rng: np.random.Generator) -> Array:
+    """Kicks of a weapon fired in short bursts: each shot a jump that dies away within two shots' time."""
+    sizes = config.actions
+    out, t = np.zeros(time.size), begin
+    while t < end:
+        for _ in range(int(rng.integers(sizes.burst_shots[0], sizes.burst_shots[1] + 1))):
+            since = time - t
+            out += np.where(since >= 0.0, np.exp(-np.maximum(since, 0.0) * 1.1 * sizes.burst_hz), 0.0) * ease(since, -0.02, 0.02)
+            t += 1.0 / sizes.burst_hz
+        t += float(rng.uniform(*sizes.burst_pause_s))
+    return np.minimum(smooth(out, 0.5), 1.6)

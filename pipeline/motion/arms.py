@@ -1,0 +1,164 @@
+"""Arms that hold something: aimed, ready, carried on the run, or working low on the ground.
+
+Belongs here: where hands go in each arm pose, and how they move with the stride. Does not belong here: which pose an
+intent uses (configs/motion.yaml), the elbows (limbs).
+
+Hands are placed around the middle between the shoulders, in a frame that looks where the weapon points: metres to the
+left, up and ahead. Elbow directions are in the same frame.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from configs.motion import ArmPose
+from pipeline.motion.actions import Action
+from pipeline.motion.gait import Manner
+from pipeline.motion.limbs import arm
+from pipeline.motion.posture import Posture
+from pipeline.motion.headings import limit
+from pipeline.motion.rotations import Array, about, body, cross, from_axes, multiply, rotate, unit, wrap
+from pipeline.motion.skeleton import FOREARM_M, INDEX, OFFSETS, UPPER_ARM_M
+
+BETWEEN_SHOULDERS = np.array([0.0, 0.107, 0.0])
+"""From Spine3, in its own frame."""
+
+HANDS: dict[ArmPose, tuple[tuple[float, float, float], tuple[float, float, float]]] = {
+    "ready": ((0.050, -0.275, 0.370), (-0.120, -0.225, 0.170)),
+    "aim": ((-0.066, -0.050, 0.415), (-0.084, -0.050, 0.180)),
+    "carry": ((0.115, -0.180, 0.290), (-0.125, -0.380, 0.200)),
+    "low": ((0.020, -0.190, 0.500), (-0.145, -0.200, 0.480)),
+}
+RISE: dict[ArmPose, tuple[float, float, float]] = {
+    "ready": (0.0, 0.0, 0.0),
+    "aim": (-0.018, 0.0, 0.0),
+    "carry": (0.0, 0.0, 0.05),
+    "low": (0.0, 0.0, 0.0),
+}
+"""Added to the way from the right to the left hand, to give the direction of what they hold."""
+CURL = np.radians(14.0)
+ELBOWS: dict[ArmPose, tuple[tuple[float, float, float], tuple[float, float, float]]] = {
+    "ready": ((0.55, -0.80, -0.30), (-0.60, -0.70, -0.45)),
+    "aim": ((0.45, -1.00, 0.10), (-0.85, -0.60, -0.25)),
+    "carry": ((0.75, -0.75, -0.30), (-0.60, -0.60, -0.65)),
+    "low": ((0.80, -0.35, -0.50), (-0.80, -0.35, -0.50)),
+}
+
+
+@dataclass(frozen=True)
+class Arms:
+    """Global quaternions `(N, 4)` of upper arm, forearm and hand, left then right."""
+
+    upper: tuple[Array, Array]
+    fore: tuple[Array, Array]
+    hand: tuple[Array, Array]
+
+
+def hold(
+    pose: ArmPose,
+    posture: Posture,
+    aim_heading: Array,
+    aim_pitch: Array,
+    chest_heading: Array,
+    manner: Manner,
+    stride: Array,
+    beat: Array,
+    action: Action,
+    *,
+    recoil_m: float,
+) -> Arms:
+    """Both arms at every frame.
+
+    Args:
+        pose: the intent's arm pose; the ready pose where the intent is not taken up.
+        posture: for the chest they hang from.
+        aim_heading: `(N,)` direction of the view.
+        aim_pitch: `(N,)` of the view, positive downwards.
+        chest_heading: `(N,)` direction of the chest.
+        manner: for the swing of arms.
+        stride: `(N,)` phase, 0 where the left foot lands.
+        beat: `(N,)` 0 standing to 1 going.
+        action: for how far the pose is taken up, recoil, and working hands.
+        recoil_m: how far a shot kicks the hands back.
+    """
+    chest = posture.spine[2]
+    spine3 = posture.root + _down_the_spine(posture)
+    middle = spine3 + rotate(chest, BETWEEN_SHOULDERS)
+    share = action.pose[:, None]
+    follows = {"aim": 1.0, "ready": 0.6, "carry": 0.2, "low": 0.2}
+    aimed = follows["ready"] + (follows[pose] - follows["ready"]) * action.pose
+    heading = chest_heading + aimed * limit(wrap(aim_heading - chest_heading), np.radians(45.0))
+    level = body(heading, np.clip(aim_pitch, -0.7, 0.7) * aimed + (1.0 - aimed) * 0.12, np.zeros(stride.size))
+    frame = _between(level, chest, action.kneel)
+    places = [np.array(HANDS["ready"][k]) * (1.0 - share) + np.array(HANDS[pose][k]) * share for k in (0, 1)]
+    barrel = unit(rotate(frame, places[0] - places[1] + np.array(RISE[pose]) * share))
+
+    uppers, fores, palms = [], [], []
+    for k, side in ((0, 1), (1, -1)):
+        to = np.array(ELBOWS["ready"][k]) * (1.0 - share) + np.array(ELBOWS[pose][k]) * share
+        at = places[k] + _moved(pose, k, manner, stride, beat, action, recoil_m)
+        collar = INDEX["L_Collar" if side > 0 else "R_Collar"]
+        shoulder = spine3 + rotate(chest, OFFSETS[collar] + OFFSETS[INDEX["L_Shoulder" if side > 0 else "R_Shoulder"]])
+        if pose == "carry" and k == 0:
+            at, to = _swung(at, to, manner, stride, beat, action)
+        upper, fore, _ = arm(shoulder, middle + rotate(frame, at), UPPER_ARM_M, FOREARM_M, unit(rotate(frame, to)), side)
+        uppers.append(upper)
+        fores.append(fore)
+        loose = multiply(fore, about(2, np.full(stride.size, -side * CURL)))
+        palms.append(_between(_gripping(barrel, frame), loose, action.kneel) if side < 0 else loose)
+    return Arms((uppers[0], uppers[1]), (fores[0], fores[1]), (palms[0], palms[1]))
+
+
+def _gripping(barrel: Array, frame: Array) -> Array:
+    """Rotation of a right hand whose fingers point along what it holds, thumb up."""
+    up = rotate(frame, np.broadcast_to(np.array([0.0, 1.0, 0.0]), barrel.shape))
+    back = unit(cross(barrel, up))
+    return from_axes(-barrel, back, cross(-barrel, back))
+
+
+def _between(a: Array, b: Array, share: Array) -> Array:
+    """Rotations between two that are near each other: the normalised mean."""
+    sign = np.where(np.sum(a * b, axis=-1, keepdims=True) < 0.0, -1.0, 1.0)
+    return unit(a * (1.0 - share[:, None]) + sign * b * share[:, None])
+
+
+def _down_the_spine(posture: Posture) -> Array:
+    """From the pelvis to Spine3, as the spine is bent."""
+    turns = (posture.pelvis, posture.spine[0], posture.spine[1])
+    names = ("Spine1", "Spine2", "Spine3")
+    return np.sum([rotate(turn, OFFSETS[INDEX[name]]) for turn, name in zip(turns, names, strict=True)], axis=0)
+
+
+def _moved(
+    pose: ArmPose, k: int, manner: Manner, stride: Array, beat: Array, action: Action, recoil_m: float
+) -> Array:
+    """How the stride, a shot and work move a hand from its place."""
+    size = beat * manner.swing / np.radians(40.0)
+    loose = 1.0 - 0.6 * action.pose if pose == "aim" else np.ones(stride.size)
+    out = np.empty((stride.size, 3))
+    out[:, 0] = 0.030 * size * loose * np.cos(stride)
+    out[:, 1] = 0.022 * size * loose * np.cos(2.0 * stride + 0.6) + 0.5 * action.breath * 0.3
+    out[:, 2] = (0.035 if k == 0 else -0.035) * size * loose * np.cos(stride + np.pi * 1.0)
+    if pose == "carry" and k == 1:
+        out[:, 2] += 0.085 * size * action.pose * np.cos(stride)
+        out[:, 1] += 0.030 * size * action.pose * np.cos(stride)
+    out[:, 2] -= recoil_m * action.recoil
+    out[:, 1] += 0.35 * recoil_m * action.recoil
+    work = action.kneel * (1.0 if pose == "low" else 0.0)
+    out[:, 0] += 0.020 * work * np.sin(action.fiddle + 1.3 * k)
+    out[:, 1] += 0.022 * work * np.sin(1.7 * action.fiddle + 2.1 * k)
+    out[:, 2] += 0.018 * work * np.sin(0.8 * action.fiddle + 0.7 * k)
+    return out
+
+
+def _swung(at: Array, to: Array, manner: Manner, stride: Array, beat: Array, action: Action) -> tuple[Array, Array]:
+    """The free left arm of a runner: upper arm against the left leg, elbow near a right angle, hand in to the middle."""
+    share = (beat * action.pose)[:, None]
+    angle = -manner.swing * np.cos(stride) + np.radians(6.0)
+    flex = np.radians(78.0) + 0.35 * np.maximum(angle, 0.0)
+    hand = np.empty_like(at)
+    hand[:, 0] = 0.183 + 0.055 - 0.13 * (0.5 + 0.5 * np.sin(angle))
+    hand[:, 1] = -UPPER_ARM_M * np.cos(angle) - FOREARM_M * np.cos(angle + flex)
+    hand[:, 2] = UPPER_ARM_M * np.sin(angle) + FOREARM_M * np.sin(angle + flex)
+    elbow = np.broadcast_to(np.array([0.45, -0.35, -0.85]), at.shape)
+    return at * (1.0 - share) + hand * share, to * (1.0 - share) + elbow * share

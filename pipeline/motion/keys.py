@@ -1,0 +1,56 @@
+"""The name of a clip: the same moment under the same code is never synthesised twice.
+
+Belongs here: what a clip depends on. Does not belong here: where clips are kept (resources).
+"""
+
+import hashlib
+import json
+
+from configs.base import config_hash
+from configs.motion import MotionConfig, load_motion
+from pipeline.motion.clip import ClipRequest
+from pipeline.versions import code_version
+
+
+def clip_key(request: ClipRequest, *, backend: str, config: MotionConfig | None = None) -> str:
+    """32 hex digits over exactly what is synthesised.
+
+    The integers of path, view and timing (times relative to the clip's start), intent, side, seed, backend,
+    configuration (but for the choice of moments) and code version. Not the names of match, segment or player, and not
+    when in the match it was.
+
+    Args:
+        request: the moment.
+        backend: name of the backend that makes it.
+        config: defaults to `configs/motion.yaml`.
+    """
+    config = config or load_motion()
+    header = {
+        "intent": request.intent,
+        "attacker": request.attacker,
+        "length_ms": request.to_ms - request.from_ms,
+        "samples": int(request.t_ms.size),
+        "seed": request.seed,
+        "backend": backend,
+        "config": synthesis_hash(config),
+        "code": code_version("motion"),
+    }
+    digest = hashlib.sha256(json.dumps(header, sort_keys=True, separators=(",", ":")).encode())
+    digest.update((request.t_ms - request.from_ms).astype("<i8").tobytes())
+    for column in (request.x_mm, request.y_mm, request.z_mm, request.yaw_mdeg, request.pitch_mdeg):
+        digest.update(column.astype("<i4").tobytes())
+    return digest.hexdigest()[:32]
+
+
+def path_hash(request: ClipRequest) -> str:
+    """16 hex digits over the integers of path, view and timing alone."""
+    digest = hashlib.sha256((request.t_ms - request.from_ms).astype("<i8").tobytes())
+    for column in (request.x_mm, request.y_mm, request.z_mm, request.yaw_mdeg, request.pitch_mdeg):
+        digest.update(column.astype("<i4").tobytes())
+    return digest.hexdigest()[:16]
+
+
+def synthesis_hash(config: MotionConfig) -> str:
+    """16 hex digits over the configuration that changes a clip or its pictures."""
+    parts = (config.clips, config.path, config.gait, config.turning, config.acting, config.actions)
+    return config_hash(*parts, config.export, config.preview)

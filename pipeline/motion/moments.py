@@ -1,0 +1,200 @@
+"""Which moments of a match are worth a clip, and the request that a moment becomes.
+
+Belongs here: interest, choice within a budget, the window of samples. Does not belong here: motion.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from configs.motion import MotionConfig, load_motion
+from pipeline.events.model import is_attacker
+from pipeline.motion.clip import NULL, ClipRequest
+
+WORDS: dict[str, str] = {
+    "plant": "plant",
+    "defuse": "defuse",
+    "trade": "trade",
+    "engage": "duel",
+    "peek": "peek",
+    "retreat": "retreat",
+    "advance": "advance",
+    "hold": "hold",
+    "rotate": "rotation",
+}
+_TRAVELLING = frozenset(("advance", "retreat", "rotate"))
+_COLUMNS = ("t_ms", "x_mm", "y_mm", "z_mm", "yaw_mdeg", "pitch_mdeg")
+
+
+@dataclass(frozen=True)
+class _Track:
+    """One player's living samples, in order of time."""
+
+    t_ms: NDArray[np.int64]
+    x_mm: NDArray[np.int64]
+    z_mm: NDArray[np.int64]
+
+    def stretch(self, from_ms: int, to_ms: int) -> tuple[int, float, int]:
+        """Samples in a stretch, the length of their path in metres, and the longest time without one in ms."""
+        a, b = np.searchsorted(self.t_ms, [from_ms, to_ms + 1])
+        t = self.t_ms[a:b]
+        if t.size == 0:
+            return 0, 0.0, to_ms - from_ms
+        way = float(np.hypot(np.diff(self.x_mm[a:b]), np.diff(self.z_mm[a:b])).sum()) / 1000.0
+        gap = int(np.max(np.diff(np.concatenate([[from_ms], t, [to_ms]]))))
+        return int(t.size), way, gap
+
+
+def choose(segments: pl.DataFrame, tracks: pl.DataFrame, *, budget: int, config: MotionConfig | None = None) -> pl.DataFrame:
+    """The moments most worth seeing, and different ones.
+
+    Each segment has a weight by what happens in it; a kind already chosen, a player and a round already seen count
+    less. No intent takes more than its share while others are waiting.
+
+    Args:
+        segments: table `segments` of one match.
+        tracks: table `tracks` of the same match.
+        budget: how many at most.
+        config: weights and limits; defaults to `configs/motion.yaml`.
+
+    Returns:
+        At most `budget` rows, most interesting first: the columns of `segments` and `interest`, a word for why.
+    """
+    config = config or load_motion()
+    rules = config.moments
+    players = _players(tracks)
+    rows: list[tuple[float, str, int, str]] = []
+    columns = ("segment_id", "player", "round", "from_ms", "to_ms", "intent", "confidence")
+    table = segments.select(columns).to_dicts()
+    for i, row in enumerate(table):
+        length = row["to_ms"] - row["from_ms"]
+        track = players.get(row["player"])
+        if track is None or length < rules.min_ms:
+            continue
+        count, way, gap = track.stretch(row["from_ms"], row["to_ms"])
+        if count < rules.min_samples or gap > config.path.max_gap_ms:
+            continue
+        word = WORDS[row["intent"]]
+        weight = getattr(rules.weights, "duel" if word == "duel" else row["intent"])
+        if row["intent"] == "rotate" and way >= rules.long_rotation_m:
+            word, weight = "long rotation", rules.weights.long_rotation
+        if row["confidence"] < rules.doubtful_below and weight < rules.weights.doubtful:
+            word, weight = "doubtful", rules.weights.doubtful
+        liveliness = 0.5 * min(way / 12.0, 1.0) + 0.3 * min(length / 4000.0, 1.0) + 0.2 * row["confidence"]
+        rows.append((weight * (0.75 + 0.5 * liveliness), row["segment_id"], i, word))
+    rows.sort(key=lambda r: (-r[0], r[1]))
+    picked = _diverse(rows, table, budget, max(1, int(rules.share_per_intent * budget)))
+    words = pl.Series("interest", [word for _, word in picked], dtype=pl.String)
+    return segments[[i for i, _ in picked]].with_columns(words)
+
+
+def _diverse(
+    rows: list[tuple[float, str, int, str]], table: list[dict[str, Any]], budget: int, most: int
+) -> list[tuple[int, str]]:
+    """Greedy choice with diminishing returns per kind, player and round."""
+    kinds: dict[str, int] = {}
+    intents: dict[str, int] = {}
+    players: dict[str, int] = {}
+    rounds: dict[Any, int] = {}
+    waiting, picked = list(rows), []
+    while waiting and len(picked) < budget:
+        open_rows = [row for row in waiting if intents.get(table[row[2]]["intent"], 0) < most] or waiting
+
+        def worth(row: tuple[float, str, int, str]) -> tuple[float, str]:
+            about = table[row[2]]
+            seen = 0.45 * kinds.get(row[3], 0) + 0.12 * players.get(about["player"], 0) + 0.08 * rounds.get(about["round"], 0)
+            return (-row[0] / (1.0 + seen), row[1])
+
+        best = min(open_rows, key=worth)
+        waiting.remove(best)
+        about = table[best[2]]
+        for counts, key in ((kinds, best[3]), (intents, about["intent"]), (players, about["player"]), (rounds, about["round"])):
+            counts[key] = counts.get(key, 0) + 1
+        picked.append((best[2], best[3]))
+    return picked
+
+
+def _players(tracks: pl.DataFrame) -> dict[str, _Track]:
+    living = tracks.filter(pl.col("hp").is_null() | (pl.col("hp") > 0)).sort("player", "t_ms", maintain_order=True)
+    out = {}
+    for (player,), rows in living.group_by("player", maintain_order=True):
+        x, z = (rows[c].to_numpy().astype(np.int64) for c in ("x_mm", "z_mm"))
+        out[str(player)] = _Track(rows["t_ms"].to_numpy(), x, z)
+    return out
+
+
+def clip_request(segment: dict[str, Any], tracks: pl.DataFrame, *, config: MotionConfig | None = None) -> ClipRequest:
+    """The request for the clip of one segment.
+
+    The clip is the segment, widened to the least length and cut to the greatest: to the stretch of the longest way for
+    those who travel, to its end for those whose action ends it. A segment without an end takes its intent's duration.
+    Samples of the same round, of the living player, up to the margin on both sides come along.
+
+    Args:
+        segment: a row of `segments`.
+        tracks: table `tracks` of its match.
+        config: defaults to `configs/motion.yaml`.
+    """
+    config = config or load_motion()
+    clips = config.clips
+    intent = segment["intent"]
+    from_ms = int(segment["from_ms"])
+    to_ms = segment["to_ms"]
+    to_ms = from_ms + getattr(clips.durations_ms, intent) if to_ms is None else int(to_ms)
+    alive = pl.col("hp").is_null() | (pl.col("hp") > 0)
+    own = tracks.filter(
+        (pl.col("player") == segment["player"])
+        & alive
+        & pl.col("t_ms").is_between(from_ms - clips.max_ms, to_ms + clips.max_ms)
+        & (pl.lit(segment["round"] is None) | pl.col("round").is_null() | (pl.col("round") == segment["round"]))
+    ).unique("t_ms", keep="last", maintain_order=True).sort("t_ms")
+    t = own["t_ms"].to_numpy()
+    from_ms, to_ms = _window(intent, from_ms, to_ms, own, config)
+    margin = (t >= from_ms - clips.margin_ms) & (t <= to_ms + clips.margin_ms)
+    own = own.filter(pl.Series(margin))
+    columns = {
+        name: own[name].cast(pl.Int64).fill_null(NULL).to_numpy() for name in _COLUMNS
+    }
+    return ClipRequest(
+        match_id=segment["match_id"],
+        segment_id=segment["segment_id"],
+        player=segment["player"],
+        attacker=is_attacker(segment.get("side")),
+        intent=intent,
+        from_ms=from_ms,
+        to_ms=to_ms,
+        seed=int.from_bytes(hashlib.sha256(segment["segment_id"].encode()).digest()[:6], "big"),
+        **columns,
+    )
+
+
+def _window(intent: str, from_ms: int, to_ms: int, own: pl.DataFrame, config: MotionConfig) -> tuple[int, int]:
+    """First and last instant of a clip for a stretch of the match."""
+    least, most = config.clips.min_ms, config.clips.max_ms
+    if to_ms - from_ms < least:
+        t = own["t_ms"].to_numpy()
+        low, high = (int(t[0]), int(t[-1])) if t.size else (from_ms, to_ms)
+        missing = least - (to_ms - from_ms)
+        from_ms = max(from_ms - missing // 2, min(low, from_ms))
+        to_ms = from_ms + least
+        if to_ms > high >= from_ms:
+            from_ms, to_ms = max(high - least, min(low, from_ms)), max(high, from_ms)
+            to_ms = max(to_ms, from_ms + least)
+        return from_ms, to_ms
+    if to_ms - from_ms <= most:
+        return from_ms, to_ms
+    if intent not in _TRAVELLING:
+        return to_ms - most, to_ms
+    t = own["t_ms"].to_numpy()
+    x, z = (own[c].to_numpy().astype(np.int64) for c in ("x_mm", "z_mm"))
+    way = np.concatenate([[0.0], np.cumsum(np.hypot(np.diff(x), np.diff(z)))])
+    starts = t[(t >= from_ms) & (t + most <= to_ms)]
+    if starts.size == 0:
+        return from_ms, from_ms + most
+    gone = np.interp(starts + most, t, way) - np.interp(starts, t, way)
+    begin = int(starts[int(np.argmax(np.rint(gone)))])
+    return begin, begin + most

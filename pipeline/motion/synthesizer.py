@@ -1,0 +1,154 @@
+"""From a request to a clip: people who really go from one spot to another.
+
+Belongs here: the order of the steps. Does not belong here: any one step.
+
+The path is planned first and is the authority; directions, gait and footfalls follow from it; feet are moved between
+their stances; the trunk stands over them; legs and arms are solved; the margins are cut off.
+"""
+
+import numpy as np
+
+from configs.motion import Acting, MotionConfig, load_motion
+from pipeline.motion import actions, arms, feet, footfalls, gait, headings, path, posture
+from pipeline.motion.clip import Clip, ClipRequest
+from pipeline.motion.limbs import leg
+from pipeline.motion.path import Infeasible
+from pipeline.motion.rotations import Array, body, continuous, rotate, unit, wrap
+from pipeline.motion.skeleton import INDEX, JOINTS, OFFSETS, SHANK_M, THIGH_M, locals_of
+
+__all__ = ["Clip", "ClipRequest", "Infeasible", "synthesize"]
+
+KNEEL_STANCE = ((0.46, 0.14, 0.10), (-0.36, -0.10, -0.02))
+"""Ahead, to the left (metres) and turn (radians) of the left and the right foot of someone on the right knee."""
+KNEEL_TUCK = np.radians(74.0)
+"""Pitch of the foot behind."""
+TOES_OUT = np.radians(7.0)
+
+
+def synthesize(request: ClipRequest, config: MotionConfig | None = None) -> Clip:
+    """A motion on the requested path.
+
+    Args:
+        request: the moment.
+        config: defaults to `configs/motion.yaml`.
+
+    Returns:
+        A clip of `floor((to_ms - from_ms) · fps / 1000) + 1` frames, the same for the same request and configuration.
+
+    Raises:
+        Infeasible: when the samples hold a teleport, a gap, or too little; the message says where.
+    """
+    config = config or load_motion()
+    fps = config.clips.fps
+    rng = np.random.default_rng(request.seed)
+    way = path.plan(request, config.clips, config.path)
+    how = getattr(config.acting, request.intent)
+    look = headings.directions(way, fps, config.gait.still_mps, config.turning, chest=how.chest, head=how.head)
+    speed = np.maximum(path.smooth(way.speed, 0.10 * fps), 0.0)
+    manner = gait.manner(speed, wrap(look.travel - look.hips) * look.going, config.gait)
+    action = actions.act(request.intent, way, look, config, rng)
+    plan = footfalls.plan(
+        way,
+        look,
+        manner,
+        _places(manner, look, action, how.stance, config.acting),
+        config.gait,
+        config.turning,
+        phase=float(rng.random()),
+    )
+    tucked = np.stack([np.zeros(way.time.size), KNEEL_TUCK * action.kneel], axis=-1)
+    moved = feet.move(plan, way, manner, tucked)
+    trunk = posture.stand(
+        way,
+        look,
+        manner,
+        plan,
+        moved,
+        action,
+        kneel_m=config.actions.kneel_m,
+        reach=config.gait.max_reach,
+        recoil=float(np.radians(config.actions.recoil_deg)),
+        fps=fps,
+    )
+    held = arms.hold(
+        how.arms,
+        trunk,
+        way.view,
+        way.pitch,
+        look.chest,
+        manner,
+        plan.stride,
+        look.going,
+        action,
+        recoil_m=config.actions.recoil_m,
+    )
+    turned = np.zeros((way.time.size, len(JOINTS), 4))
+    turned[..., 3] = 1.0
+    _set(turned, ("Pelvis", "Spine1", "Spine2", "Spine3"), (trunk.pelvis, *trunk.spine))
+    _set(turned, ("Neck", "Head", "L_Collar", "R_Collar"), (trunk.neck, trunk.head, trunk.spine[2], trunk.spine[2]))
+    for k, side in enumerate("LR"):
+        hip = trunk.root + rotate(trunk.pelvis, OFFSETS[INDEX[f"{side}_Hip"]])
+        foot = moved[k]
+        knee_heading = look.hips + 0.5 * wrap(foot.yaw - look.hips)
+        pole = unit(np.stack([np.sin(knee_heading), np.full_like(knee_heading, 0.12), np.cos(knee_heading)], axis=-1))
+        thigh, shank, _ = leg(hip, trunk.ankles[k], THIGH_M, SHANK_M, pole, config.gait.max_reach)
+        toes = body(foot.yaw, foot.toe, np.zeros_like(foot.yaw))
+        _set(turned, tuple(f"{side}_{part}" for part in ("Hip", "Knee", "Ankle", "Foot")), (thigh, shank, trunk.feet[k], toes))
+        _set(
+            turned,
+            tuple(f"{side}_{part}" for part in ("Shoulder", "Elbow", "Wrist")),
+            (held.upper[k], held.fore[k], held.hand[k]),
+        )
+    rotations = continuous(unit(locals_of(turned[way.clip])))
+    contacts = np.stack([moved[0].contact, moved[1].contact], axis=-1)[way.clip]
+    end = float(way.time[way.clip.stop - 1])
+    prints = [
+        (s.x, s.y, s.z, s.yaw, float(foot), s.on, min(s.off, end + 1.0))
+        for foot, stances in enumerate(plan.stances)
+        for s in stances
+        if s.off > 0.0 and s.on < end and s.off - s.on > 0.02
+    ]
+    return Clip(
+        rotations=rotations,
+        root=trunk.root[way.clip],
+        contacts=contacts,
+        fps=fps,
+        path=np.stack([way.ground[:, 0], way.floor + way.air, way.ground[:, 1]], axis=-1)[way.clip],
+        heading=way.view[way.clip],
+        footprints=np.array(prints, dtype=np.float64).reshape(-1, 7),
+        origin=way.origin,
+        intent=request.intent,
+        attacker=request.attacker,
+        notes={
+            "path_deviation_max_m": float(way.deviation.max()),
+            "path_deviation_mean_m": float(way.deviation.mean()),
+            "path_bound_m": config.path.bound_m,
+            "samples": float(np.sum((request.t_ms >= request.from_ms) & (request.t_ms <= request.to_ms))),
+        },
+    )
+
+
+def _set(turned: Array, names: tuple[str, ...], values: tuple[Array, ...]) -> None:
+    for name, value in zip(names, values, strict=True):
+        turned[:, INDEX[name]] = value
+
+
+def _places(
+    manner: gait.Manner,
+    look: headings.Headings,
+    action: actions.Action,
+    stance: tuple[float, float, float],
+    acting: Acting,
+) -> Array:
+    """Where each foot belongs beside the body, `(N, 2, 3)`: metres to the left, metres ahead, radians of turn."""
+    going, kneel = look.going, (action.kneel > 0.02).astype(float)
+    upright = acting.hold.stance if action.kneel.any() else stance
+    out = np.empty((going.size, 2, 3))
+    for foot, side in ((0, 1.0), (1, -1.0)):
+        ahead, aside, turn = KNEEL_STANCE[foot]
+        still = (side * 0.5 * upright[2], upright[foot] + 0.06, side * TOES_OUT * (1.0 if foot == 0 else 3.0))
+        moving = (side * 0.5 * manner.step_width, manner.ahead, side * TOES_OUT * 0.7)
+        for axis, kneeling in enumerate((aside, ahead, turn)):
+            standing = still[axis] * (1.0 - kneel) + kneeling * kneel
+            out[:, foot, axis] = going * moving[axis] + (1.0 - going) * standing
+    return out

@@ -1,0 +1,35 @@
+"""Who synthesises a clip: one class per backend, all answering to the same protocol.
+
+Belongs here: talking to a synthesiser, in this process or over a wire. Does not belong here: motion (pipeline.motion),
+files and caches (resources.clips).
+"""
+
+from typing import Protocol
+
+from pipeline.motion.clip import Clip, ClipRequest
+
+
+class MotionBackend(Protocol):
+    """What the clip studio needs of a backend.
+
+    Attributes:
+        name: part of the clip key, and written on every clip.
+        trainable: whether its clips may train other models.
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def trainable(self) -> bool: ...
+
+    def generate(self, request: ClipRequest) -> Clip:
+        """A clip of that moment.
+
+        Raises:
+            Infeasible: when no honest motion exists for it.
+        """
+        ...
+
+
+__all__ = ["MotionBackend"]

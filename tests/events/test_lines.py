@@ -1,0 +1,168 @@
+"""Logs are read as bounded lines, whatever they are packed in."""
+
+import gzip
+import json
+import tracemalloc
+import zipfile
+
+import pytest
+
+from configs.events import load_events
+from pipeline.events.lines import UnusableLog, read_lines
+from pipeline.events.reader import read_log
+
+CONFIG = load_events()
+LINES = CONFIG.lines
+
+
+def _zip(path, members):
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in members.items():
+            archive.writestr(name, data)
+    return path
+
+
+def test_lines_are_numbered_as_in_the_file_and_blank_ones_left_out(tmp_path):
+    path = tmp_path / "log.jsonl"
+    path.write_bytes(b"\xef\xbb\xbfone\r\n\n  \ntwo\nthree")
+    assert [(line.number, line.data.strip()) for line in read_lines(path, LINES)] == [
+        (1, b"one"),
+        (4, b"two"),
+        (5, b"three"),
+    ]
+
+
+@pytest.mark.parametrize("chunk_bytes", [1, 2, 3, 7, 1000])
+def test_where_chunks_end_changes_no_line(tmp_path, chunk_bytes):
+    path = tmp_path / "log.jsonl"
+    path.write_bytes(b"a\nbcd\n" + b"x" * 30 + b"\nend\n")
+    config = LINES.model_copy(update={"chunk_bytes": chunk_bytes, "max_line_bytes": 10})
+    lines = list(read_lines(path, config))
+    assert [(line.number, line.data) for line in lines if line.refused is None] == [(1, b"a"), (2, b"bcd"), (4, b"end")]
+    assert [(line.number, line.refused) for line in lines if line.refused] == [
+        (3, "30 bytes in a line, at most 10 are read")
+    ]
+
+
+def test_the_members_of_a_zip_are_one_stream_by_name(tmp_path):
+    path = _zip(
+        tmp_path / "log.zip", {"b.jsonl": "3\n4\n", "a.jsonl": "1\n2", "notes.txt": "no", "__MACOSX/a.jsonl": "no"}
+    )
+    assert [(line.number, line.data) for line in read_lines(path, LINES)] == [
+        (1, b"1"),
+        (2, b"2"),
+        (3, b"3"),
+        (4, b"4"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "members, reason",
+    [
+        ({"../evil.jsonl": "1"}, "points outside"),
+        ({"/etc/evil.jsonl": "1"}, "points outside"),
+        ({"a\\..\\..\\evil.jsonl": "1"}, "points outside"),
+        ({"inner.zip": "1", "log.jsonl": "1"}, "archive inside"),
+        ({"inner.jsonl.gz": "1"}, "archive inside"),
+        ({"notes.txt": "1"}, "holds no"),
+        ({}, "holds no"),
+        ({f"{n}.jsonl": "1" for n in range(65)}, "65 line files"),
+    ],
+)
+def test_a_zip_that_is_not_a_log_is_unusable(tmp_path, members, reason):
+    with pytest.raises(UnusableLog, match=reason):
+        list(read_lines(_zip(tmp_path / "log.zip", members), LINES))
+
+
+def test_an_archive_made_to_harm_is_read_no_further_than_its_limit(tmp_path):
+    path = tmp_path / "log.jsonl.gz"
+    path.write_bytes(gzip.compress(b"line\n" * 100_000))
+    config = LINES.model_copy(update={"chunk_bytes": 1000, "max_unpacked_bytes": 5000})
+    lines = list(read_lines(path, config))
+    assert len(lines) == 1001 and lines[-1].number == 0 and "unpacks to more" in (lines[-1].refused or "")
+
+
+def test_a_gzip_that_breaks_off_keeps_what_came_before(tmp_path, match):
+    packed = gzip.compress(b"\n".join(json.dumps(wire).encode() for wire in match * 200))
+    path = tmp_path / "log.jsonl.gz"
+    path.write_bytes(packed[: len(packed) // 2])
+    reading = read_log(path, log_id="log")
+    assert reading.matches["m1"].events.height > 0
+    first = reading.quarantine.to_dicts()[0]
+    assert first["source_line"] == 0 and "breaks off after line" in first["reason"]
+    row = reading.log.to_dicts()[0]
+    assert row["quarantined"] == reading.quarantine.height
+
+
+def test_a_damaged_zip_member_is_told_and_the_other_read(tmp_path, match):
+    text = "\n".join(json.dumps(wire) for wire in match)
+    path = _zip(tmp_path / "log.zip", {"a.jsonl": text + " " * 9, "b.jsonl": text})
+    data = bytearray(path.read_bytes())
+    data[60:90] = bytes(30)
+    path.write_bytes(bytes(data))
+    reading = read_log(path, log_id="log")
+    assert reading.matches["m1"].events.height == len(match)
+    assert 0 in reading.quarantine["source_line"]
+
+
+@pytest.mark.parametrize(
+    "data, reason",
+    [
+        (b"", "it is empty"),
+        (b"\n  \n\n", "it is empty"),
+        (bytes(range(256)) * 50, "no line of it"),
+        (b'{"a": 1}\n{"b": 2}\n', "neither a canonical event nor a GRID transaction"),
+        (b"\x1f\x8bnot gzip", "breaks off"),
+        (b"PK\x03\x04not zip", "not a readable zip"),
+        (b'{"event_id": 1, "event_type": 2}', "event_id"),
+        (b'{"sequenceNumber": 1, "events": []}', "empty"),
+    ],
+)
+def test_a_file_with_nothing_usable_fails_with_one_clear_error(tmp_path, data, reason):
+    path = tmp_path / "some.log"
+    path.write_bytes(data)
+    with pytest.raises(UnusableLog, match=reason) as caught:
+        read_log(path, log_id="log")
+    assert "some.log" in str(caught.value)
+
+
+def test_a_missing_file_is_an_unusable_log(tmp_path):
+    with pytest.raises(UnusableLog, match="nowhere"):
+        read_log(tmp_path / "nowhere.jsonl", log_id="log")
+
+
+def _peak(action):
+    tracemalloc.start()
+    try:
+        action()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_long_line_is_never_held_whole(tmp_path):
+    path = tmp_path / "log.jsonl"
+    with path.open("wb") as file:
+        for _ in range(40):
+            file.write(b"x" * 1_000_000)
+    config = LINES.model_copy(update={"max_line_bytes": 1_000_000, "chunk_bytes": 65_536})
+    refused = []
+    peak = _peak(lambda: refused.extend(read_lines(path, config)))
+    assert "40000000 bytes" in refused[0].refused and peak < 6_000_000
+
+
+def test_python_holds_one_batch_of_events_however_many_there_are(tmp_path, match):
+    config = CONFIG.model_copy(update={"lines": LINES.model_copy(update={"batch_rows": 200, "chunk_bytes": 65_536})})
+
+    def write(name, copies):
+        path = tmp_path / name
+        with path.open("w") as file:
+            for copy in range(copies):
+                for wire in match:
+                    file.write(json.dumps({**wire, "event_id": f"{copy}:{wire['event_id']}"}) + "\n")
+        return path
+
+    small, large = write("small.jsonl", 60), write("large.jsonl", 600)
+    read_log(small, log_id="log", config=config)
+    peaks = [_peak(lambda path=path: read_log(path, log_id="log", config=config)) for path in (small, large)]
+    assert peaks[1] < 1.5 * peaks[0] + 500_000

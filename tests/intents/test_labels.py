@@ -1,0 +1,220 @@
+import numpy as np
+import polars as pl
+import pytest
+
+from pipeline.intents.labels import RULES, label
+from pipeline.intents.vocabulary import INTENTS, PROBABILITIES
+from pipeline.tables import conform, empty
+
+STILL = [(0.0, 0.0)]
+
+
+def walk(steps: int, metres: float, *, start: float = 0.0) -> list[tuple[float, float]]:
+    """Along x, `metres` in `steps` instants."""
+    return [(start + metres * step / steps, 0.0) for step in range(steps)]
+
+
+def intents(labels: pl.DataFrame, player: str) -> list[str | None]:
+    return labels.filter(pl.col("player") == f"player:{player}").sort("t_ms")["intent"].to_list()
+
+
+def voters(labels: pl.DataFrame, player: str) -> list[list[str]]:
+    return labels.filter(pl.col("player") == f"player:{player}").sort("t_ms")["rules"].to_list()
+
+
+def test_a_plant_is_seen_from_its_start_to_its_end(scene):
+    found = label(*scene({"a": STILL * 40}, ("BOMB_PLANTED", 5000, "a", None, {"x_mm": 0, "y_mm": 0, "z_mm": 0})))
+    # 3200 ms back from 5000 is 1800, so the first instant inside is 2000
+    assert [step * 250 for step, rules in enumerate(voters(found, "a")) if "plant" in rules] == list(
+        range(2000, 5000, 250)
+    )
+    assert set(intents(found, "a")[8:20]) == {"plant"}
+    assert "plant" not in intents(found, "a")[:8] + intents(found, "a")[20:]
+
+
+def test_a_plant_does_not_begin_before_the_planter_arrives(scene):
+    path = walk(12, 10.0) + [(10.0, 0.0)] * 20
+    found = label(*scene({"a": path}, ("BOMB_PLANTED", 4500, "a", None, {"x_mm": 10000, "y_mm": 0, "z_mm": 0})))
+    assert [step for step, rules in enumerate(voters(found, "a")) if "plant" in rules] == list(range(12, 18))
+
+
+def test_a_logged_start_counts_until_it_is_broken_off(scene):
+    path = STILL * 8 + walk(20, 30.0)
+    found = label(*scene({"a": path}, ("BOMB_PLANT_STARTED", 1000, "a")))
+    assert [step for step, rules in enumerate(voters(found, "a")) if "plant" in rules] == [4, 5, 6, 7, 8]
+
+
+@pytest.mark.parametrize(("has_kit", "start_ms"), [(True, 7000), (False, 2000), (None, 7000)])
+def test_a_defuse_is_as_long_as_the_kit_makes_it(scene, has_kit, start_ms):
+    found = label(*scene({"A": STILL * 60}, ("BOMB_DEFUSED", 12000, "A"), has_kit=has_kit))
+    seen = [250 * step for step, rules in enumerate(voters(found, "A")) if "defuse" in rules]
+    assert (seen[0], seen[-1]) == (start_ms, 11750)
+    assert intents(found, "A")[40] == "defuse"
+
+
+def test_a_trade_lasts_from_the_death_to_the_answer(scene):
+    paths = {"a": STILL * 5, "b": [(3.0, 0.0)] * 40, "A": [(20.0, 0.0)] * 13}
+    kills = ("PLAYER_KILLED", 1250, "A", "a"), ("PLAYER_KILLED", 3250, "b", "A")
+    found = label(*scene(paths, *kills))
+    assert [step for step, name in enumerate(intents(found, "b")) if name == "trade"] == list(range(5, 13))
+
+
+def test_a_kill_of_someone_else_or_too_late_is_no_trade(scene):
+    paths = {"a": STILL * 5, "b": [(3.0, 0.0)] * 60, "A": [(20.0, 0.0)] * 60, "B": [(22.0, 0.0)] * 60}
+    death = ("PLAYER_KILLED", 1250, "A", "a")
+    other = label(*scene(paths, death, ("PLAYER_KILLED", 3250, "b", "B")))
+    late = label(*scene(paths, death, ("PLAYER_KILLED", 9250, "b", "A")))
+    assert "trade" not in intents(other, "b") + intents(late, "b")
+
+
+def test_shots_at_the_killer_are_a_trade_and_shots_elsewhere_are_not(scene):
+    paths = {"a": STILL * 5, "b": [(0.0, 0.0)] * 40, "A": [(20.0, 0.0)] * 40}
+    events = ("PLAYER_KILLED", 1250, "A", "a"), ("WEAPON_FIRED", 3000, "b")
+    at_killer = label(*scene(paths, *events, yaws={"b": 0.0}))
+    elsewhere = label(*scene(paths, *events, yaws={"b": 90.0}))
+    assert [step for step, name in enumerate(intents(at_killer, "b")) if name == "trade"] == list(range(5, 12))
+    assert "trade" not in intents(elsewhere, "b")
+
+
+def test_a_fight_is_around_its_hits_and_a_grenade_is_none(scene):
+    paths = {"a": STILL * 40, "A": [(20.0, 0.0)] * 40}
+    shot = label(*scene(paths, ("PLAYER_DAMAGED", 5000, "a", "A")))
+    thrown = label(*scene(paths, ("PLAYER_DAMAGED", 5000, "a", "A", {"weapon": "hegrenade"})))
+    assert [250 * step for step, name in enumerate(intents(shot, "a")) if name == "engage"] == list(
+        range(4000, 5750, 250)
+    )
+    assert "engage" not in intents(shot, "A") + intents(thrown, "a")
+
+
+def test_aimed_fire_is_a_fight_and_fire_the_other_way_is_none(scene):
+    paths = {"a": STILL * 40, "A": [(20.0, 0.0)] * 40}
+    at_enemy = label(*scene(paths, ("WEAPON_FIRED", 5000, "a"), yaws={"a": 0.0}))
+    away = label(*scene(paths, ("WEAPON_FIRED", 5000, "a"), yaws={"a": 180.0}))
+    knife = label(*scene(paths, ("WEAPON_FIRED", 5000, "a", None, {"weapon": "knife_t"}), yaws={"a": 0.0}))
+    assert "engage" in intents(at_enemy, "a")
+    assert "engage" not in intents(away, "a") + intents(knife, "a")
+
+
+def test_out_and_back_in_view_of_an_enemy_is_a_peek(scene):
+    out_and_back = STILL * 8 + [(0.0, z) for z in (0.8, 1.6, 1.6, 0.8, 0.0)] + STILL * 8
+    enemy = {"A": [(20.0, 0.0)] * 21}
+    seen = label(*scene({"a": out_and_back, **enemy}, yaws={"a": 0.0}))
+    unseen = label(*scene({"a": out_and_back, **enemy}, yaws={"a": 180.0}))
+    assert intents(seen, "a")[9] == "peek"
+    assert "peek" not in intents(unseen, "a")
+
+
+def test_a_step_out_into_a_fight_is_a_peek(scene):
+    path = STILL * 8 + [(0.0, 0.5), (0.0, 1.0), (0.0, 1.5)] + [(0.0, 1.5)] * 9
+    hit = ("PLAYER_DAMAGED", 2600, "a", "A")
+    found = label(*scene({"a": path, "A": [(20.0, 0.0)] * 20}, hit))
+    assert intents(found, "a")[8:10] == ["peek", "peek"]
+    standing = label(*scene({"a": STILL * 20, "A": [(20.0, 0.0)] * 20}, hit))
+    assert "peek" not in intents(standing, "a")
+
+
+def test_staying_is_holding_until_too_little_is_left_to_see(scene):
+    found = intents(label(*scene({"a": STILL * 20})), "a")
+    assert found[:12] == ["hold"] * 12
+    assert found[12:] == [None] * 8  # the last 2 s
+
+
+@pytest.mark.parametrize(("metres", "expected"), [(40.0, "advance"), (2.0, None)])
+def test_going_to_a_site_is_an_advance_and_creeping_is_not(scene, metres, expected):
+    found = label(*scene({"a": walk(40, metres)}, sites=((60.0, 0.0),)))
+    assert intents(found, "a")[5] == (expected or "hold")
+
+
+def test_only_own_movement_counts_as_going_to_or_from_an_enemy(scene):
+    runs = label(*scene({"a": STILL * 40, "A": walk(40, -40.0, start=60.0)}))
+    assert "advance" not in intents(runs, "a")
+    assert intents(runs, "A")[5] == "advance"
+
+
+def test_running_from_a_near_enemy_is_a_retreat_and_from_a_far_one_is_not(scene):
+    near = label(*scene({"a": walk(20, 25.0), "A": [(-10.0, 0.0)] * 20}))
+    far = label(*scene({"a": walk(20, 25.0), "A": [(-80.0, 0.0)] * 20}))
+    assert intents(near, "a")[2] == "retreat"
+    assert "retreat" not in intents(far, "a")
+
+
+def test_leaving_one_site_for_another_is_a_rotation(scene):
+    found = label(*scene({"A": walk(60, 60.0)}, sites=((0.0, 5.0), (60.0, 5.0))))
+    assert intents(found, "A")[4] == "rotate"
+    coming = label(*scene({"A": walk(60, 60.0)}, sites=((60.0, 5.0), (62.0, 30.0))))
+    assert "rotate" not in intents(coming, "A")
+
+
+def test_a_far_defender_rotates_to_the_planted_bomb_and_an_attacker_advances(scene):
+    planted = ("BOMB_PLANTED", 0, "b", None, {"x_mm": 60000, "y_mm": 0, "z_mm": 0})
+    found = label(*scene({"a": walk(50, 55.0), "A": walk(50, 55.0), "b": [(60.0, 0.0)] * 50}, planted))
+    assert intents(found, "A")[4] == "rotate"
+    assert "rotate" not in intents(found, "a")
+    assert "rotate" not in intents(label(*scene({"A": walk(50, 55.0)})), "A")
+
+
+def test_what_comes_after_a_death_is_not_seen(scene):
+    events, tracks, features = scene({"a": STILL * 12 + [(50.0, 0.0)] * 20}, sites=((50.0, 0.0),))
+    alive = features.filter(pl.col("t_ms") < 3000)
+    found = label(events, tracks, alive)
+    assert found["intent"].to_list() == ["hold"] * 4 + [None] * 8
+    assert found["horizon_ms"].to_list() == [250 * step for step in reversed(range(12))]
+
+
+def test_probabilities_sum_to_one_where_a_rule_won_and_are_null_where_none_did(scene):
+    found = label(*scene({"a": STILL * 20}))
+    sums = found.select(pl.sum_horizontal(pl.col(PROBABILITIES), ignore_nulls=False)).to_series()
+    assert np.allclose(sums[:12].to_numpy(), 1)
+    assert sums[12:].null_count() == 8
+    assert found["p_hold"][0] == pytest.approx(0.9 + 0.1 / 9)
+
+
+def test_equal_votes_for_different_intents_are_an_abstention_that_names_both(scene, config):
+    rules = config.labels.rules
+    advance = rules.advance_objective.model_copy(update={"weight": rules.retreat_enemy.weight})
+    even = config.labels.model_copy(
+        update={"least_share": 0.6, "rules": rules.model_copy(update={"advance_objective": advance})}
+    )
+    made = scene({"a": walk(20, 25.0), "A": [(-10.0, 0.0)] * 20}, sites=((60.0, 0.0),))
+    found = label(*made, config.model_copy(update={"labels": even}))
+    assert intents(found, "a")[2] is None
+    assert voters(found, "a")[2] == ["advance_objective", "retreat_enemy"]
+
+
+def test_labels_have_a_row_per_feature_row_whatever_is_known(scene, instants):
+    assert label(empty("events"), empty("tracks"), empty("features")).is_empty()
+    lone = label(empty("events"), empty("tracks"), instants(3, round_=None))
+    assert lone.height == 3
+    assert lone["intent"].null_count() == 3
+    conform("labels", lone)
+
+
+def test_the_order_of_rows_changes_nothing(scene):
+    made = scene({"a": walk(40, 40.0), "A": [(60.0, 0.0)] * 40}, ("PLAYER_DAMAGED", 5000, "a", "A"))
+    events, tracks, features = (frame.sample(fraction=1, shuffle=True, seed=1) for frame in made)
+    assert label(events, tracks, features).equals(label(*made))
+
+
+def test_the_rules_speak_for_all_nine_intents(config):
+    assert {rule.intent for rule in RULES} == set(INTENTS)
+    assert {rule.name for rule in RULES} == set(type(config.labels.rules).model_fields)
+
+
+def test_real_plants_and_defuses_are_labelled_where_the_log_says_so(shared_data):
+    from pipeline.events.reader import read_log
+    from pipeline.features.match import match_features
+
+    reading = read_log(shared_data / "cs2" / "cs2-am-inferno.jsonl.gz", log_id="a")
+    match = reading.matches["cs2-am-inferno"]
+    features = match_features(match.match, match.events, match.tracks)
+    found = label(match.events, match.tracks, features)
+    assert found.height == features.height
+    for done, intent, within_ms in (("BOMB_PLANTED", "plant", 3000), ("BOMB_DEFUSED", "defuse", 4750)):
+        for actor, t in match.events.filter(pl.col("event_type") == done).select("actor", "t_ms").iter_rows():
+            inside = pl.col("t_ms").is_between(t - within_ms, t, closed="left")
+            rows = found.filter((pl.col("player") == actor) & inside)
+            assert rows.height >= within_ms // 250 - 1
+            assert (rows["intent"] == intent).all()
+            assert found.filter((pl.col("player") == actor) & (pl.col("t_ms") == t - t % 250 + 250))[
+                "intent"
+            ].to_list() != [intent]

@@ -1,0 +1,96 @@
+import numpy as np
+import polars as pl
+import pytest
+
+from pipeline.intents import evaluation, training
+from pipeline.intents.training import NothingToTrain, cap, fit, samples, series_of, split
+
+
+def test_rows_on_which_the_rules_abstain_are_not_trained_on(instants):
+    features = instants(3, speed_mps=[1.0, 2.0, 3.0])
+    labels = features.select("match_id", "player", "t_ms").with_columns(intent=pl.Series(["hold", None, "peek"]))
+    found = samples(features, labels)
+    assert found.select("speed_mps", "intent").rows() == [(1.0, "hold"), (3.0, "peek")]
+
+
+def test_a_match_is_in_one_part_only_and_the_order_of_rows_changes_none(labelled, quick):
+    found = split(labelled, quick.training)
+    assert found.group_by("match_id").agg(pl.col("part").n_unique())["part"].to_list() == [1] * 6
+    assert found.unique("match_id")["part"].value_counts().sort("part")["count"].to_list() == [1, 1, 4]
+    shuffled = split(labelled.sample(fraction=1, shuffle=True, seed=0), quick.training)
+    assert shuffled.sort("match_id", "t_ms").equals(found.sort("match_id", "t_ms"))
+
+
+def test_the_games_of_a_series_stay_together(labelled, quick):
+    names = {f"m{number}": f"900{number // 2}-{number % 2 + 1}" for number in range(6)}
+    found = split(labelled.with_columns(pl.col("match_id").replace_strict(names)), quick.training)
+    series = found.with_columns(series=pl.col("match_id").str.slice(0, 4))
+    assert series.group_by("series").agg(pl.col("part").n_unique())["part"].to_list() == [1] * 3
+    assert (series_of("2578928-1"), series_of("cs2-sf-mirage")) == ("2578928", "cs2-sf-mirage")
+
+
+def test_one_match_is_split_by_whole_rounds(labelled, quick):
+    found = split(labelled.filter(pl.col("match_id") == "m0"), quick.training)
+    assert found.group_by("round").agg(pl.col("part").n_unique())["part"].to_list() == [1] * 8
+    assert set(found["part"]) == {"train", "calibration", "test"}
+
+
+def test_one_round_is_too_little_and_so_is_none(labelled, quick):
+    with pytest.raises(NothingToTrain, match="1 rounds"):
+        split(labelled.filter((pl.col("match_id") == "m0") & (pl.col("round") == 1)), quick.training)
+    with pytest.raises(NothingToTrain, match="0 labelled rows"):
+        fit(labelled[:0], quick)
+
+
+def test_at_most_so_many_rows_of_a_match_are_trained_on_and_none_is_lost_elsewhere(labelled, quick):
+    parts = split(labelled, quick.training)
+    kept = cap(parts, quick.training.model_copy(update={"rows_per_match": 30}))
+    counts = dict(kept.group_by("part").len().rows())
+    assert counts == {"train": 4 * 30, "calibration": 400, "test": 400}
+    assert kept.equals(cap(parts, quick.training.model_copy(update={"rows_per_match": 30})))
+
+
+def test_a_trained_model_beats_the_majority_and_says_against_what_it_was_judged(labelled, quick):
+    trained = fit(labelled, quick)
+    assert trained.parts == {"train": 1600, "calibration": 400, "test": 400}
+    assert trained.metrics["model_macro_f1_vs_labels"] > 2 * trained.metrics["majority_macro_f1_vs_labels"]
+    assert trained.metrics["model_log_loss_vs_labels"] < trained.metrics["majority_log_loss_vs_labels"]
+    assert all(name.endswith("_vs_labels") for name in trained.metrics if name != "temperature")
+    assert set(trained.scores) == {"hybrid", "model", "heuristics", "majority"}
+    assert trained.figures["confusion.png"].startswith(b"\x89PNG")
+
+
+def test_rules_that_are_right_make_the_hybrid_better_than_the_model(labelled, quick):
+    from configs.intents import Bound, Heuristic
+
+    told = labelled.with_columns(shots=pl.when(pl.col("intent") == "trade").then(99).otherwise(0))
+    rule = Heuristic(name="told", intent="trade", probability=0.99, when={"shots": Bound(min=99)})
+    config = quick.model_copy(update={"heuristics": (rule,)})
+    parts = split(told, config.training)
+    blind = training.train(  # the model never sees the rows that the rule decides
+        cap(parts, config.training).filter(pl.col("intent") != "trade"),
+        training.manifest(told, config),
+        config.training,
+    )
+    scores = training.judge(blind, parts, config)
+    assert scores["hybrid"].macro_f1 > scores["model"].macro_f1
+    assert scores["hybrid"].log_loss < scores["model"].log_loss
+
+
+def test_measures_of_a_known_confusion():
+    truth = np.array([0, 0, 0, 2, 2])
+    said = np.eye(9)[[0, 0, 2, 2, 1]] * 0.9 + 0.1 / 9
+    found = evaluation.score(said, truth)
+    assert found.f1[0] == pytest.approx(0.8)  # 2 of 3 found, nothing else called it
+    assert found.f1[2] == pytest.approx(0.5)
+    assert found.f1[1] == 0  # called once, never labelled
+    assert np.isnan(found.f1[5])
+    assert found.macro_f1 == pytest.approx(0.65)
+    assert found.accuracy == pytest.approx(0.6)
+    assert "x_f1_plant_vs_labels" not in found.metrics("x")
+    assert np.isnan(evaluation.score(said[:0], truth[:0]).macro_f1)
+
+
+def test_the_order_in_which_matches_are_read_changes_neither_version_nor_bytes(labelled, quick):
+    shuffled = fit(labelled.sample(fraction=1, shuffle=True, seed=2), quick).model
+    assert shuffled.files() == fit(labelled, quick).model.files()

@@ -1,0 +1,57 @@
+"""Small models, and a real MLflow on SQLite in a temporary folder."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from configs.intents import BoosterConfig, load_intents
+from pipeline.features.definition import NAMES
+from pipeline.intents.model import BoosterModel, train
+from pipeline.intents.training import manifest
+from resources.registry import ModelRegistry
+
+
+@pytest.fixture(scope="session")
+def rows() -> pl.DataFrame:
+    """Labelled rows, half of them to train and half to calibrate on."""
+    random = np.random.default_rng(0)
+    hold = random.random(200) < 0.5
+    return pl.DataFrame({name: random.normal(size=200) + hold for name in NAMES}).with_columns(
+        pl.lit("m").alias("match_id"),
+        pl.lit(1, dtype=pl.Int32).alias("round"),
+        pl.lit("player:a").alias("player"),
+        pl.Series("t_ms", 250 * np.arange(200)),
+        pl.Series("intent", np.where(hold, "hold", "advance").tolist()),
+        pl.Series("part", ["train", "calibration"] * 100),
+    )
+
+
+@pytest.fixture(scope="session")
+def model(rows: pl.DataFrame) -> Callable[[int], BoosterModel]:
+    """A model trained with that seed."""
+    trees = BoosterConfig(rounds=3, leaves=4, learning_rate=0.3, least_rows_in_leaf=5, l2=1.0)
+
+    def make(seed: int) -> BoosterModel:
+        training = load_intents().training.model_copy(update={"booster": trees, "seed": seed})
+        config = load_intents().model_copy(update={"training": training})
+        return train(rows, manifest(rows, config), training)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def blank(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The database of an MLflow in which nothing is registered; making one takes seconds."""
+    folder = tmp_path_factory.mktemp("mlflow")
+    assert ModelRegistry(f"sqlite:///{folder}/made/mlflow.db", folder).versions() == []
+    return folder / "made" / "mlflow.db"
+
+
+@pytest.fixture
+def registry(blank: Path, tmp_path: Path) -> ModelRegistry:
+    shutil.copy(blank, tmp_path / "mlflow.db")
+    return ModelRegistry(f"sqlite:///{tmp_path}/mlflow.db", tmp_path / "models")
