@@ -12,7 +12,9 @@ from assets import reports
 from assets.partitions import matches as match_partitions
 from assets.partitions import one_match_per_run
 from assets.stages import Recipe, ensure, result, schema_spec
+from configs.features import load_features
 from configs.intents import load_intents
+from configs.maps import load_maps
 from pipeline.intents.labels import label
 from pipeline.intents.prediction import predict
 from pipeline.intents.segments import segment
@@ -22,8 +24,11 @@ from resources.settings import Settings
 from resources.store import Store
 
 GROUP = "intents"
-LABELS = Recipe(("intents/labels", "intents/vocabulary.py", "events/model.py", "errors.py"), (load_intents(),))
-PREDICTION = Recipe(("intents", "errors.py"), (load_intents(),))
+LABELS = Recipe(
+    ("intents/labels", "intents/vocabulary.py", "events/model.py", "errors.py"),
+    (load_intents(), load_features(), load_maps()),
+)
+PREDICTION = Recipe(("intents", "errors.py"), (load_intents(), load_features()))
 MODEL_KEY = dg.AssetKey(["models", "intent"])
 BASELINE_CHECK = "beats_the_majority"
 

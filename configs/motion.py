@@ -54,7 +54,10 @@ class PathConfig(Config):
     max_speed_mps: float
     max_fall_mps: float
     max_gap_ms: int
+    max_edge_ms: int
     min_samples: int
+    stairs_slope: float
+    stairs_rise_mps: float
     flight_gravity_mps2: tuple[float, float]
     flight_min_rise_m: float
 
@@ -78,6 +81,7 @@ class Gait(Config):
     lean_deg: tuple[float, ...]
     twist_deg: tuple[float, ...]
     swing_deg: tuple[float, ...]
+    slope_stride: float
     sideways_stride: float
     backward_stride: float
     still_mps: float

@@ -107,6 +107,7 @@ class PerceptionConfig(Config):
         reaction_ms: mean and spread of the time from seeing to knowing.
         reaction_limits_ms: shortest and longest reaction.
         ready_factor: reaction of one who aims at the right place already, over his usual one.
+        running_factor: reaction of one who runs.
         ready_deg: how exactly he must aim for that.
         memory_ms: how long an enemy may be hidden before he must be noticed anew.
         hear_run_m: within which running is heard.
@@ -119,6 +120,7 @@ class PerceptionConfig(Config):
     reaction_ms: Span
     reaction_limits_ms: Span
     ready_factor: float = Field(gt=0, le=1)
+    running_factor: float = Field(ge=1)
     ready_deg: float = Field(gt=0)
     memory_ms: float = Field(ge=0)
     hear_run_m: float = Field(ge=0)
@@ -157,8 +159,7 @@ class CombatConfig(Config):
         head_share: share of hits that go to the head.
         aim_deg: error of aim above which nobody shoots.
         moving_factor: hit chance at full speed over standing.
-        steady_factor: hit chance of one who stood still before over one who came.
-        steady_s: for how long he must have stood.
+        waiting_factor: hit chance of one who was waiting over one who came.
         dodging_factor: hit chance against a target at full speed over a standing one.
         blind_factor: hit chance of a blinded shooter.
         assist_damage: least damage that counts as an assist.
@@ -183,8 +184,7 @@ class CombatConfig(Config):
     head_share: float = Field(ge=0, le=1)
     aim_deg: float = Field(gt=0)
     moving_factor: float = Field(ge=0, le=1)
-    steady_factor: float = Field(ge=1)
-    steady_s: float = Field(ge=0)
+    waiting_factor: float = Field(ge=1)
     dodging_factor: float = Field(ge=0, le=1)
     blind_factor: float = Field(ge=0, le=1)
     assist_damage: int = Field(gt=0)
@@ -315,6 +315,8 @@ class TacticsConfig(Config):
         site_m: within which an enemy threatens a site.
         rotate_threat: threat from which the next, and from which a far, defender rotates.
         rotate_delay_s: shortest and longest time until he sets out.
+        fall_back_by: by how many known enemies an area must be outnumbered for its defenders to leave it.
+        fall_back_chance: that one does, at each look of the team at its plan.
         move_chance: that one who waits changes his place, at each look of the team at its plan.
         push_chance: that a defender goes forward for information.
         push_at_s: when.
@@ -343,6 +345,8 @@ class TacticsConfig(Config):
     site_m: float = Field(gt=0)
     rotate_threat: tuple[float, float]
     rotate_delay_s: Span
+    fall_back_by: int = Field(gt=0)
+    fall_back_chance: float = Field(ge=0, le=1)
     move_chance: float = Field(ge=0, le=1)
     push_chance: float = Field(ge=0, le=1)
     push_at_s: Span

@@ -13,14 +13,14 @@ from typing import Any
 
 import polars as pl
 
+from pipeline.motion.clip import ClipRequest
 from pipeline.motion.gltf import glb
 from pipeline.motion.keys import clip_key
 from pipeline.motion.manifest import manifest
 from pipeline.motion.measures import measure
 from pipeline.motion.moments import clip_request
-from pipeline.motion.preview import contact_sheet, still
-from pipeline.motion.clip import ClipRequest
 from pipeline.motion.path import Infeasible
+from pipeline.motion.preview import contact_sheet, still
 from pipeline.tables import conform, empty
 from resources.motion_backends import MotionBackend
 from resources.store import Store

@@ -94,9 +94,11 @@ def _motion(environment: Settings) -> Finding:
 
 
 def _redis(environment: Settings) -> Finding:
-    url = environment.redis_url
-    if not url:
+    secret = environment.redis_url
+    if secret is None:
         return Finding("Redis", "REDIS_URL not set", "fallback", "batch only; the live path needs it")
+
+    url = secret.get_secret_value()
 
     def ping() -> tuple[State, str]:
         import redis

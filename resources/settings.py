@@ -12,7 +12,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
 class Settings(BaseSettings):
-    """Settings by environment; secrets are `SecretStr`, so neither logs nor tracebacks show them.
+    """Settings by environment; whatever may hold a password is a `SecretStr`, so neither logs nor tracebacks show it.
 
     Attributes:
         gridmotion_store: folder or `s3://bucket/prefix` that holds every table and file; without it, `S3_BUCKET` if
@@ -38,10 +38,10 @@ class Settings(BaseSettings):
     hy_motion_api_url: str | None = None
     hy_motion_api_key: SecretStr | None = None
     hitl_conf_threshold: float = Field(default=0.6, ge=0.0, le=1.0)
-    redis_url: str | None = None
+    redis_url: SecretStr | None = None
     database_url: SecretStr | None = None
     grid_api_key: SecretStr | None = None
-    mlflow_tracking_uri: str | None = None
+    mlflow_tracking_uri: SecretStr | None = None
 
     @property
     def store_url(self) -> str:
@@ -62,7 +62,9 @@ class Settings(BaseSettings):
     @property
     def tracking_uri(self) -> str:
         """Where MLflow keeps runs and model versions."""
-        return self.mlflow_tracking_uri or f"sqlite:///{self.mlflow_home / 'mlflow.db'}"
+        if self.mlflow_tracking_uri is not None:
+            return self.mlflow_tracking_uri.get_secret_value()
+        return f"sqlite:///{self.mlflow_home / 'mlflow.db'}"
 
 
 @cache

@@ -1,7 +1,7 @@
 """What the body does beyond going somewhere: breathing, leaning out, looking back, kneeling, shooting.
 
-Belongs here: curves over time of each intent's action, deterministic by seed. Does not belong here: the joints that carry
-them out (posture, arms), sizes and durations (configs/motion.yaml).
+Belongs here: curves over time of each intent's action, deterministic by seed. Does not belong here: the joints that
+carry them out (posture, arms), sizes and durations (configs/motion.yaml).
 """
 
 from dataclasses import dataclass
@@ -62,7 +62,11 @@ def act(intent: Intent, path: Path, headings: Headings, config: MotionConfig, rn
     phases = rng.uniform(0.0, 2.0 * np.pi, 4)
     side = 1.0 if rng.random() < 0.5 else -1.0
     end = float(time[clip.stop - 1])
-    pose = ease(time, 0.0, how.blend_s) * (1.0 - ease(time, end - how.blend_s, end)) if intent == "peek" else ease(time, -how.blend_s, 0.0)
+    pose = (
+        ease(time, 0.0, how.blend_s) * (1.0 - ease(time, end - how.blend_s, end))
+        if intent == "peek"
+        else ease(time, -how.blend_s, 0.0)
+    )
     zero = np.zeros(time.size)
     standing = 1.0 - headings.going
     kneel = _kneeling(path, config, how.blend_s) if intent in ("plant", "defuse") else zero
@@ -83,7 +87,17 @@ def act(intent: Intent, path: Path, headings: Headings, config: MotionConfig, rn
     if intent in ("trade", "engage"):
         recoil = _bursts(time, 0.25 if intent == "engage" else 0.55, end, config, rng)
     return Action(
-        pose, kneel, crouch, np.radians(how.lean_deg) * pose, breath, shift, tilt, look, recoil, 2.0 * np.pi * 1.4 * time + phases[3], blade
+        pose,
+        kneel,
+        crouch,
+        np.radians(how.lean_deg) * pose,
+        breath,
+        shift,
+        tilt,
+        look,
+        recoil,
+        2.0 * np.pi * 1.4 * time + phases[3],
+        blade,
     )
 
 
@@ -106,7 +120,9 @@ def _kneeling(path: Path, config: MotionConfig, blend_s: float) -> Array:
     return down * (1.0 - ease(path.time, after - blend, after)) if after == end else down
 
 
-def _leaning_out(path: Path, headings: Headings, config: MotionConfig, side: float, shift: Array) -> tuple[Array, Array]:
+def _leaning_out(
+    path: Path, headings: Headings, config: MotionConfig, side: float, shift: Array
+) -> tuple[Array, Array]:
     """Out and back once per `peek_s`, to the side of the first sideways movement, else to a drawn one."""
     sizes = config.actions
     across = np.sin(wrap(headings.travel - path.view)) * path.speed
@@ -118,7 +134,9 @@ def _leaning_out(path: Path, headings: Headings, config: MotionConfig, side: flo
         u = np.clip((path.time - begin) / sizes.peek_s, 0.0, 1.0)
         out = np.maximum(out, ease(u, 0.0, 0.35) * (1.0 - ease(u, 0.65, 1.0)))
         begin += sizes.peek_s + 0.5
-    return -to_left * np.radians(sizes.peek_deg) * out, shift + to_left * sizes.peek_shift_m * out * (1.0 - 0.6 * headings.going)
+    return -to_left * np.radians(sizes.peek_deg) * out, shift + to_left * sizes.peek_shift_m * out * (
+        1.0 - 0.6 * headings.going
+    )
 
 
 def _looking_back(path: Path, headings: Headings, config: MotionConfig, side: float, phase: float) -> Array:
@@ -136,7 +154,9 @@ def _bursts(time: Array, begin: float, end: float, config: MotionConfig, rng: np
     while t < end:
         for _ in range(int(rng.integers(sizes.burst_shots[0], sizes.burst_shots[1] + 1))):
             since = time - t
-            out += np.where(since >= 0.0, np.exp(-np.maximum(since, 0.0) * 1.1 * sizes.burst_hz), 0.0) * ease(since, -0.02, 0.02)
+            out += np.where(since >= 0.0, np.exp(-np.maximum(since, 0.0) * 1.1 * sizes.burst_hz), 0.0) * ease(
+                since, -0.02, 0.02
+            )
             t += 1.0 / sizes.burst_hz
         t += float(rng.uniform(*sizes.burst_pause_s))
     return np.minimum(smooth(out, 0.5), 1.6)

@@ -14,9 +14,9 @@ import numpy as np
 from configs.motion import ArmPose
 from pipeline.motion.actions import Action
 from pipeline.motion.gait import Manner
+from pipeline.motion.headings import limit
 from pipeline.motion.limbs import arm
 from pipeline.motion.posture import Posture
-from pipeline.motion.headings import limit
 from pipeline.motion.rotations import Array, about, body, cross, from_axes, multiply, rotate, unit, wrap
 from pipeline.motion.skeleton import FOREARM_M, INDEX, OFFSETS, UPPER_ARM_M
 
@@ -101,7 +101,9 @@ def hold(
         shoulder = spine3 + rotate(chest, OFFSETS[collar] + OFFSETS[INDEX["L_Shoulder" if side > 0 else "R_Shoulder"]])
         if pose == "carry" and k == 0:
             at, to = _swung(at, to, manner, stride, beat, action)
-        upper, fore, _ = arm(shoulder, middle + rotate(frame, at), UPPER_ARM_M, FOREARM_M, unit(rotate(frame, to)), side)
+        upper, fore, _ = arm(
+            shoulder, middle + rotate(frame, at), UPPER_ARM_M, FOREARM_M, unit(rotate(frame, to)), side
+        )
         uppers.append(upper)
         fores.append(fore)
         loose = multiply(fore, about(2, np.full(stride.size, -side * CURL)))
@@ -126,12 +128,11 @@ def _down_the_spine(posture: Posture) -> Array:
     """From the pelvis to Spine3, as the spine is bent."""
     turns = (posture.pelvis, posture.spine[0], posture.spine[1])
     names = ("Spine1", "Spine2", "Spine3")
-    return np.sum([rotate(turn, OFFSETS[INDEX[name]]) for turn, name in zip(turns, names, strict=True)], axis=0)
+    parts = [rotate(turn, OFFSETS[INDEX[name]]) for turn, name in zip(turns, names, strict=True)]
+    return parts[0] + parts[1] + parts[2]
 
 
-def _moved(
-    pose: ArmPose, k: int, manner: Manner, stride: Array, beat: Array, action: Action, recoil_m: float
-) -> Array:
+def _moved(pose: ArmPose, k: int, manner: Manner, stride: Array, beat: Array, action: Action, recoil_m: float) -> Array:
     """How the stride, a shot and work move a hand from its place."""
     size = beat * manner.swing / np.radians(40.0)
     loose = 1.0 - 0.6 * action.pose if pose == "aim" else np.ones(stride.size)
@@ -152,7 +153,7 @@ def _moved(
 
 
 def _swung(at: Array, to: Array, manner: Manner, stride: Array, beat: Array, action: Action) -> tuple[Array, Array]:
-    """The free left arm of a runner: upper arm against the left leg, elbow near a right angle, hand in to the middle."""
+    """The free left arm of a runner: upper arm against the left leg, elbow near a right angle."""
     share = (beat * action.pose)[:, None]
     angle = -manner.swing * np.cos(stride) + np.radians(6.0)
     flex = np.radians(78.0) + 0.35 * np.maximum(angle, 0.0)

@@ -77,8 +77,9 @@ class Clip:
         fps: frames a second.
         path: `(T, 3)` smoothed path on the ground that the root had to follow, relative to `origin`.
         heading: `(T,)` radians, view direction about +y, 0 = +z.
-        footprints: `(n, 7)` of each stance that touches the clip, in order of time for each foot: x, y, z of the ground
-            under the ball, direction, foot (0 left, 1 right), seconds from which and until which it stands.
+        footprints: `(n, 7)` of each stance in the clip or shortly before or after, in order of time for each foot: x,
+            y, z of the ground under the ball, direction, foot (0 left, 1 right), seconds from which and until which it
+            stands.
         origin: `(3,)` metres, the clip's (0, 0, 0) in match coordinates.
         intent: what was acted.
         attacker: as requested.

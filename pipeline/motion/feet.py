@@ -19,7 +19,9 @@ from pipeline.motion.skeleton import ANKLE_TO_BALL_M, BALL_M, HEEL_M, TOE_M
 
 SOLE_M = ANKLE_TO_BALL_M + HEEL_M
 """From the heel to the ball of the foot."""
-MAX_TOE_BEND = np.radians(74.0)
+TUCK_M = 0.16
+"""How far feet are drawn up in a jump."""
+MAX_TOE_BEND = np.radians(88.0)
 
 
 @dataclass(frozen=True)
@@ -76,11 +78,14 @@ def _move(stances: list[Stance], path: Path, manner: Manner, tucked: Array) -> F
                 frames = slice(int(end), until)
                 tuck = float(np.interp(s.off, time, tucked)), float(np.interp(following.on, time, tucked))
                 u = (time[frames] - s.off) / (following.on - s.off)
-                ball[frames], pitch[frames] = _swinging(s, following, u, manner.at(time, 0.5 * (s.off + following.on)), tuck)
                 w = minimum_jerk(u)
+                ball[frames], pitch[frames] = _swinging(
+                    s, following, u, manner.at(time, 0.5 * (s.off + following.on)), tuck
+                )
+                if path.flying[frames].any():
+                    ball[frames] = _carried(s, following, u, ball[frames], frames, path, tuck)
                 yaw[frames] = s.yaw + w * (following.yaw - s.yaw)
                 floor[frames] = s.y + w * (following.y - s.y)
-                ball[frames, 1] += path.air[frames] * (1.0 - 0.12 * np.minimum(path.air[frames], 1.0))
     toe = np.minimum(pitch, np.arcsin(np.clip((ball[:, 1] - floor - BALL_M) / TOE_M, 0.0, 1.0)))
     toe = np.where(pitch > 0.0, np.maximum(toe, pitch - MAX_TOE_BEND), pitch)
     return FootMotion(ball, yaw, pitch, toe, contact)
@@ -121,7 +126,9 @@ def _swinging(s: Stance, following: Stance, u: Array, m: Manner, tuck: tuple[flo
     share = float(np.clip(way / (0.5 * float(m.stride)), 0.15, 1.0))
     ball = begin + minimum_jerk(u)[:, None] * (end - begin)
     ball[:, 1] = begin[1] + (end[1] - begin[1]) * minimum_jerk(np.clip(u * 1.15, 0.0, 1.0))
-    ball[:, 1] += float(m.clearance) * max(share, 0.6) * _bump(u, 1.25, 1.55) + 0.5 * abs(end[1] - begin[1]) * _bump(u, 1.0, 1.0)
+    ball[:, 1] += float(m.clearance) * max(share, 0.6) * _bump(u, 1.25, 1.55) + 0.5 * abs(end[1] - begin[1]) * _bump(
+        u, 1.0, 1.0
+    )
     off = max(s.roll, tuck[0])
     kick = off + max(float(m.kick) - off, 0.0) * share**2
     seconds = following.on - s.off
@@ -129,6 +136,20 @@ def _swinging(s: Stance, following: Stance, u: Array, m: Manner, tuck: tuple[flo
     knots = np.array([0.0, 0.20, 0.48, 0.80, 1.0])
     values = np.array([off, kick, 0.55 * kick + 0.45 * land, land + 0.10 * (kick - land) * 0.5, land])
     return ball, _hermite(u, knots, values, min(rate, 1.5 * (kick - off) / 0.20))
+
+
+def _carried(
+    s: Stance, following: Stance, u: Array, ball: Array, frames: slice, path: Path, tuck: tuple[float, float]
+) -> Array:
+    """A swing in a jump: the foot goes with the body, from its place beside it to the next, a little tucked."""
+    end = _on_heel(following, np.array([min(following.land + tuck[1], 0.0)]))[0]
+    line = np.stack([path.ground[:, 0], path.floor + path.air, path.ground[:, 1]], axis=-1)
+    bodies = [np.array([np.interp(t, path.time, line[:, k]) for k in range(3)]) for t in (s.off, following.on)]
+    before, after = np.array([s.x, s.y + BALL_M, s.z]) - bodies[0], end - bodies[1]
+    w = minimum_jerk(u)[:, None]
+    out = line[frames] + before + w * (after - before)
+    out[:, 1] += TUCK_M * _bump(u, 1.0, 1.0)
+    return out if path.flying[frames].mean() > 0.3 else ball
 
 
 def _bump(u: Array, a: float, b: float) -> Array:

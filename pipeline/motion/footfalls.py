@@ -4,8 +4,8 @@ Belongs here: stances. Does not belong here: how a foot moves between them (feet
 
 Going, steps follow the distance travelled: the phase of the gait is the integral of its frequency at the path's speed,
 and a foot lands where the body will be in the middle of its stance. A stretch that begins or ends in standing holds a
-whole number of steps. Standing, a foot steps when it is too far from its place or turned too far off: that is how a body
-turns on the spot, widens its stance or kneels.
+whole number of steps. Standing, a foot steps when it is too far from its place or turned too far off: that is how a
+body turns on the spot, widens its stance or kneels.
 """
 
 from dataclasses import dataclass
@@ -20,6 +20,8 @@ from pipeline.motion.rotations import Array
 
 LEFT, RIGHT = 0, 1
 NEVER = 1e9
+HIP_OVER_PATH_M = 0.80
+"""Height over the path from which a leg's reach is judged: a hip that has sunk as far as looks natural."""
 
 
 @dataclass
@@ -131,7 +133,9 @@ class _Planner:
         if first == 0:
             phase, total = phase + self.offset, total + self.offset
         open_end = last == n - 1
-        count = int(np.floor(total)) if open_end else max(1, min(round(total), int((end - begin) / self.gait.min_step_s)))
+        count = (
+            int(np.floor(total)) if open_end else max(1, min(round(total), int((end - begin) / self.gait.min_step_s)))
+        )
         if not open_end and first > 0 and total > 0.0:
             phase = phase * (count / total)
         elif not open_end:
@@ -173,8 +177,8 @@ def plan(
         path: where the body goes.
         headings: where the hips look.
         manner: the gait at each frame.
-        places: `(N, 2, 3)` where each foot (left, right) belongs relative to the body: metres to the left, metres ahead,
-            radians of turn.
+        places: `(N, 2, 3)` where each foot (left, right) belongs relative to the body: metres to the left, metres
+            ahead, radians of turn.
         gait: what is standing, the quickest step.
         turning: when a standing foot steps.
         phase: 0 to 1, where in a step a clip begins that begins in motion.
@@ -201,7 +205,7 @@ def _stretches(speed: Array, still: float, frame_s: float) -> list[tuple[int, in
     for value, shortest in ((False, 0.20), (True, 0.25)):
         edges = np.flatnonzero(np.diff(going)) + 1
         for a, b in zip(np.concatenate([[0], edges]), np.concatenate([edges, [going.size]]), strict=True):
-            if going[a] == value and (b - a) * frame_s < shortest and 0 < a and b < going.size:
+            if going[a] == value and (b - a) * frame_s < shortest and a > 0 and b < going.size:
                 going[a:b] = not value
     edges = [0, *(np.flatnonzero(np.diff(going)) + 1).tolist(), going.size]
     return [(a, min(b, going.size - 1), bool(going[a])) for a, b in zip(edges[:-1], edges[1:], strict=True)]
@@ -210,7 +214,7 @@ def _stretches(speed: Array, still: float, frame_s: float) -> list[tuple[int, in
 def _lift_in_flight(planner: _Planner, foot: int) -> None:
     """Takes a foot off the ground while the body flies, and puts it down where the body lands."""
     path, time = planner.path, planner.time
-    flying = np.concatenate([[False], path.air > 0.05, [False]])
+    flying = np.concatenate([[False], path.flying, [False]])
     edges = np.flatnonzero(np.diff(flying))
     for a, b in zip(edges[::2], edges[1::2], strict=True):
         begin, end = float(time[a]), float(time[min(b, time.size - 1)]) + (0.0 if foot == LEFT else 0.05)
@@ -237,12 +241,15 @@ def _lift_out_of_reach(planner: _Planner, foot: int, longest: float) -> None:
     kept: list[Stance] = []
     for s in planner.feet[foot]:
         a, b = np.searchsorted(time, [s.on, s.off])
-        away = np.hypot(path.ground[a:b, 0] - s.x, path.ground[a:b, 1] - s.z)
+        below = np.maximum(path.floor[a:b] - s.y, -HIP_OVER_PATH_M)
+        away = np.sqrt(
+            (path.ground[a:b, 0] - s.x) ** 2 + (path.ground[a:b, 1] - s.z) ** 2 + (HIP_OVER_PATH_M + below) ** 2
+        )
         if away.size == 0 or away.max() <= longest:
             kept.append(s)
             continue
         near = int(np.argmin(away))
-        if away[near] > 0.8 * longest:
+        if away[near] > 0.95 * longest:
             continue
         late, early = np.flatnonzero(away[near:] > longest), np.flatnonzero(away[:near] > longest)
         if late.size:

@@ -56,15 +56,18 @@ class Manner:
         """The gait at one instant between the frames of `time`."""
         i = int(np.clip(np.searchsorted(time, t), 1, time.size - 1))
         w = float(np.clip((t - time[i - 1]) / (time[i] - time[i - 1]), 0.0, 1.0))
-        return Manner(**{f.name: (1 - w) * getattr(self, f.name)[i - 1] + w * getattr(self, f.name)[i] for f in fields(self)})
+        return Manner(
+            **{f.name: (1 - w) * getattr(self, f.name)[i - 1] + w * getattr(self, f.name)[i] for f in fields(self)}
+        )
 
 
-def manner(speed: Array, sideways: Array, config: Gait) -> Manner:
+def manner(speed: Array, sideways: Array, slope: Array, config: Gait) -> Manner:
     """Gait at given speeds.
 
     Args:
         speed: m/s, horizontal.
         sideways: radians between the hips' direction and that of travel; 0 forwards, ±π backwards.
+        slope: rise over way of the ground, without sign; steps on stairs are shorter.
         config: the table by speed.
     """
     table: dict[str, Array] = {}
@@ -74,9 +77,12 @@ def manner(speed: Array, sideways: Array, config: Gait) -> Manner:
                 table[name] = np.interp(speed, config.speed_mps, getattr(config, key)) * scale
     ahead = np.cos(sideways)
     across = np.abs(np.sin(sideways))
-    table["stride"] = table["stride"] * (1.0 - (1.0 - config.sideways_stride) * across**2) * np.where(
-        ahead < 0.0, 1.0 - (1.0 - config.backward_stride) * ahead**2, 1.0
+    table["stride"] = (
+        table["stride"]
+        * (1.0 - (1.0 - config.sideways_stride) * across**2)
+        * np.where(ahead < 0.0, 1.0 - (1.0 - config.backward_stride) * ahead**2, 1.0)
     )
+    table["stride"] = table["stride"] / (1.0 + config.slope_stride * np.minimum(slope, 1.5))
     backwards = np.clip(-ahead, 0.0, 1.0)
     for name in ("kick", "clearance", "off"):
         table[name] = table[name] * (1.0 - 0.45 * np.maximum(backwards, 0.6 * across))

@@ -2,13 +2,15 @@
 
 Belongs here: directions about the vertical. Does not belong here: leans and tilts (posture), feet (footfalls).
 
-People who run sideways past their view turn their hips part of the way to where they go and their chest back to what they
-look at; beyond about a right angle they run backwards. Standing, the chest turns first and the hips follow by steps.
+People who run sideways past their view turn their hips part of the way to where they go and their chest back to what
+they look at; beyond about a right angle they run backwards. Standing, the chest turns first and the hips follow by
+steps.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from configs.motion import Turning
 from pipeline.motion.path import Path, smooth
@@ -73,8 +75,8 @@ def directions(path: Path, fps: int, still_mps: float, config: Turning, *, chest
     return Headings(hips, smooth(chests, 0.05 * fps), smooth(heads, 0.04 * fps), travel, going)
 
 
-def _held(angle: Array, valid: np.ndarray, fallback: Array) -> Array:
-    """The angle where valid; elsewhere the last valid one, before the first the next, and the fallback if there is none."""
+def _held(angle: Array, valid: NDArray[np.bool_], fallback: Array) -> Array:
+    """The angle where valid, elsewhere the last valid one or the first; the fallback if there is none."""
     if not valid.any():
         return fallback.copy()
     last = np.maximum.accumulate(np.where(valid, np.arange(valid.size), -1))
@@ -83,7 +85,7 @@ def _held(angle: Array, valid: np.ndarray, fallback: Array) -> Array:
 
 
 def _followed(target: Array, going: Array, fps: int, config: Turning) -> Array:
-    """Hips that follow a direction: at once while going, past a dead zone while standing; never faster than the limit."""
+    """Hips that follow a direction: at once while going, past a dead zone while standing."""
     dead, rate = np.radians(config.dead_zone_deg), np.radians(config.rate_dps) / fps
     out = np.empty_like(target)
     now, turning = float(target[0]), False

@@ -1,6 +1,7 @@
 """Fewer keys for the same motion: those that interpolation reproduces are left out.
 
-Belongs here: which frames a channel keeps. Does not belong here: how much may be lost (configs/motion.yaml), files (gltf).
+Belongs here: which frames a channel keeps. Does not belong here: how much may be lost (configs/motion.yaml), files
+(gltf).
 """
 
 import numpy as np
@@ -11,9 +12,7 @@ from configs.motion import Export
 from pipeline.motion.clip import Clip
 from pipeline.motion.skeleton import INDEX, JOINTS, PARENTS, rest
 
-_LEGS = frozenset(
-    (INDEX["Pelvis"], *(INDEX[f"{side}_{part}"] for side in "LR" for part in ("Hip", "Knee", "Ankle")))
-)
+_LEGS = frozenset((INDEX["Pelvis"], *(INDEX[f"{side}_{part}"] for side in "LR" for part in ("Hip", "Knee", "Ankle"))))
 
 
 def _lever() -> NDArray[np.float64]:
@@ -113,5 +112,3 @@ def _kept_rotations(q, tolerance):  # type: ignore[no-untyped-def]
             last += 1
         kept[count], count, first = last, count + 1, last
     return kept[:count]
-
-

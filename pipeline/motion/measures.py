@@ -1,6 +1,7 @@
 """How good a motion is, in the figures that motion research uses.
 
-Belongs here: measures of joint positions, feet and path. Does not belong here: what is good enough (checks of the assets).
+Belongs here: measures of joint positions, feet and path. Does not belong here: what is good enough (checks of the
+assets).
 
 Every measure works on joint positions, so it judges a clip read back from a file as well as one in memory.
 """
@@ -30,9 +31,10 @@ def measure(clip: Clip, request: ClipRequest) -> dict[str, float]:
     positions, turned = forward(clip.rotations, clip.root)
     floor = floor_under(clip.frames, clip.fps, clip.footprints)
     t = request.from_ms / 1000.0 + np.arange(clip.frames) / clip.fps
-    raw = np.stack(
-        [np.interp(t, request.t_ms / 1000.0, v / 1000.0) for v in (request.x_mm, request.z_mm)], axis=-1
-    ) - clip.origin[[0, 2]]
+    raw = (
+        np.stack([np.interp(t, request.t_ms / 1000.0, v / 1000.0) for v in (request.x_mm, request.z_mm)], axis=-1)
+        - clip.origin[[0, 2]]
+    )
     return {
         **path_error(positions[:, 0], clip.path[:, [0, 2]], "path"),
         **path_error(positions[:, 0], raw, "raw_path"),
@@ -85,8 +87,8 @@ def contact_slip(positions: Array, contacts: NDArray[np.bool_], fps: int) -> dic
 def skating_ratio(positions: Array, floor: Array, fps: int) -> float:
     """Share of frames in which a foot skates, as GMD and OmniControl define it.
 
-    At 20 frames/s; contact is a ball of the foot lower than 5 cm in a frame and the next; it skates when it moves faster
-    than 0.5 m/s there and on average over five frames.
+    At 20 frames/s; contact is a ball of the foot lower than 5 cm in a frame and the next; it skates when it moves
+    faster than 0.5 m/s there and on average over five frames.
 
     Args:
         positions: joints `(T, 22, 3)`.
@@ -147,7 +149,8 @@ def smoothness(positions: Array, fps: int) -> dict[str, float]:
 
 
 def floor_under(frames: int, fps: int, footprints: Array) -> Array:
-    """Height of the ground under each foot, `(T, 2)`: of the footprint it stands in, else the lower of the two it is between.
+    """Height of the ground under each foot, `(T, 2)`: of the footprint it stands in, else the lower of the two it is
+    between.
 
     Args:
         frames: number of frames.

@@ -3,10 +3,10 @@
 Belongs here: the body's shape, its triangles, the joints that each point follows, its colours. Does not belong here:
 files (gltf), pictures (preview).
 
-The shape is the zero of a distance field: tapered capsules and ellipsoids along the bones, smoothly joined. The field is
-cut into triangles once per process by surface nets (Gibson 1998) on a grid that is finer at hands, feet and head; points
-are then relaxed on the surface and take the field's gradient as their normal, so few triangles look round. The skin is
-built in an A pose, arms and legs apart; the bind matrices lead back to the skeleton's T.
+The shape is the zero of a distance field: tapered capsules and ellipsoids along the bones, smoothly joined. The field
+is cut into triangles once per process by surface nets (Gibson 1998) on a grid that is finer at hands, feet and head;
+points are then relaxed on the surface and take the field's gradient as their normal, so few triangles look round. The
+skin is built in an A pose, arms and legs apart; the bind matrices lead back to the skeleton's T.
 """
 
 from collections.abc import Callable
@@ -16,8 +16,8 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.motion.rotations import Array, about, multiply, rotate, unit
-from pipeline.motion.skeleton import BALL_M, HEEL_M, INDEX, JOINTS, OFFSETS, TOE_M, forward, locals_of
+from pipeline.motion.rotations import Array, about, rotate, unit
+from pipeline.motion.skeleton import HEEL_M, INDEX, JOINTS, OFFSETS, TOE_M, forward, locals_of
 
 ARM_DOWN = np.radians(50.0)
 LEG_OUT = np.radians(5.0)
@@ -119,7 +119,10 @@ def _with_prop(skin: Mesh, *, in_hand: bool) -> Mesh:
     if in_hand:
         axes, origin = np.array([[-1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]), np.zeros(3)
     else:
-        axes, origin = np.array([[0.5, -0.866, 0.0], [0.0, 0.0, -1.0], [0.866, 0.5, 0.0]]), np.array([-0.03, 0.02, -0.165])
+        axes, origin = (
+            np.array([[0.5, -0.866, 0.0], [0.0, 0.0, -1.0], [0.866, 0.5, 0.0]]),
+            np.array([-0.03, 0.02, -0.165]),
+        )
     corners, normals, faces = [], [], []
     for centre, half in PROP:
         for axis in range(3):
@@ -148,7 +151,7 @@ def _with_prop(skin: Mesh, *, in_hand: bool) -> Mesh:
 
 
 def palette(attacker: bool | None) -> dict[str, tuple[float, float, float]]:
-    """sRGB of every part in the colours of a side."""
+    """SRGB of every part in the colours of a side."""
     cloth = np.array(TEAM_COLOURS[attacker])
     own = {"jacket": cloth, "trousers": 0.42 * cloth + 0.06, "pads": 0.20 * cloth + 0.08}
     return {part: (*map(float, own[part]),) if part in own else _FIXED[part] for part in PARTS}  # type: ignore[misc]
@@ -233,7 +236,9 @@ class _Shape:
         """(group, joint, width of the join, distance) of every piece."""
         out: list[tuple[str, str, float, Array]] = []
 
-        def bone(group: str, joint: str, a: Array, b: Array, ra: float, rb: float, width: float = 0.04, flat: float = 1.0) -> None:
+        def bone(
+            group: str, joint: str, a: Array, b: Array, ra: float, rb: float, width: float = 0.04, flat: float = 1.0
+        ) -> None:
             out.append((group, joint, width, _cone(p, a, b, ra, rb, flat)))
 
         def wide(joint: str, y: float, z: float, half: float, radius: float, flat: float = 1.0) -> None:
@@ -246,38 +251,103 @@ class _Shape:
         wide("Spine2", 1.235, 0.004, 0.060, 0.106)
         wide("Spine3", 1.325, 0.006, 0.074, 0.118)
         wide("Spine3", 1.405, -0.006, 0.100, 0.086)
-        out.append(("trunk", "Spine3", 0.025, _box(p, np.array([0.0, 1.300, 0.100]), np.array([0.105, 0.125, 0.030]), 0.024)))
-        out.append(("trunk", "Spine3", 0.025, _box(p, np.array([0.0, 1.320, -0.105]), np.array([0.110, 0.130, 0.030]), 0.026)))
-        out.append(("trunk", "Spine2", 0.020, _box(p, np.array([0.0, 1.165, 0.098]), np.array([0.100, 0.038, 0.026]), 0.018)))
+        out.append(
+            ("trunk", "Spine3", 0.025, _box(p, np.array([0.0, 1.300, 0.100]), np.array([0.105, 0.125, 0.030]), 0.024))
+        )
+        out.append(
+            ("trunk", "Spine3", 0.025, _box(p, np.array([0.0, 1.320, -0.105]), np.array([0.110, 0.130, 0.030]), 0.026))
+        )
+        out.append(
+            ("trunk", "Spine2", 0.020, _box(p, np.array([0.0, 1.165, 0.098]), np.array([0.100, 0.038, 0.026]), 0.018))
+        )
         head, neck = self.at["Head"], self.at["Neck"]
-        bone("trunk", "Neck", neck - [0.0, 0.06, 0.0], head + [0.0, 0.02, 0.0], 0.072, 0.060, 0.05)
-        out.append(("trunk", "Head", 0.03, _ellipsoid(p, head + [0.0, 0.092, 0.020], np.array([0.076, 0.108, 0.092]))))
-        bone("trunk", "Head", head + [-0.018, 0.022, 0.058], head + [0.018, 0.022, 0.058], 0.040, 0.040, 0.04)
-        helmet = np.maximum(_ellipsoid(p, head + [0.0, 0.115, 0.006], np.array([0.101, 0.098, 0.118])), head[1] + 0.088 - p[:, 1])
+        bone("trunk", "Neck", neck - np.array([0.0, 0.06, 0.0]), head + np.array([0.0, 0.02, 0.0]), 0.072, 0.060, 0.05)
+        out.append(
+            (
+                "trunk",
+                "Head",
+                0.03,
+                _ellipsoid(p, head + np.array([0.0, 0.092, 0.020]), np.array([0.076, 0.108, 0.092])),
+            )
+        )
+        bone(
+            "trunk",
+            "Head",
+            head + np.array([-0.018, 0.022, 0.058]),
+            head + np.array([0.018, 0.022, 0.058]),
+            0.040,
+            0.040,
+            0.04,
+        )
+        helmet = np.maximum(
+            _ellipsoid(p, head + np.array([0.0, 0.115, 0.006]), np.array([0.101, 0.098, 0.118])),
+            head[1] + 0.088 - p[:, 1],
+        )
         out.append(("trunk", "Head", 0.008, helmet))
-        out.append(("trunk", "Head", 0.010, _box(p, head + [0.0, 0.082, 0.094], np.array([0.066, 0.026, 0.022]), 0.016)))
+        out.append(
+            (
+                "trunk",
+                "Head",
+                0.010,
+                _box(p, head + np.array([0.0, 0.082, 0.094]), np.array([0.066, 0.026, 0.022]), 0.016),
+            )
+        )
         for sign in (1.0, -1.0):
-            bone("trunk", "Neck", neck + [sign * 0.02, 0.035, -0.012], neck + [sign * 0.12, -0.055, -0.012], 0.045, 0.045, 0.06)
-            bone("trunk", "Head", head + [sign * 0.086, 0.058, 0.006], head + [sign * 0.086, 0.090, 0.004], 0.026, 0.026, 0.012)
+            bone(
+                "trunk",
+                "Neck",
+                neck + np.array([sign * 0.02, 0.035, -0.012]),
+                neck + np.array([sign * 0.12, -0.055, -0.012]),
+                0.045,
+                0.045,
+                0.06,
+            )
+            bone(
+                "trunk",
+                "Head",
+                head + np.array([sign * 0.086, 0.058, 0.006]),
+                head + np.array([sign * 0.086, 0.090, 0.004]),
+                0.026,
+                0.026,
+                0.012,
+            )
 
         for side, sign in (("L", 1.0), ("R", -1.0)):
             self._limbs(p, out, side, sign)
         return out
 
     def _limbs(self, p: Array, out: list[tuple[str, str, float, Array]], side: str, sign: float) -> None:
-        at = {part: self.at[f"{side}_{part}"] for part in ("Collar", "Shoulder", "Elbow", "Wrist", "Hip", "Knee", "Ankle", "Foot")}
+        at = {
+            part: self.at[f"{side}_{part}"]
+            for part in ("Collar", "Shoulder", "Elbow", "Wrist", "Hip", "Knee", "Ankle", "Foot")
+        }
         arm, leg = f"arm{side}", f"leg{side}"
 
         def add(group: str, part: str, distance: Array, width: float = 0.04) -> None:
             out.append((group, f"{side}_{part}", width, distance))
 
         out.append(
-            ("trunk", f"{side}_Collar", 0.06, _cone(p, at["Collar"] + [0, 0.0, -0.012], at["Shoulder"] + [-sign * 0.03, 0, -0.004], 0.062, 0.058))
+            (
+                "trunk",
+                f"{side}_Collar",
+                0.06,
+                _cone(
+                    p,
+                    at["Collar"] + np.array([0, 0.0, -0.012]),
+                    at["Shoulder"] + np.array([-sign * 0.03, 0, -0.004]),
+                    0.062,
+                    0.058,
+                ),
+            )
         )
         down = unit(at["Elbow"] - at["Shoulder"])
         outer = rotate(self.turn[f"{side}_Shoulder"], np.array([0.0, 1.0, 0.0]))
         add(arm, "Shoulder", _cone(p, at["Shoulder"], at["Elbow"], 0.058, 0.043))
-        add(arm, "Shoulder", _cone(p, at["Shoulder"] + 0.02 * down, at["Shoulder"] + 0.10 * down + 0.008 * outer, 0.068, 0.052))
+        add(
+            arm,
+            "Shoulder",
+            _cone(p, at["Shoulder"] + 0.02 * down, at["Shoulder"] + 0.10 * down + 0.008 * outer, 0.068, 0.052),
+        )
         add(arm, "Elbow", _cone(p, at["Elbow"], at["Wrist"], 0.044, 0.033))
         add(arm, "Elbow", _cone(p, at["Elbow"] + 0.05 * down, at["Elbow"] + 0.10 * down, 0.046, 0.043))
         reach = unit(at["Wrist"] - at["Elbow"])
@@ -287,22 +357,69 @@ class _Shape:
         add(arm, "Wrist", _cone(p, palm - 0.022 * front, palm + 0.022 * front, 0.034, 0.034), 0.03)
         curl = palm + 0.052 * reach - 0.022 * outer
         add(arm, "Wrist", _cone(p, curl - 0.026 * front, curl + 0.024 * front, 0.024, 0.024), 0.025)
-        add(arm, "Wrist", _cone(p, at["Wrist"] + 0.035 * reach + 0.030 * front, palm + 0.035 * reach + 0.052 * front - 0.01 * outer, 0.018, 0.015), 0.02)
+        add(
+            arm,
+            "Wrist",
+            _cone(
+                p,
+                at["Wrist"] + 0.035 * reach + 0.030 * front,
+                palm + 0.035 * reach + 0.052 * front - 0.01 * outer,
+                0.018,
+                0.015,
+            ),
+            0.02,
+        )
 
         thigh, shank = unit(at["Knee"] - at["Hip"]), unit(at["Ankle"] - at["Knee"])
         back = np.array([0.0, 0.0, -1.0])
         add(leg, "Hip", _cone(p, at["Hip"] - 0.01 * thigh, at["Knee"], 0.092, 0.058))
-        add(leg, "Hip", _cone(p, at["Hip"] + 0.10 * thigh - 0.010 * back, at["Hip"] + 0.26 * thigh - 0.012 * back, 0.078, 0.068))
-        out.append(("trunk", f"{side}_Hip", 0.07, _cone(p, at["Hip"] + [0.0, 0.03, -0.030], at["Hip"] + [0.0, -0.035, -0.042], 0.082, 0.084)))
+        add(
+            leg,
+            "Hip",
+            _cone(p, at["Hip"] + 0.10 * thigh - 0.010 * back, at["Hip"] + 0.26 * thigh - 0.012 * back, 0.078, 0.068),
+        )
+        out.append(
+            (
+                "trunk",
+                f"{side}_Hip",
+                0.07,
+                _cone(
+                    p,
+                    at["Hip"] + np.array([0.0, 0.03, -0.030]),
+                    at["Hip"] + np.array([0.0, -0.035, -0.042]),
+                    0.082,
+                    0.084,
+                ),
+            )
+        )
         add(leg, "Knee", _cone(p, at["Knee"], at["Ankle"], 0.056, 0.041))
-        add(leg, "Knee", _cone(p, at["Knee"] - 0.006 * back, at["Knee"] + 0.03 * shank - 0.010 * back, 0.055, 0.052), 0.02)
-        add(leg, "Knee", _cone(p, at["Knee"] + 0.08 * shank + 0.016 * back, at["Knee"] + 0.19 * shank + 0.012 * back, 0.052, 0.047))
-        add(leg, "Ankle", _cone(p, at["Ankle"] + [0, 0.09, -0.004], at["Ankle"] + [0, -0.01, 0.0], 0.049, 0.050), 0.02)
+        add(
+            leg,
+            "Knee",
+            _cone(p, at["Knee"] - 0.006 * back, at["Knee"] + 0.03 * shank - 0.010 * back, 0.055, 0.052),
+            0.02,
+        )
+        add(
+            leg,
+            "Knee",
+            _cone(p, at["Knee"] + 0.08 * shank + 0.016 * back, at["Knee"] + 0.19 * shank + 0.012 * back, 0.052, 0.047),
+        )
+        add(
+            leg,
+            "Ankle",
+            _cone(p, at["Ankle"] + np.array([0, 0.09, -0.004]), at["Ankle"] + np.array([0, -0.01, 0.0]), 0.049, 0.050),
+            0.02,
+        )
         sole = np.array([at["Ankle"][0], 0.0, 0.0])
-        heel = sole + [0.0, 0.036, -HEEL_M + 0.040]
+        heel = sole + np.array([0.0, 0.036, -HEEL_M + 0.040])
         ball = np.array([at["Foot"][0], 0.034, at["Foot"][2]])
-        add(leg, "Ankle", _floored(p, _cone(p, heel, ball - [0.0, -0.004, 0.02], 0.042, 0.045)), 0.02)
-        add(leg, "Ankle", _cone(p, at["Ankle"] + [0.0, 0.005, 0.02], ball + [0.0, 0.018, -0.03], 0.045, 0.036), 0.03)
+        add(leg, "Ankle", _floored(p, _cone(p, heel, ball - np.array([0.0, -0.004, 0.02]), 0.042, 0.045)), 0.02)
+        add(
+            leg,
+            "Ankle",
+            _cone(p, at["Ankle"] + np.array([0.0, 0.005, 0.02]), ball + np.array([0.0, 0.018, -0.03]), 0.045, 0.036),
+            0.03,
+        )
         toe = np.array([ball[0], 0.029, at["Foot"][2] + TOE_M - 0.034])
         add(leg, "Foot", _floored(p, _cone(p, ball, toe, 0.044, 0.034)), 0.02)
 
@@ -389,7 +506,9 @@ def _surface(shape: _Shape) -> tuple[Array, NDArray[np.int64]]:
         quads.append(np.where(outward[:, None], quad, quad[:, ::-1]))
     faces = np.concatenate(quads)
     corners_of = points[faces]
-    short = np.linalg.norm(corners_of[:, 0] - corners_of[:, 2], axis=-1) <= np.linalg.norm(corners_of[:, 1] - corners_of[:, 3], axis=-1)
+    short = np.linalg.norm(corners_of[:, 0] - corners_of[:, 2], axis=-1) <= np.linalg.norm(
+        corners_of[:, 1] - corners_of[:, 3], axis=-1
+    )
     first = np.where(short[:, None], faces[:, [0, 1, 2]], faces[:, [0, 1, 3]])
     second = np.where(short[:, None], faces[:, [0, 2, 3]], faces[:, [1, 2, 3]])
     return points, np.concatenate([first, second])
@@ -449,7 +568,9 @@ def _painted(
     A part is where its border function is positive. Of an edge across a border the nearer end is moved onto it.
     """
     parts = np.zeros(triangles.shape[0], dtype=np.int8)
-    edges = np.unique(np.sort(np.concatenate([triangles[:, [0, 1]], triangles[:, [1, 2]], triangles[:, [2, 0]]]), axis=1), axis=0)
+    edges = np.unique(
+        np.sort(np.concatenate([triangles[:, [0, 1]], triangles[:, [1, 2]], triangles[:, [2, 0]]]), axis=1), axis=0
+    )
     for name, inside in _borders(shape, joint):
         value = inside(points)
         a, b = edges[(value[edges[:, 0]] < 0.0) != (value[edges[:, 1]] < 0.0)].T
@@ -488,10 +609,18 @@ def _borders(shape: _Shape, joint: NDArray[np.str_]) -> list[tuple[str, Callable
 
     return [
         ("trousers", lambda p: only(~arm, 1.035 - p[:, 1])),
-        ("gear", lambda p: only(~leg, np.minimum(np.minimum(0.135 - np.abs(p[:, 0]), p[:, 1] - 1.105), 1.435 - p[:, 1]))),
+        (
+            "gear",
+            lambda p: only(~leg, np.minimum(np.minimum(0.135 - np.abs(p[:, 0]), p[:, 1] - 1.105), 1.435 - p[:, 1])),
+        ),
         ("gear", glove),
         ("boot", lambda p: only(leg, 0.20 - p[:, 1])),
-        ("pads", lambda p: only(np.isin(limb, ("Hip", "Knee")), np.minimum(0.062 - np.abs(p[:, 1] - 0.505), p[:, 2] - 0.012))),
+        (
+            "pads",
+            lambda p: only(
+                np.isin(limb, ("Hip", "Knee")), np.minimum(0.062 - np.abs(p[:, 1] - 0.505), p[:, 2] - 0.012)
+            ),
+        ),
         ("skin", lambda p: only(trunk, p[:, 1] - 1.510)),
         ("helmet", helmet),
         ("visor", lambda p: only(trunk, np.minimum(np.minimum(p[:, 1] - 1.640, 1.702 - p[:, 1]), p[:, 2] - 0.078))),

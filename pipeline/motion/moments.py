@@ -49,7 +49,9 @@ class _Track:
         return int(t.size), way, gap
 
 
-def choose(segments: pl.DataFrame, tracks: pl.DataFrame, *, budget: int, config: MotionConfig | None = None) -> pl.DataFrame:
+def choose(
+    segments: pl.DataFrame, tracks: pl.DataFrame, *, budget: int, config: MotionConfig | None = None
+) -> pl.DataFrame:
     """The moments most worth seeing, and different ones.
 
     Each segment has a weight by what happens in it; a kind already chosen, a player and a round already seen count
@@ -106,13 +108,22 @@ def _diverse(
 
         def worth(row: tuple[float, str, int, str]) -> tuple[float, str]:
             about = table[row[2]]
-            seen = 0.45 * kinds.get(row[3], 0) + 0.12 * players.get(about["player"], 0) + 0.08 * rounds.get(about["round"], 0)
+            seen = (
+                0.45 * kinds.get(row[3], 0)
+                + 0.12 * players.get(about["player"], 0)
+                + 0.08 * rounds.get(about["round"], 0)
+            )
             return (-row[0] / (1.0 + seen), row[1])
 
         best = min(open_rows, key=worth)
         waiting.remove(best)
         about = table[best[2]]
-        for counts, key in ((kinds, best[3]), (intents, about["intent"]), (players, about["player"]), (rounds, about["round"])):
+        for counts, key in (
+            (kinds, best[3]),
+            (intents, about["intent"]),
+            (players, about["player"]),
+            (rounds, about["round"]),
+        ):
             counts[key] = counts.get(key, 0) + 1
         picked.append((best[2], best[3]))
     return picked
@@ -146,19 +157,21 @@ def clip_request(segment: dict[str, Any], tracks: pl.DataFrame, *, config: Motio
     to_ms = segment["to_ms"]
     to_ms = from_ms + getattr(clips.durations_ms, intent) if to_ms is None else int(to_ms)
     alive = pl.col("hp").is_null() | (pl.col("hp") > 0)
-    own = tracks.filter(
-        (pl.col("player") == segment["player"])
-        & alive
-        & pl.col("t_ms").is_between(from_ms - clips.max_ms, to_ms + clips.max_ms)
-        & (pl.lit(segment["round"] is None) | pl.col("round").is_null() | (pl.col("round") == segment["round"]))
-    ).unique("t_ms", keep="last", maintain_order=True).sort("t_ms")
+    own = (
+        tracks.filter(
+            (pl.col("player") == segment["player"])
+            & alive
+            & pl.col("t_ms").is_between(from_ms - clips.max_ms, to_ms + clips.max_ms)
+            & (pl.lit(segment["round"] is None) | pl.col("round").is_null() | (pl.col("round") == segment["round"]))
+        )
+        .unique("t_ms", keep="last", maintain_order=True)
+        .sort("t_ms")
+    )
     t = own["t_ms"].to_numpy()
     from_ms, to_ms = _window(intent, from_ms, to_ms, own, config)
     margin = (t >= from_ms - clips.margin_ms) & (t <= to_ms + clips.margin_ms)
     own = own.filter(pl.Series(margin))
-    columns = {
-        name: own[name].cast(pl.Int64).fill_null(NULL).to_numpy() for name in _COLUMNS
-    }
+    columns = {name: own[name].cast(pl.Int64).fill_null(NULL).to_numpy() for name in _COLUMNS}
     return ClipRequest(
         match_id=segment["match_id"],
         segment_id=segment["segment_id"],
@@ -173,23 +186,23 @@ def clip_request(segment: dict[str, Any], tracks: pl.DataFrame, *, config: Motio
 
 
 def _window(intent: str, from_ms: int, to_ms: int, own: pl.DataFrame, config: MotionConfig) -> tuple[int, int]:
-    """First and last instant of a clip for a stretch of the match."""
+    """First and last instant of a clip for a stretch of the match: inside the samples, neither too short nor too long."""
     least, most = config.clips.min_ms, config.clips.max_ms
-    if to_ms - from_ms < least:
-        t = own["t_ms"].to_numpy()
-        low, high = (int(t[0]), int(t[-1])) if t.size else (from_ms, to_ms)
-        missing = least - (to_ms - from_ms)
-        from_ms = max(from_ms - missing // 2, min(low, from_ms))
-        to_ms = from_ms + least
-        if to_ms > high >= from_ms:
-            from_ms, to_ms = max(high - least, min(low, from_ms)), max(high, from_ms)
-            to_ms = max(to_ms, from_ms + least)
+    t = own["t_ms"].to_numpy()
+    if t.size == 0:
+        return from_ms, min(max(to_ms, from_ms + least), from_ms + most)
+    first, last = int(t[0]), int(t[-1])
+    from_ms, to_ms = min(max(from_ms, first), last), max(min(to_ms, last), first)
+    missing = least - (to_ms - from_ms)
+    if missing > 0:
+        from_ms = max(first, from_ms - missing // 2)
+        to_ms = min(last, from_ms + least)
+        from_ms = max(first, to_ms - least)
         return from_ms, to_ms
     if to_ms - from_ms <= most:
         return from_ms, to_ms
     if intent not in _TRAVELLING:
         return to_ms - most, to_ms
-    t = own["t_ms"].to_numpy()
     x, z = (own[c].to_numpy().astype(np.int64) for c in ("x_mm", "z_mm"))
     way = np.concatenate([[0.0], np.cumsum(np.hypot(np.diff(x), np.diff(z)))])
     starts = t[(t >= from_ms) & (t + most <= to_ms)]

@@ -17,6 +17,9 @@ from pipeline.errors import PipelineError
 from pipeline.motion.clip import NULL, ClipRequest
 from pipeline.motion.rotations import Array
 
+TRAILING_S = 1.5
+"""Beyond the samples a velocity dies away with this time constant."""
+
 
 class Infeasible(PipelineError):
     """No honest motion exists for this request; the message is the reason."""
@@ -31,11 +34,13 @@ class Path:
         ground: `(N, 2)` x and z.
         floor: `(N,)` height of the ground under the player.
         air: `(N,)` height over that ground while in flight, else 0.
+        flying: `(N,)` whether the player jumps or falls.
         velocity: `(N, 2)` m/s.
         view: `(N,)` direction of the view about +y, 0 = +z, unwrapped.
         pitch: `(N,)` of the view, positive downwards.
         clip: the frames that belong to the clip.
         origin: `(3,)` metres in match coordinates.
+        slope: `(N,)` rise of the floor over the way, without sign.
         deviation: `(n,)` metres between path and recorded polyline at the clip's frames.
     """
 
@@ -43,11 +48,13 @@ class Path:
     ground: Array
     floor: Array
     air: Array
+    flying: NDArray[np.bool_]
     velocity: Array
     view: Array
     pitch: Array
     clip: slice
     origin: Array
+    slope: Array
     deviation: Array
 
     @property
@@ -109,10 +116,13 @@ def plan(request: ClipRequest, clips: Clips, config: PathConfig) -> Path:
     distance = np.hypot(away[:, 0], away[:, 1]) / config.bound_m
     ground = line + away / ((1.0 + distance**4) ** 0.25)[:, None]
 
-    floor_line, air_line = _flights(t, y, config)
+    floor_line, air_line, flights = _flights(t, xz, y, config)
     floor = smooth(np.interp(time, t, floor_line), sigma)
     air = np.maximum(smooth(np.interp(time, t, air_line), 0.35 * sigma), 0.0)
     air[air < 0.02] = 0.0
+    flying = np.zeros(time.size, dtype=bool)
+    for begin, end in flights:
+        flying |= (time > begin) & (time < end)
 
     velocity = np.gradient(ground, 1.0 / clips.fps, axis=0)
     view = _view(request.yaw_mdeg[samples], t, time, velocity, config, clips.fps)
@@ -121,8 +131,10 @@ def plan(request: ClipRequest, clips: Clips, config: PathConfig) -> Path:
     if known.any():
         degrees = np.interp(time, t[known], request.pitch_mdeg[samples][known] / 1000.0)
         pitch = smooth(np.radians(degrees), config.view_smoothing_s * clips.fps)
+    pace = np.maximum(smooth(np.hypot(velocity[:, 0], velocity[:, 1]), 0.1 * clips.fps), 0.5)
+    slope = smooth(np.abs(np.gradient(floor, 1.0 / clips.fps)) / pace, 0.12 * clips.fps) * ~flying
     deviation = np.hypot(*(ground - line)[clip].T)
-    return Path(time, ground, floor, air, velocity, view, pitch, clip, origin_mm / 1000.0, deviation)
+    return Path(time, ground, floor, air, flying, velocity, view, pitch, clip, origin_mm / 1000.0, slope, deviation)
 
 
 def _usable(request: ClipRequest, config: PathConfig) -> NDArray[np.int64]:
@@ -156,8 +168,10 @@ def _usable(request: ClipRequest, config: PathConfig) -> NDArray[np.int64]:
         end += 1
     if end > last and (gap[end - 1] or teleport[end - 1]):
         end -= 1
-    edge_ms = max(int(t[first]) - request.from_ms if begin == first else 0, request.to_ms - int(t[last]) if end == last else 0)
-    if edge_ms > config.max_gap_ms:
+    edge_ms = max(
+        int(t[first]) - request.from_ms if begin == first else 0, request.to_ms - int(t[last]) if end == last else 0
+    )
+    if edge_ms > config.max_edge_ms:
         raise Infeasible(f"no position for {edge_ms / 1000:.1f} s at an end of the clip")
     return np.arange(begin, end + 1)
 
@@ -170,44 +184,47 @@ def _origin(request: ClipRequest, samples: NDArray[np.int64]) -> Array:
 
 
 def _extended(time: Array, t: Array, values: Array) -> Array:
-    """Linear interpolation that goes on at the end velocities outside the samples."""
+    """Linear interpolation; outside the samples the end velocities die away."""
     out = np.interp(time, t, values)
     if t.size > 1:
-        before, after = time < t[0], time > t[-1]
-        out[before] += (time[before] - t[0]) * (values[1] - values[0]) / (t[1] - t[0])
-        out[after] += (time[after] - t[-1]) * (values[-1] - values[-2]) / (t[-1] - t[-2])
+        for beyond, k, slope in (
+            (np.minimum(time - t[0], 0.0), 0, (values[1] - values[0]) / (t[1] - t[0])),
+            (np.maximum(time - t[-1], 0.0), -1, (values[-1] - values[-2]) / (t[-1] - t[-2])),
+        ):
+            outside = beyond != 0.0
+            lag = TRAILING_S * (1.0 - np.exp(-np.abs(beyond[outside]) / TRAILING_S))
+            out[outside] = values[k] + np.sign(beyond[outside]) * lag * slope
     return out
 
 
-def _flights(t: Array, y: Array, config: PathConfig) -> tuple[Array, Array]:
-    """Floor under each sample, and height above it: jumps and falls are told from stairs by their deceleration.
+def _flights(t: Array, xz: Array, y: Array, config: PathConfig) -> tuple[Array, Array, list[tuple[float, float]]]:
+    """Floor under each sample, height above it, and when flights begin and end: jumps and falls are told from stairs.
 
-    A sample flies when the second difference of its height is that of free fall; a flight is two or more such samples
-    in a row, with one on either side, whose highest point is `flight_min_rise_m` over the lower end of the chord.
+    A step between samples flies when it is steeper than stairs can be, or when a sample at one of its ends is of two or
+    more in a row that decelerate vertically as in free fall. A flight is a run of such steps; its floor is the
+    straight line from where it begins to where it ends. One that neither rises over that line nor changes the height
+    by `flight_min_rise_m` is none.
     """
     floor, air = y.copy(), np.zeros(y.size)
-    if y.size < 4:
-        return floor, air
-    ahead, behind = np.diff(y)[1:] / np.diff(t)[1:], np.diff(y)[:-1] / np.diff(t)[:-1]
-    fall = -(ahead - behind) / (0.5 * (t[2:] - t[:-2]))
+    flights: list[tuple[float, float]] = []
+    if y.size < 4 or not np.any(y != y[0]):
+        return floor, air, flights
+    rise, way, dt = np.diff(y), np.hypot(*np.diff(xz, axis=0).T), np.diff(t)
+    steep = np.abs(rise) > config.stairs_slope * way + config.stairs_rise_mps * dt
+    fall = -np.diff(rise / dt) / (0.5 * (t[2:] - t[:-2]))
     low, high = config.flight_gravity_mps2
-    flying = np.concatenate([[False], (fall >= low) & (fall <= high), [False]])
-    i = 0
-    while i < y.size:
-        if not flying[i]:
-            i += 1
-            continue
-        j = i
-        while j + 1 < y.size and flying[j + 1]:
-            j += 1
-        begin, end = max(i - 1, 0), min(j + 1, y.size - 1)
+    falls = np.concatenate([[False], (fall >= low) & (fall <= high), [False]])
+    falls &= np.concatenate([[False], falls[:-1]]) | np.concatenate([falls[1:], [False]])
+    flying = np.concatenate([[False], steep | falls[1:] | falls[:-1], [False]])
+    edges = np.flatnonzero(np.diff(flying))
+    for begin, end in zip(edges[::2], edges[1::2], strict=True):
         chord = np.interp(t[begin : end + 1], [t[begin], t[end]], [y[begin], y[end]])
-        above = y[begin : end + 1] - chord
-        if j > i and above.max() >= config.flight_min_rise_m:
+        above = np.maximum(y[begin : end + 1] - chord, 0.0)
+        if max(above.max(), abs(y[end] - y[begin])) >= config.flight_min_rise_m:
             floor[begin : end + 1] = chord
-            air[begin : end + 1] = np.maximum(above, 0.0)
-        i = j + 1
-    return floor, air
+            air[begin : end + 1] = above
+            flights.append((float(t[begin]), float(t[end])))
+    return floor, air, flights
 
 
 def _view(yaw_mdeg: NDArray[np.int32], t: Array, time: Array, velocity: Array, config: PathConfig, fps: int) -> Array:

@@ -2,8 +2,8 @@
 
 Belongs here: the pelvis's place and turn, the spine, neck and head. Does not belong here: limbs (limbs, arms).
 
-The pelvis follows the path; around it it bobs, sways, turns and drops with the stride, sinks for crouching, kneeling and
-wherever a standing leg would have to be longer than it is.
+The pelvis follows the path; around it it bobs, sways, turns and drops with the stride, sinks for crouching, kneeling
+and wherever a standing leg would have to be longer than it is.
 """
 
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from pipeline.motion.gait import Manner
 from pipeline.motion.headings import Headings, limit
 from pipeline.motion.path import Path, smooth
 from pipeline.motion.rotations import Array, body, rotate, wrap
-from pipeline.motion.skeleton import ANKLE_TO_BALL_M, ANKLE_M, BALL_M, INDEX, OFFSETS, SHANK_M, THIGH_M
+from pipeline.motion.skeleton import ANKLE_M, ANKLE_TO_BALL_M, BALL_M, INDEX, OFFSETS, SHANK_M, THIGH_M
 
 STANDING_M = float(OFFSETS[0, 1])
 ANKLE_FROM_BALL = np.array([0.0, ANKLE_M - BALL_M, -ANKLE_TO_BALL_M])
@@ -75,7 +75,7 @@ def stand(
         fps: frames a second.
     """
     going = headings.going
-    grounded = 1.0 - np.minimum(smooth((path.air > 0.05).astype(float), 0.08 * fps), 1.0)
+    grounded = 1.0 - np.minimum(smooth(path.flying.astype(float), 0.08 * fps), 1.0)
     beat = going * grounded
     middle = np.pi * manner.duty
     twist = -manner.twist * np.cos(plan.stride) * beat
@@ -124,7 +124,9 @@ def stand(
     head_turn = wrap(gaze - headings.chest)
     head = body(headings.chest + head_turn, nod, 0.25 * chest_tilt + 0.35 * action.blade)
     neck = body(chest + 0.5 * head_turn, 0.5 * (chest_lean + nod), 0.6 * chest_tilt)
-    return Posture(root, pelvis, (spine[0], spine[1], spine[2]), neck, head, (ankles[0], ankles[1]), (ankle_turn[0], ankle_turn[1]))
+    return Posture(
+        root, pelvis, (spine[0], spine[1], spine[2]), neck, head, (ankles[0], ankles[1]), (ankle_turn[0], ankle_turn[1])
+    )
 
 
 def _within_reach(

@@ -42,8 +42,8 @@ class _Figure:
 def still(clip: Clip, config: MotionConfig | None = None) -> bytes:
     """A PNG of the clip, 640 × 360 by default.
 
-    A clip that goes somewhere shows its poses where they are, the last one solid. One that stays shows them side by side
-    in order of time, like a strip of film.
+    A clip that goes somewhere shows its poses where they are, the last one solid. One that stays shows them side by
+    side in order of time, like a strip of film.
 
     Args:
         clip: the motion.

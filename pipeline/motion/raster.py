@@ -2,8 +2,8 @@
 
 Belongs here: pixels. Does not belong here: what is shown, from where, in which colours (preview).
 
-Images are float32 linear light `(H, W, 3)`. A camera is a row of twelve numbers: position, right, up, forward; the focal
-length is in pixels.
+Images are float32 linear light `(H, W, 3)`. A camera is a row of twelve numbers: position, right, up, forward; the
+focal length is in pixels.
 """
 
 import numpy as np
@@ -172,7 +172,8 @@ def _struck(heights, camera, dx, dy, dz, begin, end, low, size_m):  # type: igno
 
 
 @njit(cache=True)
-def draw_ground(image, camera, focal, heights, shade, paint, low, size_m, sky, ground, ink, haze_m):  # type: ignore[no-untyped-def]
+def draw_ground(image, camera, focal, heights, shade, paint, low, size_m, sky, ground, ink, haze_m):  # type:
+ignore[no-untyped-def]
     """Fills the image with sky and a ground with a 1 m grid, shadows and marks.
 
     Args:

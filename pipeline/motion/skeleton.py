@@ -1,11 +1,11 @@
 """The body that moves: 22 joints, their rest pose, and where they are under given rotations.
 
-Belongs here: names, order, parents, lengths, forward kinematics. Does not belong here: how a body moves (gait, actions),
-its skin (mesh).
+Belongs here: names, order, parents, lengths, forward kinematics. Does not belong here: how a body moves (gait,
+actions), its skin (mesh).
 
 Joint names and order are those of the SMPL body; the lengths are our own, from the segment proportions of Drillis and
-Contini (as tabulated by Winter, "Biomechanics and Motor Control of Human Movement") for a stature of 1.78 m. The rest pose
-is a T: every rotation identity, arms along x, looking along +z, y up, the soles at y = 0.
+Contini (as tabulated by Winter, "Biomechanics and Motor Control of Human Movement") for a stature of 1.78 m. The rest
+pose is a T: every rotation identity, arms along x, looking along +z, y up, the soles at y = 0.
 """
 
 import numpy as np

@@ -22,6 +22,8 @@ KNEEL_STANCE = ((0.46, 0.14, 0.10), (-0.36, -0.10, -0.02))
 """Ahead, to the left (metres) and turn (radians) of the left and the right foot of someone on the right knee."""
 KNEEL_TUCK = np.radians(74.0)
 """Pitch of the foot behind."""
+HELD_M = 0.002
+"""A foot is in contact where the leg really reaches its planned place, to this."""
 TOES_OUT = np.radians(7.0)
 
 
@@ -45,7 +47,7 @@ def synthesize(request: ClipRequest, config: MotionConfig | None = None) -> Clip
     how = getattr(config.acting, request.intent)
     look = headings.directions(way, fps, config.gait.still_mps, config.turning, chest=how.chest, head=how.head)
     speed = np.maximum(path.smooth(way.speed, 0.10 * fps), 0.0)
-    manner = gait.manner(speed, wrap(look.travel - look.hips) * look.going, config.gait)
+    manner = gait.manner(speed, wrap(look.travel - look.hips) * look.going, way.slope, config.gait)
     action = actions.act(request.intent, way, look, config, rng)
     plan = footfalls.plan(
         way,
@@ -86,32 +88,37 @@ def synthesize(request: ClipRequest, config: MotionConfig | None = None) -> Clip
     turned[..., 3] = 1.0
     _set(turned, ("Pelvis", "Spine1", "Spine2", "Spine3"), (trunk.pelvis, *trunk.spine))
     _set(turned, ("Neck", "Head", "L_Collar", "R_Collar"), (trunk.neck, trunk.head, trunk.spine[2], trunk.spine[2]))
+    held_down = np.zeros((way.time.size, 2), dtype=bool)
     for k, side in enumerate("LR"):
         hip = trunk.root + rotate(trunk.pelvis, OFFSETS[INDEX[f"{side}_Hip"]])
         foot = moved[k]
         knee_heading = look.hips + 0.5 * wrap(foot.yaw - look.hips)
-        pole = unit(np.stack([np.sin(knee_heading), np.full_like(knee_heading, 0.12), np.cos(knee_heading)], axis=-1))
-        thigh, shank, _ = leg(hip, trunk.ankles[k], THIGH_M, SHANK_M, pole, config.gait.max_reach)
+        left = np.stack([np.cos(knee_heading), np.zeros_like(knee_heading), -np.sin(knee_heading)], axis=-1)
+        thigh, shank, reached = leg(hip, trunk.ankles[k], THIGH_M, SHANK_M, left, config.gait.max_reach)
+        held_down[:, k] = foot.contact & (np.max(np.abs(reached - trunk.ankles[k]), axis=-1) < HELD_M)
         toes = body(foot.yaw, foot.toe, np.zeros_like(foot.yaw))
-        _set(turned, tuple(f"{side}_{part}" for part in ("Hip", "Knee", "Ankle", "Foot")), (thigh, shank, trunk.feet[k], toes))
+        _set(
+            turned,
+            tuple(f"{side}_{part}" for part in ("Hip", "Knee", "Ankle", "Foot")),
+            (thigh, shank, trunk.feet[k], toes),
+        )
         _set(
             turned,
             tuple(f"{side}_{part}" for part in ("Shoulder", "Elbow", "Wrist")),
             (held.upper[k], held.fore[k], held.hand[k]),
         )
     rotations = continuous(unit(locals_of(turned[way.clip])))
-    contacts = np.stack([moved[0].contact, moved[1].contact], axis=-1)[way.clip]
     end = float(way.time[way.clip.stop - 1])
     prints = [
         (s.x, s.y, s.z, s.yaw, float(foot), s.on, min(s.off, end + 1.0))
         for foot, stances in enumerate(plan.stances)
         for s in stances
-        if s.off > 0.0 and s.on < end and s.off - s.on > 0.02
+        if s.off > -0.8 and s.on < end + 0.8 and s.off - s.on > 0.02
     ]
     return Clip(
         rotations=rotations,
         root=trunk.root[way.clip],
-        contacts=contacts,
+        contacts=held_down[way.clip],
         fps=fps,
         path=np.stack([way.ground[:, 0], way.floor + way.air, way.ground[:, 1]], axis=-1)[way.clip],
         heading=way.view[way.clip],

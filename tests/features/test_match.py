@@ -208,6 +208,9 @@ def test_a_teammates_death_by_an_enemy_is_remembered_for_a_while_and_by_others_n
     assert (first["since_teammate_death_s"], first["killer_m"]) == (0.0, 7.0)
     assert (last["since_teammate_death_s"], last["killer_m"]) == (10.0, 7.0)
     assert (after["since_teammate_death_s"], after["killer_m"]) == (None, None)
+    avenged = [_event(250, "PLAYER_KILLED", B, target=C), _event(900, "PLAYER_KILLED", A, target=B)]
+    after = rows(avenged, tracks).filter(player=A, t_ms=1000)
+    assert (after["since_teammate_death_s"].item(), after["killer_m"].item()) == (0.75, None)
     by_self = rows([_event(250, "PLAYER_KILLED", C, target=C)], tracks).filter(player=A)
     assert by_self["since_teammate_death_s"].null_count() == by_self.height
 

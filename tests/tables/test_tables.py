@@ -19,9 +19,11 @@ def test_an_empty_frame_conforms_and_a_missing_column_is_named(table: str) -> No
         conform(table, empty(table).drop(column))
 
 
-@pytest.mark.parametrize("table", ["rounds", "segments", "features", "quarantine"])
+@pytest.mark.parametrize("table", ["rounds", "segments", "features", "intents", "quarantine"])
 def test_generated_rows_conform(table: str) -> None:
-    assert conform(table, TABLES[table].sample(5, generator=None)).height == 5
+    overrides = {"t_ms": [0, 250, 500, 750, 1000]} if table in ("features", "intents") else None
+    rows = None if overrides else 5
+    assert conform(table, TABLES[table].sample(rows, overrides=overrides)).height == 5
 
 
 def test_a_log_whose_events_do_not_add_up_is_refused() -> None:

@@ -84,8 +84,7 @@ class Agent:
     strafe_until: int = 0
     strafe_sign: int = 1
     next_shot: int = 0
-    moved: int = 0
-    steady: bool = False
+    waited: bool = False
     burst_left: int = 0
     next_peek: int = 0
     next_shift: int = 0
@@ -119,7 +118,7 @@ class Agent:
         self.next_peek = self.next_shift = self.next_glance = 0
         self.hurt = self.hurt_seen = -(10**9)
         self.hurt_by = self.target = -1
-        self.moved, self.steady = 0, False
+        self.waited = False
         self.blind_until = self.throwing_until = self.alarm_until = 0
         self.work_since = self.bait_until = self.pause_until = 0
         self.glance_deg = 0.0

@@ -17,8 +17,6 @@ from pipeline.events.sources.simulator.state import RoundState
 def decide(s: RoundState, a: Agent) -> None:
     """Let one living player choose what to do until his next decision."""
     seen = s.known_enemies(a)
-    if s.bodies.speed(a.index) > 0.5:
-        a.moved = s.tick
     if not (_work(s, a, seen) or _fight(s, a, seen) or _answer(s, a) or _seek_cover(s, a) or _peek(s, a)):
         _follow(s, a)
     _look_around(s, a)
@@ -195,11 +193,11 @@ def _open_fight(s: RoundState, a: Agent) -> None:
     stop_work(s, a)
     s.drop_throw(a)
     s.bodies.stop(a.index)
+    a.waited = a.task in ("hold", "rest")
     a.task = "fight"
     a.in_hand = a.gun
     a.order_way = None
     a.burst_left = 0
-    a.steady = s.tick - a.moved > s.ticks(s.config.combat.steady_s)
     a.strafes = s.config.combat.weapons[a.gun].burst[1] > 1 and s.chance(s.config.behaviour.strafe_share)
     a.strafe_until = s.tick
     a.next_shot = max(a.next_shot, s.tick)

@@ -64,8 +64,8 @@ def _pull(s: RoundState, shooter: Agent, tick: int) -> None:
     hit = shooter.skill * weapon.precise_m / (weapon.precise_m + gap)
     hit *= 1.0 - (1.0 - combat.moving_factor) * min(1.0, s.bodies.speed(i) / weapon.speed_mps)
     hit *= 1.0 - (1.0 - combat.dodging_factor) * min(1.0, s.bodies.speed(j) / s.config.motion.top_speed_mps)
-    if shooter.steady:
-        hit *= combat.steady_factor
+    if shooter.waited:
+        hit *= combat.waiting_factor
     if shooter.blind_until > s.tick:
         hit *= combat.blind_factor
     roll, part = float(s.rng.random()), float(s.rng.random())

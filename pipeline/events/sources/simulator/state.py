@@ -193,6 +193,7 @@ class RoundState:
             if agent.blind_until > self.tick:
                 view[agent.index] = False
         self.view = view
+        running = 0.6 * self.config.motion.top_speed_mps
         gone = (self.tick - self.seen_last) * 1000 > eyes.memory_ms * clock.tick_hz
         self.seen_since[gone] = -1
         for i, j in np.argwhere(view & (self.seen_since < 0)):
@@ -200,6 +201,8 @@ class RoundState:
             wait = agent.reaction_ms * float(self.rng.uniform(0.85, 1.2))
             if bodies.off_aim(int(i), bodies.at(int(j))) < eyes.ready_deg:
                 wait *= eyes.ready_factor
+            elif bodies.speed(int(i)) > running:
+                wait *= eyes.running_factor
             low, high = eyes.reaction_limits_ms
             self.reaction[i, j] = math.ceil(min(high, max(low, wait)) * clock.tick_hz / 1000)
             self.seen_since[i, j] = self.tick

@@ -303,6 +303,7 @@ class Defence:
             return
         threat = {site: self._threat(s, site) for site in sorted(s.arena.config.sites)}
         self._rotate(s, threat)
+        self._fall_back(s)
         self._throw_back(s)
         _throw_waiting(s, self.team)
         posts = {a.index: f"post_{a.area}" for a in s.alive(self.team) if a.index != self.scout or not self.push_end}
@@ -340,6 +341,20 @@ class Defence:
         spots = [n for n in _group(s, f"support_{hot}") if _spot(s, n) not in taken]
         a.area = hot
         order(s, a, "stand", _nearest_first(s, a, spots or _group(s, f"post_{hot}"))[0], "rotate", after_s=s.span(rules.rotate_delay_s))
+
+    def _fall_back(self, s: RoundState) -> None:
+        """Defenders of a site that too many come for leave it, to take it back with the others."""
+        rules = s.config.tactics
+        for site in sorted(s.arena.config.sites):
+            men = [a for a in s.alive(self.team) if a.area == site]
+            middle = s.arena.site_middle(site)
+            known = sum(math.dist(k.at, middle) < rules.site_m for _, k in s.recent(self.team, 4.0))
+            if known < len(men) + rules.fall_back_by:
+                continue
+            for a in men:
+                if a.task in ("hold", "rest") and a.order_done and s.chance(rules.fall_back_chance):
+                    spots = [n for n in _group(s, f"support_{site}") if math.dist(_spot(s, n), s.at(a)) > 3.0]
+                    order(s, a, "stand", _nearest_first(s, a, spots)[0], "retreat")
 
     def _manned(self, s: RoundState, site: str) -> bool:
         return any(a.area == site for a in s.alive(self.team))

@@ -1,0 +1,68 @@
+"""The command line as people call it: a process of its own, in a folder of its own."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+LONE_EVENT = (
+    '{"event_id":"evt_1","match_id":"m1","event_type":"POSITION_UPDATE","actor":"player:p1",'
+    '"timestamp":"2026-01-01T12:00:00Z",'
+    '"payload":{"pos":[12.4,0.0,8.9],"objective_pos":[10.0,0.0,10.0],"ts":100.0}}\n'
+)
+
+
+@pytest.fixture
+def gridmotion(tmp_path: Path):  # type: ignore[no-untyped-def]
+    keep = {name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "OMP_NUM_THREADS")}
+
+    def call(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [Path(sys.executable).parent / "gridmotion", *arguments],
+            cwd=tmp_path,
+            env=keep | {"COLUMNS": "160"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    return call
+
+
+def test_a_log_is_ingested_analysed_and_listed(gridmotion, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    (tmp_path / "lone.jsonl").write_text(LONE_EVENT)
+    ingested = gridmotion("ingest", "lone.jsonl")
+    assert ingested.returncode == 0, ingested.stderr
+    assert "gridmotion run m1" in ingested.stdout
+    ran = gridmotion("run", "m1")
+    assert ran.returncode == 0, ran.stderr
+    assert "feature rows │ 1" in ran.stdout
+    assert "Traceback" not in ran.stdout + ran.stderr
+    assert (tmp_path / "data" / "intents" / "match_id=m1" / "part-0.parquet").exists()
+    assert not list((tmp_path / "data" / "landing").iterdir())
+
+
+def test_what_fails_is_named_in_one_line_and_the_exit_code_says_so(gridmotion, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    (tmp_path / "empty.jsonl").write_text("")
+    (tmp_path / "lone.jsonl").write_text(LONE_EVENT)
+    mixed = gridmotion("ingest", "empty.jsonl", "lone.jsonl")
+    assert mixed.returncode == 1
+    assert "empty.jsonl" in mixed.stdout.partition("failed")[2]
+    assert "gridmotion run m1" in mixed.stdout
+    unknown = gridmotion("run", "nothing")
+    assert unknown.returncode == 1
+    assert "ingest its log first" in unknown.stdout
+    for done in (mixed, unknown, gridmotion("clips", "nothing")):
+        assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_the_same_seed_simulates_the_same_bytes(gridmotion, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    for folder in ("a", "b"):
+        done = gridmotion("simulate", "--rounds", "1", "--seed", "5", "--out", folder)
+        assert done.returncode == 0, done.stderr
+    names = sorted(path.name for path in (tmp_path / "a").iterdir())
+    assert len(names) == 3
+    for name in names:
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()

@@ -1,0 +1,72 @@
+"""The doctor against real servers, dead addresses and nothing at all; it never shows a secret."""
+
+from pathlib import Path
+
+import pytest
+
+from assets.definitions import open_registry, open_store
+from resources.health import Finding, examine, without_secrets
+from resources.settings import Settings
+
+
+def _examined(environment: Settings) -> dict[str, Finding]:
+    findings = examine(environment, open_store(environment), open_registry(environment))
+    return {finding.service: finding for finding in findings}
+
+
+def test_with_nothing_configured_everything_works_or_says_what_is_used_instead(tmp_path: Path) -> None:
+    found = _examined(Settings(gridmotion_store=str(tmp_path / "store")))
+    assert found["store"].state == "ok"
+    assert {name for name, finding in found.items() if finding.state == "fallback"} == {
+        "model registry",
+        "motion server",
+        "Redis",
+        "database",
+        "GRID",
+    }
+    assert "prior" in found["model registry"].detail
+    assert not (tmp_path / "store" / "doctor" / "probe.txt").exists()
+
+
+def test_servers_that_answer_are_ok(tmp_path: Path, redis_server: str, postgres_server: str) -> None:
+    found = _examined(
+        Settings(gridmotion_store=str(tmp_path), redis_url=redis_server, database_url=postgres_server, grid_api_key="k")
+    )
+    assert found["Redis"].state == "ok"
+    assert found["database"].state == "ok"
+    assert "postgresql" in found["database"].detail
+    assert found["GRID"].state == "ok"
+
+
+def test_servers_that_do_not_answer_fail_alone_and_keep_their_secrets(
+    tmp_path: Path, s3_server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "hunter2")
+    environment = Settings(
+        gridmotion_store="s3://gridmotion/x",
+        aws_endpoint_url=s3_server,
+        mlflow_tracking_uri=f"sqlite:///{tmp_path}/mlflow.db",
+        redis_url="redis://user:hunter2@127.0.0.1:1/0",
+        database_url="postgresql://user:hunter2@127.0.0.1:1/db",
+        hy_motion_api_url="http://127.0.0.1:1/",
+        hy_motion_api_key="hunter2",
+        grid_api_key="hunter2",
+    )
+    found = _examined(environment)
+    assert {name for name, finding in found.items() if finding.state == "failed"} == {"store", "Redis", "database"}
+    assert "not reachable" in found["motion server"].detail
+    assert "s3://gridmotion/x" in found["store"].detail
+    assert "hunter2" not in str(found) + str(environment)
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("redis://user:pw@host:6379/0", "redis://host:6379/0"),
+        ("https://host/path?token=abc", "https://host/path"),
+        ("sqlite:////data/mlflow.db", "sqlite:////data/mlflow.db"),
+        ("/data/store", "/data/store"),
+    ],
+)
+def test_an_address_is_shown_without_user_and_password(url: str, shown: str) -> None:
+    assert without_secrets(url) == shown
