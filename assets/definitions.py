@@ -9,6 +9,7 @@ from typing import Any
 import dagster as dg
 
 from assets import events, features, intents, jobs, motion, schedules, sensors
+from configs.motion import load_motion
 from resources.clips import ClipStudio
 from resources.motion_backends.local import LocalBackend
 from resources.registry import ModelRegistry
@@ -64,7 +65,7 @@ def build_defs(environment: Settings | None = None, **overrides: Any) -> dg.Defi
         resources={
             "store": store,
             "models": open_registry(environment),
-            "studio": ClipStudio(store, LocalBackend()),
+            "studio": ClipStudio(store, LocalBackend(), load_motion().budget),
             "environment": environment,
             **overrides,
         },

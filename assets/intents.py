@@ -157,7 +157,7 @@ def intent_model(
             "matches": len(match_ids),
             "rows": labelled.height,
             **reports.class_balance(labelled, "Labelled rows"),
-            **{name: reports.picture(png, name) for name, png in figures.items()},
+            **{name.removesuffix(".png"): reports.picture(png, name) for name, png in figures.items()},
             **reports.figures(metrics),
         },
         check_results=[

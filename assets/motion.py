@@ -37,12 +37,15 @@ def clips(
     match_id = context.partition_key
     segments_part, tracks_part = store.part("segments", match_id), store.part("tracks", match_id)
     stamp = RECIPE.stamp(
-        segments_part.digest, tracks_part.digest, studio.backend.name, model_version=segments_part.stamp.model_version
+        segments_part.digest,
+        tracks_part.digest,
+        f"{studio.budget} clips by {studio.backend.name}",
+        model_version=segments_part.stamp.model_version,
     )
 
     def make() -> pl.DataFrame:
         segments, tracks = store.read_table("segments", match_id), store.read_table("tracks", match_id)
-        return studio.make(choose(segments, tracks, budget=load_motion().budget), tracks, log=context.log.info)
+        return studio.make(choose(segments, tracks, budget=studio.budget), tracks, log=context.log.info)
 
     part = ensure(context, store, "clips", match_id, stamp, make)
     frame = store.read_table("clips", match_id)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 import polars as pl
 
+from pipeline.events.model import is_attacker
 from pipeline.intents.vocabulary import INTENTS
 
 if TYPE_CHECKING:
@@ -28,7 +29,8 @@ INTENT_COLOURS: dict[str, str] = dict(
         strict=True,
     )
 )
-_SIDE_COLOURS = ("#C8102E", "#1D4ED8", "#666666")
+# The colours that the clips' mannequins wear: attackers orange, defenders blue.
+_ROLE_COLOURS: dict[bool | None, str] = {True: "#E8710A", False: "#1D4ED8", None: "#666666"}
 _MAP_POINTS = 20_000  # enough to see every corridor; more only makes the picture slow
 
 
@@ -98,11 +100,15 @@ def position_map(match: pl.DataFrame, tracks: pl.DataFrame) -> Metadata:
         return {"positions": "this log holds no position"}
     figure, axes = _figure(6.4, 6.0)
     sample = tracks.gather_every(max(1, tracks.height // _MAP_POINTS))
-    for colour, ((side,), points) in zip(
-        _SIDE_COLOURS, sorted(sample.group_by("side"), key=lambda group: str(group[0])), strict=False
-    ):
+    for (side,), points in sorted(sample.group_by("side"), key=lambda group: str(group[0])):
         axes.scatter(
-            points["x_mm"] / 1000, points["z_mm"] / 1000, s=1.5, alpha=0.25, linewidths=0, c=colour, label=side or "?"
+            points["x_mm"] / 1000,
+            points["z_mm"] / 1000,
+            s=1.5,
+            alpha=0.25,
+            linewidths=0,
+            c=_ROLE_COLOURS[is_attacker(str(side) if side else None)],
+            label=side or "side unknown",
         )
     for objective in match["objectives"].item():
         x, z = objective["x_mm"] / 1000, objective["z_mm"] / 1000
@@ -213,17 +219,10 @@ def timeline_png(segments: pl.DataFrame, rounds: pl.DataFrame) -> bytes:
                 facecolors=INTENT_COLOURS[row["intent"]],
                 alpha=0.35 + 0.65 * row["confidence"],
             )
-        axes.text(
-            -0.01,
-            line,
-            f"{player} ({side or '?'})",
-            transform=axes.get_yaxis_transform(),
-            ha="right",
-            va="center",
-            fontsize=8,
-        )
-    axes.set(yticks=[], xlabel="s since the round went live", ylim=(order.height - 0.5, -0.5))
-    axes.set_title(f"Round {busiest}" if busiest is not None else "Whole log", loc="left", fontsize=10)
+        name = f"{player.removeprefix('player:')} ({side or '?'})"
+        axes.text(-0.01, line, name, transform=axes.get_yaxis_transform(), ha="right", va="center", fontsize=8)
+    shown_round = f"s since round {busiest} went live" if busiest is not None else "s since the log began"
+    axes.set(yticks=[], xlabel=shown_round, ylim=(order.height - 0.5, -0.5))
     _intent_legend(axes)
     return _png(figure)
 

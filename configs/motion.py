@@ -179,6 +179,14 @@ class Weights(Config):
     rotate: float
 
 
+class Repeats(Config):
+    """How much less a moment is worth for each one chosen before of its kind, player and round."""
+
+    kind: float
+    player: float
+    round: float
+
+
 class Moments(Config):
     """How many moments of a match become clips, and which."""
 
@@ -188,6 +196,7 @@ class Moments(Config):
     min_ms: int
     doubtful_below: float
     long_rotation_m: float
+    repeats: Repeats
     weights: Weights
 
 

@@ -1,6 +1,7 @@
 """The figures of the match simulator: rules, bodies, eyes, guns, tactics and the map.
 
-Belongs here: the typed form of `simulator.yaml`. Does not belong here: how they are used (pipeline.events.sources.simulator).
+Belongs here: the typed form of `simulator.yaml`. Does not belong here: how they are used
+(pipeline.events.sources.simulator).
 """
 
 from typing import Literal
@@ -75,6 +76,8 @@ class MotionConfig(Config):
         elbow_room_m: within which bodies give way.
         yaw_gain_per_s: how fast a view follows what it wants to see.
         yaw_rate_deg: most degrees a second a view turns.
+        pitch_deg: the view's usual pitch.
+        pitch_return: share of the way back to it per sample.
         pitch_spread_deg: spread of the view's pitch.
     """
 
@@ -90,6 +93,8 @@ class MotionConfig(Config):
     elbow_room_m: float = Field(gt=0)
     yaw_gain_per_s: float = Field(gt=0)
     yaw_rate_deg: float = Field(gt=0)
+    pitch_deg: float
+    pitch_return: float = Field(gt=0, lt=1)
     pitch_spread_deg: float = Field(ge=0)
 
     @model_validator(mode="after")
@@ -105,6 +110,7 @@ class PerceptionConfig(Config):
     Attributes:
         half_angle_deg: half of the field of view.
         reaction_ms: mean and spread of the time from seeing to knowing.
+        reaction_factor: a single reaction over the player's own mean.
         reaction_limits_ms: shortest and longest reaction.
         ready_factor: reaction of one who aims at the right place already, over his usual one.
         running_factor: reaction of one who runs.
@@ -113,11 +119,14 @@ class PerceptionConfig(Config):
         hear_run_m: within which running is heard.
         hear_shot_m: within which a shot is heard.
         heard_error_m: spread of a heard position.
+        loud_factor: share of top speed above which one is heard, and reacts as a runner.
+        trust_s: how long a position is taken for known, before it is listened for again.
         sighting_s: how long a sighting counts.
     """
 
     half_angle_deg: float = Field(gt=0, lt=180)
     reaction_ms: Span
+    reaction_factor: Span
     reaction_limits_ms: Span
     ready_factor: float = Field(gt=0, le=1)
     running_factor: float = Field(ge=1)
@@ -126,6 +135,8 @@ class PerceptionConfig(Config):
     hear_run_m: float = Field(ge=0)
     hear_shot_m: float = Field(ge=0)
     heard_error_m: float = Field(ge=0)
+    loud_factor: float = Field(gt=0, le=1)
+    trust_s: float = Field(gt=0)
     sighting_s: float = Field(gt=0)
 
 
@@ -156,6 +167,7 @@ class CombatConfig(Config):
 
     Attributes:
         skill: mean and spread of a player's factor on hit chances.
+        skill_limits: smallest and largest.
         head_share: share of hits that go to the head.
         aim_deg: error of aim above which nobody shoots.
         moving_factor: hit chance at full speed over standing.
@@ -166,6 +178,7 @@ class CombatConfig(Config):
         guns: guns of a usual round, per side, and their weights.
         pistols: guns of the first round of a half, per side.
         pistol_armor: share of players with armour in those rounds.
+        grenade_share: share of players with a grenade of each kind in usual rounds, and in pistol rounds.
         kit_share: share of defenders with a kit in usual rounds, and in pistol rounds.
         weapons: by name.
         knife_mps: running speed with a knife in hand.
@@ -174,13 +187,17 @@ class CombatConfig(Config):
         throw_m: nearest and farthest throw.
         flash_m: within which a flash blinds.
         flash_s: longest blindness.
+        flash_away: blindness of one who looks away over one who looks at it.
+        flash_falloff: share of blindness lost at the end of its reach.
         smoke_m: radius of a smoke.
         smoke_s: how long it stands.
         he_m: within which an HE grenade hurts.
         he_damage: damage in its middle.
+        friendly_factor: share of it that teammates take.
     """
 
     skill: Span
+    skill_limits: Span
     head_share: float = Field(ge=0, le=1)
     aim_deg: float = Field(gt=0)
     moving_factor: float = Field(ge=0, le=1)
@@ -191,6 +208,7 @@ class CombatConfig(Config):
     guns: dict[Literal["attackers", "defenders"], dict[str, float]]
     pistols: dict[Literal["attackers", "defenders"], str]
     pistol_armor: float = Field(ge=0, le=1)
+    grenade_share: tuple[float, float]
     kit_share: tuple[float, float]
     weapons: dict[str, WeaponConfig]
     knife_mps: float = Field(gt=0)
@@ -199,10 +217,13 @@ class CombatConfig(Config):
     throw_m: Span
     flash_m: float = Field(gt=0)
     flash_s: float = Field(gt=0)
+    flash_away: float = Field(ge=0, le=1)
+    flash_falloff: float = Field(ge=0, le=1)
     smoke_m: float = Field(gt=0)
     smoke_s: float = Field(gt=0)
     he_m: float = Field(gt=0)
     he_damage: float = Field(gt=0)
+    friendly_factor: float = Field(ge=0, le=1)
 
     @model_validator(mode="after")
     def _guns_exist(self) -> "CombatConfig":
@@ -222,6 +243,13 @@ class BehaviourConfig(Config):
         friend_m: within which a teammate counts as beside him.
         cover_m: nearest and farthest cover he runs for.
         rest_s: how long he stays there.
+        alarm_s: how long he looks at what hurt or alarmed him.
+        flinch_s: how long a hit keeps him from working at the bomb.
+        last_chance_s: time left below which nobody retreats.
+        retreat_s: longest run to cover.
+        cornered_m: an enemy nearer than this is fought, not fled from.
+        breath_s: pause after a won fight.
+        wait_s: pause after a lost sight.
         linger_s: how long a fight goes on without a visible enemy.
         after_fight: weights of what follows a lost sight.
         push_s: how long he chases.
@@ -232,9 +260,11 @@ class BehaviourConfig(Config):
         peek_every_s: shortest and longest time between two peeks of one who waits.
         peek_alarmed_s: the same with enemies known near.
         peek_m: shortest and longest step out of cover.
+        peek_pace: speed of that step over running.
+        suspect_m: within which he peeks at where an enemy was, not at what he watches.
         peek_look_s: how long he looks.
         shift_every_s: between two small steps of one who waits.
-        shift_m: longest small step.
+        shift_m: shortest and longest small step.
         glance_every_s: between two changes of where he looks.
         glance_deg: spread of these changes.
         strafe_share: share of fights in which he moves sideways.
@@ -243,9 +273,14 @@ class BehaviourConfig(Config):
         abort_m: an enemy seen nearer makes him stop planting or defusing.
         stick_s: but not with less left than this.
         bait_chance: that a defuse is begun only to lure.
+        bait_s: how long that lasts.
+        bait_slack_s: least spare time for it.
+        reach_m: an arm's length, for picking up and standing at the bomb.
         near_work_m: from where the walk to plant or defuse belongs to it.
         knife_s: how long knives stay in hand after the start.
         quiet_m: length of the quiet end of a slow approach.
+        ambush_m, ambush_s: with enemies known so near and so recently he walks.
+        blind_pace: speed of a blinded player over his usual one.
     """
 
     low_hp: int = Field(gt=0)
@@ -254,6 +289,13 @@ class BehaviourConfig(Config):
     friend_m: float = Field(gt=0)
     cover_m: Span
     rest_s: Span
+    alarm_s: float = Field(gt=0)
+    flinch_s: float = Field(ge=0)
+    last_chance_s: float = Field(ge=0)
+    retreat_s: float = Field(gt=0)
+    cornered_m: float = Field(ge=0)
+    breath_s: Span
+    wait_s: Span
     linger_s: float = Field(ge=0)
     after_fight: dict[Literal["peek", "hold", "push"], float]
     push_s: Span
@@ -264,9 +306,11 @@ class BehaviourConfig(Config):
     peek_every_s: Span
     peek_alarmed_s: Span
     peek_m: Span
+    peek_pace: float = Field(gt=0, le=1)
+    suspect_m: float = Field(ge=0)
     peek_look_s: Span
     shift_every_s: Span
-    shift_m: float = Field(ge=0)
+    shift_m: Span
     glance_every_s: Span
     glance_deg: float = Field(ge=0)
     strafe_share: float = Field(ge=0, le=1)
@@ -275,9 +319,15 @@ class BehaviourConfig(Config):
     abort_m: float = Field(ge=0)
     stick_s: float = Field(ge=0)
     bait_chance: float = Field(ge=0, le=1)
+    bait_s: Span
+    bait_slack_s: float = Field(ge=0)
+    reach_m: float = Field(gt=0)
     near_work_m: float = Field(gt=0)
     knife_s: float = Field(ge=0)
     quiet_m: float = Field(ge=0)
+    ambush_m: float = Field(ge=0)
+    ambush_s: float = Field(ge=0)
+    blind_pace: float = Field(ge=0, le=1)
 
 
 class PlanConfig(Config):
@@ -312,7 +362,17 @@ class TacticsConfig(Config):
         regroup_time_s: least time left for that.
         save_chance: that a side that is weaker gives a round up.
         save_by: by how many players it must be weaker.
+        save_most: no side with more players gives up.
+        save_time_s: time left above which no side does.
         site_m: within which an enemy threatens a site.
+        inside_m: within which a player counts as being at a place.
+        memory_s: how long a team remembers where enemies were.
+        fresh_s: how recently an enemy must have been known to act on it at once.
+        fallen_s: how long a teammate's death makes a site look threatened.
+        site_whim: luck in the choice of a site.
+        spot_whim_m: luck in the choice of a spot.
+        order_delay_s: until a player follows an order.
+        pace_mps: speed with which a team reckons.
         rotate_threat: threat from which the next, and from which a far, defender rotates.
         rotate_delay_s: shortest and longest time until he sets out.
         fall_back_by: by how many known enemies an area must be outnumbered for its defenders to leave it.
@@ -320,7 +380,7 @@ class TacticsConfig(Config):
         move_chance: that one who waits changes his place, at each look of the team at its plan.
         push_chance: that a defender goes forward for information.
         push_at_s: when.
-        push_for_s: how long he stays there.
+        push_for_s: until he falls back.
         gather_s: how long a retake waits for the others.
         retake_by_s: time left on the bomb at which it waits no longer.
         clear_s: how long no enemy may have been seen near before one plants or defuses.
@@ -342,7 +402,17 @@ class TacticsConfig(Config):
     regroup_time_s: float = Field(ge=0)
     save_chance: dict[Literal["attackers", "defenders"], float]
     save_by: int = Field(gt=0)
+    save_most: int = Field(ge=0)
+    save_time_s: float = Field(gt=0)
     site_m: float = Field(gt=0)
+    inside_m: float = Field(gt=0)
+    memory_s: float = Field(gt=0)
+    fresh_s: float = Field(gt=0)
+    fallen_s: float = Field(gt=0)
+    site_whim: Span
+    spot_whim_m: Span
+    order_delay_s: Span
+    pace_mps: float = Field(gt=0)
     rotate_threat: tuple[float, float]
     rotate_delay_s: Span
     fall_back_by: int = Field(gt=0)
@@ -402,7 +472,7 @@ class ArenaConfig(Config):
         floor: the uneven floor.
         spawns: five per side.
         spots: all named spots.
-        groups: lists of spots with a common use.
+        groups: lists of spots with a common use; a stage's in order from the front.
     """
 
     name: str
@@ -439,7 +509,6 @@ class GridLogConfig(Config):
         no_position_s: positions are null until then.
         corrected_round: whose start is taken back and told again (the last round of a shorter match).
         stateless_round: that is told without any state.
-        game_clock_s: what the clock is set to at the freeze, the start and the plant.
     """
 
     unit_m: float = Field(gt=0)

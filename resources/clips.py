@@ -25,6 +25,8 @@ from pipeline.tables import conform, empty
 from resources.motion_backends import MotionBackend
 from resources.store import Store
 
+_CELL_PX = 380  # three of them fill the dialog in which the Dagster UI shows a picture
+
 
 class ClipStudio:
     """Makes clips with one backend and keeps them in one store.
@@ -32,11 +34,13 @@ class ClipStudio:
     Args:
         store: where the files go.
         backend: who synthesises.
+        budget: how many clips a match gets without being asked.
     """
 
-    def __init__(self, store: Store, backend: MotionBackend) -> None:
+    def __init__(self, store: Store, backend: MotionBackend, budget: int) -> None:
         self.store = store
         self.backend = backend
+        self.budget = budget
 
     def make(self, moments: pl.DataFrame, tracks: pl.DataFrame, *, log: Callable[[str], None]) -> pl.DataFrame:
         """One row of `clips` per moment.
@@ -57,7 +61,7 @@ class ClipStudio:
         shown = clips.filter(pl.col("feasible")).head(limit)
         captions = [f"{row['intent']}: {row['interest']}" for row in shown.iter_rows(named=True)]
         stills = [self.store.read(uri) for uri in shown["preview_uri"]]
-        return contact_sheet(stills, captions) if stills else None
+        return contact_sheet(stills, captions, cell=_CELL_PX) if stills else None
 
     def _row(self, moment: dict[str, Any], tracks: pl.DataFrame, log: Callable[[str], None]) -> dict[str, Any]:
         request = clip_request(moment, tracks)

@@ -144,7 +144,8 @@ def _looking_back(path: Path, headings: Headings, config: MotionConfig, side: fl
     sizes = config.actions
     along = headings.going * (1.0 - ease(np.abs(wrap(headings.travel - path.view)), 0.8, 1.6))
     wave = np.sin(2.0 * np.pi * path.time / sizes.look_back_s + phase)
-    return side * np.radians(sizes.look_back_deg) * along * ease(wave, 0.0, 0.75)
+    result: Array = side * np.radians(sizes.look_back_deg) * along * ease(wave, 0.0, 0.75)
+    return result
 
 
 def _bursts(time: Array, begin: float, end: float, config: MotionConfig, rng: np.random.Generator) -> Array:

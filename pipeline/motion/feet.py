@@ -155,7 +155,8 @@ def _carried(
 def _bump(u: Array, a: float, b: float) -> Array:
     """A hill over [0, 1] of height 1 with its top at a / (a + b)."""
     top = a / (a + b)
-    return np.clip(u, 0.0, 1.0) ** a * np.clip(1.0 - u, 0.0, 1.0) ** b / (top**a * (1.0 - top) ** b)
+    result: Array = np.clip(u, 0.0, 1.0) ** a * np.clip(1.0 - u, 0.0, 1.0) ** b / (top**a * (1.0 - top) ** b)
+    return result
 
 
 def _hermite(u: Array, knots: Array, values: Array, first_slope: float) -> Array:

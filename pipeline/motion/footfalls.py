@@ -9,6 +9,7 @@ body turns on the spot, widens its stance or kneels.
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -20,6 +21,8 @@ from pipeline.motion.rotations import Array
 
 LEFT, RIGHT = 0, 1
 NEVER = 1e9
+HURRIED_ROLL = np.radians(52.0)
+"""Pitch of a foot that leaves because the body has run away from it."""
 HIP_OVER_PATH_M = 0.80
 """Height over the path from which a leg's reach is judged: a hip that has sunk as far as looks natural."""
 
@@ -105,7 +108,7 @@ class _Planner:
         turn = abs(float((yaw - last.yaw + np.pi) % (2 * np.pi) - np.pi))
         return max(
             float(np.hypot(x - last.x, z - last.z)) / self.turning.step_offset_m,
-            turn / np.radians(self.turning.step_angle_deg),
+            turn / float(np.radians(self.turning.step_angle_deg)),
         )
 
     def stand(self, begin: float, end: float) -> None:
@@ -207,8 +210,8 @@ def _stretches(speed: Array, still: float, frame_s: float) -> list[tuple[int, in
         for a, b in zip(np.concatenate([[0], edges]), np.concatenate([edges, [going.size]]), strict=True):
             if going[a] == value and (b - a) * frame_s < shortest and a > 0 and b < going.size:
                 going[a:b] = not value
-    edges = [0, *(np.flatnonzero(np.diff(going)) + 1).tolist(), going.size]
-    return [(a, min(b, going.size - 1), bool(going[a])) for a, b in zip(edges[:-1], edges[1:], strict=True)]
+    borders = [0, *(np.flatnonzero(np.diff(going)) + 1).tolist(), going.size]
+    return [(a, min(b, going.size - 1), bool(going[a])) for a, b in pairwise(borders)]
 
 
 def _lift_in_flight(planner: _Planner, foot: int) -> None:
@@ -254,6 +257,7 @@ def _lift_out_of_reach(planner: _Planner, foot: int, longest: float) -> None:
         late, early = np.flatnonzero(away[near:] > longest), np.flatnonzero(away[:near] > longest)
         if late.size:
             s.off = float(time[a + near + late[0]]) - frame
+            s.roll = max(s.roll, HURRIED_ROLL)
         if early.size:
             s.on = float(time[a + early[-1]]) + frame
         if s.off - s.on > 2.0 * frame:

@@ -97,7 +97,8 @@ def _animate(document: dict[str, Any], binary: bytes, clip: Clip, export: Any) -
     tracks += [(j, "rotation", kept, clip.rotations[:, j]) for j, kept in enumerate(joints)]
     times: list[NDArray[np.float32]] = []
     values: list[NDArray[np.float32]] = []
-    samplers, channels = [], []
+    samplers: list[dict[str, Any]] = []
+    channels: list[dict[str, Any]] = []
     accessors = document["accessors"]
     view = len(document["bufferViews"])
     time_offset, value_offset = 0, 0
@@ -175,7 +176,8 @@ def _template(attacker: bool | None, hands_free: bool) -> _Template:
     }
     bind = add(skin.inverse_bind.transpose(0, 2, 1).reshape(-1, 16), "MAT4", FLOAT, None)
     shades = palette(attacker)
-    primitives, materials = [], []
+    primitives: list[dict[str, Any]] = []
+    materials: list[dict[str, Any]] = []
     for number, part in enumerate(PARTS):
         faces = skin.triangles[skin.parts == number]
         if not faces.size:

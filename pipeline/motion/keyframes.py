@@ -10,12 +10,13 @@ from numpy.typing import NDArray
 
 from configs.motion import Export
 from pipeline.motion.clip import Clip
+from pipeline.motion.rotations import Array
 from pipeline.motion.skeleton import INDEX, JOINTS, PARENTS, rest
 
 _LEGS = frozenset((INDEX["Pelvis"], *(INDEX[f"{side}_{part}"] for side in "LR" for part in ("Hip", "Knee", "Ankle"))))
 
 
-def _lever() -> NDArray[np.float64]:
+def _lever() -> Array:
     """Metres from each joint to the furthest point that it moves: its descendants and 10 cm of flesh beyond."""
     at = rest()
     far = np.full(len(JOINTS), 0.10)
@@ -51,7 +52,7 @@ def keep(clip: Clip, config: Export) -> tuple[NDArray[np.int64], list[NDArray[np
 
 
 @njit(cache=True)
-def _kept_points(values, tolerance):  # type: ignore[no-untyped-def]
+def _kept_points(values: Array, tolerance: float) -> NDArray[np.int64]:
     n = values.shape[0]
     kept = np.empty(n, dtype=np.int64)
     if np.max(np.abs(values - values[0])) <= 0.5 * tolerance:
@@ -78,7 +79,7 @@ def _kept_points(values, tolerance):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def _kept_rotations(q, tolerance):  # type: ignore[no-untyped-def]
+def _kept_rotations(q: Array, tolerance: float) -> NDArray[np.int64]:
     n = q.shape[0]
     kept = np.empty(n, dtype=np.int64)
     if 2.0 * np.max(np.abs(q - q[0])) <= 0.5 * tolerance:

@@ -149,8 +149,7 @@ def smoothness(positions: Array, fps: int) -> dict[str, float]:
 
 
 def floor_under(frames: int, fps: int, footprints: Array) -> Array:
-    """Height of the ground under each foot, `(T, 2)`: of the footprint it stands in, else the lower of the two it is
-    between.
+    """Height of the ground under each foot, `(T, 2)`: of its footprint, or the lower of the two it is between.
 
     Args:
         frames: number of frames.

@@ -63,6 +63,8 @@ class Mesh:
 
 
 PARTS = ("jacket", "skin", "gear", "boot", "helmet", "visor", "trousers", "pads", "prop")
+SLANT = float(np.sqrt(0.75))
+"""Cosine of 30°, at which what is carried hangs on the back."""
 PROP: tuple[tuple[tuple[float, float, float], tuple[float, float, float]], ...] = (
     ((0.045, 0.000, 0.052), (0.125, 0.018, 0.030)),
     ((0.290, 0.000, 0.058), (0.130, 0.017, 0.020)),
@@ -70,7 +72,7 @@ PROP: tuple[tuple[tuple[float, float, float], tuple[float, float, float]], ...] 
     ((-0.160, 0.000, 0.040), (0.095, 0.015, 0.030)),
     ((0.070, 0.000, -0.005), (0.022, 0.014, 0.045)),
 )
-"""Blocks of the thing that is held, centre and half size: metres along the fingers, to the back of the hand, to the thumb."""
+"""Blocks of what is held, centre and half size: metres along the fingers, to the back of the hand, to the thumb."""
 
 
 @cache
@@ -120,10 +122,12 @@ def _with_prop(skin: Mesh, *, in_hand: bool) -> Mesh:
         axes, origin = np.array([[-1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]), np.zeros(3)
     else:
         axes, origin = (
-            np.array([[0.5, -0.866, 0.0], [0.0, 0.0, -1.0], [0.866, 0.5, 0.0]]),
+            np.array([[0.5, -SLANT, 0.0], [0.0, 0.0, -1.0], [SLANT, 0.5, 0.0]]),
             np.array([-0.03, 0.02, -0.165]),
         )
-    corners, normals, faces = [], [], []
+    corners: list[Array] = []
+    normals: list[Array] = []
+    faces: list[list[int]] = []
     for centre, half in PROP:
         for axis in range(3):
             for sign in (-1.0, 1.0):
@@ -429,20 +433,23 @@ def _cone(p: Array, a: Array, b: Array, ra: float, rb: float, flat: float = 1.0)
     axis = b - a
     t = np.clip((p - a) @ axis / (axis @ axis), 0.0, 1.0)
     away = p - (a + t[:, None] * axis)
-    return np.sqrt(np.sum(away * away, axis=-1)) - (ra + t * (rb - ra))
+    result: Array = np.sqrt(np.sum(away * away, axis=-1)) - (ra + t * (rb - ra))
+    return result
 
 
 def _ellipsoid(p: Array, centre: Array, radii: Array) -> Array:
     q = (p - centre) / radii
     length = np.sqrt(np.sum(q * q, axis=-1))
     slope = np.sqrt(np.sum((q / radii) ** 2, axis=-1))
-    return length * (length - 1.0) / np.maximum(slope, 1e-6)
+    result: Array = length * (length - 1.0) / np.maximum(slope, 1e-6)
+    return result
 
 
 def _box(p: Array, centre: Array, half: Array, rounding: float) -> Array:
     q = np.abs(p - centre) - (half - rounding)
     outside = np.maximum(q, 0.0)
-    return np.sqrt(np.sum(outside * outside, axis=-1)) + np.minimum(np.max(q, axis=-1), 0.0) - rounding
+    result: Array = np.sqrt(np.sum(outside * outside, axis=-1)) + np.minimum(np.max(q, axis=-1), 0.0) - rounding
+    return result
 
 
 def _floored(p: Array, distance: Array) -> Array:
@@ -467,11 +474,11 @@ def _surface(shape: _Shape) -> tuple[Array, NDArray[np.int64]]:
     value = shape.distance(grid.reshape(-1, 3)).reshape(grid.shape[:3])
     value[value == 0.0] = 1e-9
     inside = value < 0.0
-    cells = np.array(value.shape) - 1
+    cells: NDArray[np.int64] = np.array(value.shape) - 1
     corners = [(i, j, k) for i in (0, 1) for j in (0, 1) for k in (0, 1)]
     total, count = np.zeros((*cells, 3)), np.zeros(tuple(cells))
 
-    def cut(array: NDArray[np.generic], corner: tuple[int, int, int]) -> NDArray[np.generic]:
+    def cut(array: Array, corner: tuple[int, int, int]) -> Array:
         return array[tuple(slice(c, c + n) for c, n in zip(corner, cells, strict=True))]
 
     for a in corners:

@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from configs.motion import MotionConfig, load_motion
+from configs.motion import Moments, MotionConfig, load_motion
 from pipeline.events.model import is_attacker
 from pipeline.motion.clip import NULL, ClipRequest
 
@@ -89,31 +89,33 @@ def choose(
         liveliness = 0.5 * min(way / 12.0, 1.0) + 0.3 * min(length / 4000.0, 1.0) + 0.2 * row["confidence"]
         rows.append((weight * (0.75 + 0.5 * liveliness), row["segment_id"], i, word))
     rows.sort(key=lambda r: (-r[0], r[1]))
-    picked = _diverse(rows, table, budget, max(1, int(rules.share_per_intent * budget)))
+    picked = _diverse(rows, table, budget, rules)
     words = pl.Series("interest", [word for _, word in picked], dtype=pl.String)
     return segments[[i for i, _ in picked]].with_columns(words)
 
 
 def _diverse(
-    rows: list[tuple[float, str, int, str]], table: list[dict[str, Any]], budget: int, most: int
+    rows: list[tuple[float, str, int, str]], table: list[dict[str, Any]], budget: int, rules: Moments
 ) -> list[tuple[int, str]]:
     """Greedy choice with diminishing returns per kind, player and round."""
+    most, again = max(1, int(rules.share_per_intent * budget)), rules.repeats
     kinds: dict[str, int] = {}
     intents: dict[str, int] = {}
     players: dict[str, int] = {}
     rounds: dict[Any, int] = {}
-    waiting, picked = list(rows), []
+    waiting = list(rows)
+    picked: list[tuple[int, str]] = []
     while waiting and len(picked) < budget:
         open_rows = [row for row in waiting if intents.get(table[row[2]]["intent"], 0) < most] or waiting
 
         def worth(row: tuple[float, str, int, str]) -> tuple[float, str]:
             about = table[row[2]]
             seen = (
-                0.45 * kinds.get(row[3], 0)
-                + 0.12 * players.get(about["player"], 0)
-                + 0.08 * rounds.get(about["round"], 0)
+                (1.0 + again.kind * kinds.get(row[3], 0))
+                * (1.0 + again.player * players.get(about["player"], 0))
+                * (1.0 + again.round * rounds.get(about["round"], 0))
             )
-            return (-row[0] / (1.0 + seen), row[1])
+            return (-row[0] / seen, row[1])
 
         best = min(open_rows, key=worth)
         waiting.remove(best)
@@ -156,17 +158,14 @@ def clip_request(segment: dict[str, Any], tracks: pl.DataFrame, *, config: Motio
     from_ms = int(segment["from_ms"])
     to_ms = segment["to_ms"]
     to_ms = from_ms + getattr(clips.durations_ms, intent) if to_ms is None else int(to_ms)
-    alive = pl.col("hp").is_null() | (pl.col("hp") > 0)
-    own = (
-        tracks.filter(
-            (pl.col("player") == segment["player"])
-            & alive
-            & pl.col("t_ms").is_between(from_ms - clips.max_ms, to_ms + clips.max_ms)
-            & (pl.lit(segment["round"] is None) | pl.col("round").is_null() | (pl.col("round") == segment["round"]))
-        )
-        .unique("t_ms", keep="last", maintain_order=True)
-        .sort("t_ms")
+    wanted = (
+        (pl.col("player") == segment["player"])
+        & (pl.col("hp").is_null() | (pl.col("hp") > 0))
+        & pl.col("t_ms").is_between(from_ms - clips.max_ms, to_ms + clips.max_ms)
     )
+    if segment["round"] is not None:
+        wanted &= pl.col("round").is_null() | (pl.col("round") == segment["round"])
+    own = tracks.filter(wanted).unique("t_ms", keep="last", maintain_order=True).sort("t_ms")
     t = own["t_ms"].to_numpy()
     from_ms, to_ms = _window(intent, from_ms, to_ms, own, config)
     margin = (t >= from_ms - clips.margin_ms) & (t <= to_ms + clips.margin_ms)
@@ -186,7 +185,7 @@ def clip_request(segment: dict[str, Any], tracks: pl.DataFrame, *, config: Motio
 
 
 def _window(intent: str, from_ms: int, to_ms: int, own: pl.DataFrame, config: MotionConfig) -> tuple[int, int]:
-    """First and last instant of a clip for a stretch of the match: inside the samples, neither too short nor too long."""
+    """First and last instant of a clip for a stretch: inside the samples, neither too short nor too long."""
     least, most = config.clips.min_ms, config.clips.max_ms
     t = own["t_ms"].to_numpy()
     if t.size == 0:

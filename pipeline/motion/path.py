@@ -64,7 +64,7 @@ class Path:
 
 
 def smooth(values: Array, sigma_frames: float) -> Array:
-    """Gaussian mean along axis 0, point-mirrored at both ends so that the ends and straight lines stay where they are."""
+    """Gaussian mean along axis 0, point-mirrored at both ends: end points and straight lines stay."""
     radius = min(int(np.ceil(3.0 * sigma_frames)), values.shape[0] - 1)
     if radius < 1 or sigma_frames <= 0.0:
         return values.copy()

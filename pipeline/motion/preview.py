@@ -29,7 +29,7 @@ LONGEST_VIEW_M = 9.0
 
 @dataclass(frozen=True)
 class _Figure:
-    """One pose in the picture: its skin in the world, height of the ground under it, opacity, time and label position."""
+    """One pose in the picture: its skin, the ground under it, its opacity, time and place."""
 
     points: Array
     normals: Array
@@ -160,7 +160,7 @@ def _turned(azimuth: float, angle: float, height: float) -> tuple[float, float, 
 def _azimuth(clip: Clip, frames: list[int], strip: bool) -> float:
     """Direction from the scene to the camera: half from the side of a short way, nearly in front of a long one."""
     if strip:
-        return float(clip.heading[clip.frames // 2]) - np.radians(38.0)
+        return float(clip.heading[clip.frames // 2] - np.radians(38.0))
     shown = clip.path[frames[0] : frames[-1] + 1, [0, 2]]
     away = np.hypot(*(shown - shown[0]).T)
     end = -1 if away[-1] > 0.4 * away.max() else int(np.argmax(away))
@@ -256,7 +256,7 @@ def _ground(
 
 
 def _terrain(clip: Clip, low: Array, size_m: float, rows: int, columns: int) -> Array:
-    """Height of the ground around a path that climbs: that of the nearest of its footprints and still ground, softened."""
+    """Height of the ground around a path that climbs: that of the nearest footprints, softened."""
     known = clip.footprints[:, [0, 2, 1]] if clip.footprints.size else clip.path[:1, [0, 2, 1]]
     step = max(1, round(0.20 / size_m))
     x = low[0] + (np.arange(0, columns + step, step) + 0.5) * size_m

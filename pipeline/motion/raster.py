@@ -6,15 +6,19 @@ Images are float32 linear light `(H, W, 3)`. A camera is a row of twelve numbers
 focal length is in pixels.
 """
 
+from typing import Any
+
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+Array = NDArray[np.float64]
+Faces = NDArray[np.int64]
 Image = NDArray[np.float32]
 
 
 @njit(cache=True)
-def project(points, camera, focal, width, height):  # type: ignore[no-untyped-def]
+def project(points: Array, camera: Array, focal: float, width: int, height: int) -> Array:
     """Pixel x, pixel y and depth along the view `(n, 3)` of world points `(n, 3)`."""
     out = np.empty((points.shape[0], 3))
     for i in range(points.shape[0]):
@@ -27,7 +31,16 @@ def project(points, camera, focal, width, height):  # type: ignore[no-untyped-de
 
 
 @njit(cache=True)
-def draw_mesh(image, screen, normals, colours, triangles, camera, light, alpha):  # type: ignore[no-untyped-def]
+def draw_mesh(
+    image: Image,
+    screen: Array,
+    normals: Array,
+    colours: Array,
+    triangles: Faces,
+    camera: Array,
+    light: Array,
+    alpha: float,
+) -> None:
     """Draws one closed mesh over the image, its own nearest surface only, with the given opacity.
 
     Args:
@@ -87,7 +100,9 @@ def draw_mesh(image, screen, normals, colours, triangles, camera, light, alpha):
 
 
 @njit(cache=True)
-def draw_shadow(mask, points, triangles, low, size_m, light, strength):  # type: ignore[no-untyped-def]
+def draw_shadow(
+    mask: Image, points: Array, triangles: Faces, low: Array, size_m: float, light: Array, strength: float
+) -> None:
     """Marks on a ground map where a mesh keeps the light away.
 
     Args:
@@ -119,7 +134,7 @@ def draw_shadow(mask, points, triangles, low, size_m, light, strength):  # type:
 
 
 @njit(cache=True)
-def blur(mask, radius):  # type: ignore[no-untyped-def]
+def blur(mask: Image, radius: int) -> Image:
     """The mean over a square of `2 radius + 1` cells, in two passes."""
     rows, columns = mask.shape
     half, out = np.zeros_like(mask), np.zeros_like(mask)
@@ -141,18 +156,21 @@ def blur(mask, radius):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def _sampled(chart, u, v):  # type: ignore[no-untyped-def]
+def _sampled(chart: NDArray[np.floating[Any]], u: float, v: float) -> float:
     rows, columns = chart.shape
     u, v = min(max(u, 0.0), columns - 1.001), min(max(v, 0.0), rows - 1.001)
     c, r = int(u), int(v)
     du, dv = u - c, v - r
     upper = chart[r, c] * (1.0 - du) + chart[r, c + 1] * du
     lower = chart[r + 1, c] * (1.0 - du) + chart[r + 1, c + 1] * du
-    return upper * (1.0 - dv) + lower * dv
+    result: float = upper * (1.0 - dv) + lower * dv
+    return result
 
 
 @njit(cache=True)
-def _struck(heights, camera, dx, dy, dz, begin, end, low, size_m):  # type: ignore[no-untyped-def]
+def _struck(
+    heights: Array, camera: Array, dx: float, dy: float, dz: float, begin: float, end: float, low: Array, size_m: float
+) -> float:
     """How far along a ray the ground of a height map lies: 48 steps between its top and its bottom, then bisection."""
     before, after = begin, end
     for step in range(1, 49):
@@ -172,8 +190,20 @@ def _struck(heights, camera, dx, dy, dz, begin, end, low, size_m):  # type: igno
 
 
 @njit(cache=True)
-def draw_ground(image, camera, focal, heights, shade, paint, low, size_m, sky, ground, ink, haze_m):  # type:
-ignore[no-untyped-def]
+def draw_ground(
+    image: Image,
+    camera: Array,
+    focal: float,
+    heights: Array,
+    shade: Image,
+    paint: Image,
+    low: Array,
+    size_m: float,
+    sky: Array,
+    ground: Array,
+    ink: Array,
+    haze_m: float,
+) -> None:
     """Fills the image with sky and a ground with a 1 m grid, shadows and marks.
 
     Args:
@@ -225,7 +255,7 @@ ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def paint_path(paint, points, low, size_m, half_width, strength):  # type: ignore[no-untyped-def]
+def paint_path(paint: Image, points: Array, low: Array, size_m: float, half_width: float, strength: float) -> None:
     """Marks a ribbon along a polyline `(n, 2)` of x and z on a ground map."""
     rows, columns = paint.shape
     for i in range(points.shape[0] - 1):
@@ -242,7 +272,7 @@ def paint_path(paint, points, low, size_m, half_width, strength):  # type: ignor
 
 
 @njit(cache=True)
-def paint_soles(paint, soles, low, size_m, strength):  # type: ignore[no-untyped-def]
+def paint_soles(paint: Image, soles: Array, low: Array, size_m: float, strength: float) -> None:
     """Marks footprints `(n, 3)` of x, z and direction (of the middle of the sole) on a ground map."""
     rows, columns = paint.shape
     for i in range(soles.shape[0]):

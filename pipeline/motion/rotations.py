@@ -26,7 +26,8 @@ def multiply(a: Array, b: Array) -> Array:
 
 def conjugate(q: Array) -> Array:
     """The inverse rotation of unit quaternions."""
-    return q * np.array([-1.0, -1.0, -1.0, 1.0])
+    result: Array = q * np.array([-1.0, -1.0, -1.0, 1.0])
+    return result
 
 
 def rotate(q: Array, v: Array) -> Array:

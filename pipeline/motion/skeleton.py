@@ -117,7 +117,8 @@ def rest() -> Array:
     """Positions of the joints in the rest pose, `(22, 3)` metres, standing on the origin."""
     identity = np.zeros((1, len(JOINTS), 4))
     identity[..., 3] = 1.0
-    return forward(identity, OFFSETS[None, 0])[0][0]
+    result: Array = forward(identity, OFFSETS[None, 0])[0][0]
+    return result
 
 
 def locals_of(turned: Array) -> Array:

@@ -10,18 +10,17 @@ from pipeline.motion.clip import Clip, ClipRequest
 
 
 class MotionBackend(Protocol):
-    """What the clip studio needs of a backend.
-
-    Attributes:
-        name: part of the clip key, and written on every clip.
-        trainable: whether its clips may train other models.
-    """
+    """What the clip studio needs of a backend."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """Part of the clip key, and written on every clip."""
+        ...
 
     @property
-    def trainable(self) -> bool: ...
+    def trainable(self) -> bool:
+        """Whether its clips may train other models."""
+        ...
 
     def generate(self, request: ClipRequest) -> Clip:
         """A clip of that moment.

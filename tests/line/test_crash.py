@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+CLIPS = 3
 _processes = multiprocessing.get_context("forkserver")
 _processes.set_forkserver_preload(["assets.definitions"])
 
@@ -22,6 +23,8 @@ def _run_the_line(folder: str, log: str, die_at: int | None, writes: Any) -> Non
 
     from assets.definitions import build_defs, open_store
     from resources import store as module
+    from resources.clips import ClipStudio
+    from resources.motion_backends.local import LocalBackend
     from resources.settings import Settings
 
     changes = iter(range(1_000_000))
@@ -54,7 +57,7 @@ def _run_the_line(folder: str, log: str, die_at: int | None, writes: Any) -> Non
     home.mkdir(parents=True, exist_ok=True)
     environment = Settings(gridmotion_store=f"{folder}/store")
     store = open_store(environment)
-    definitions = build_defs(environment, store=store)
+    definitions = build_defs(environment, store=store, studio=ClipStudio(store, LocalBackend(), budget=CLIPS))
     with dg.DagsterInstance.local_temp(str(home)) as instance:
         landed = f"landing/{Path(log).name}"
         if not store.keys("logs") or store.exists(landed):
@@ -97,7 +100,7 @@ def undisturbed(
     process, writes = _start(folder, simulated_logs[0])
     assert _finish(process) == 0
     tree = _tree(folder)
-    assert sum(path.startswith("motion/") for path in tree) >= 3
+    assert sum(path.startswith("motion/") for path in tree) == 3 * CLIPS
     assert not [path for path in tree if path.startswith((".tmp", "landing"))]
     return tree, writes.value, time.monotonic() - begin
 

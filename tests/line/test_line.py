@@ -194,3 +194,40 @@ def test_the_line_runs_on_s3_and_leaves_the_same_tables_as_on_a_folder(
         (match_id,) = place.store.keys("matches")
         assert place.analyse(match_id).success
     assert remote.tree() == workspace.tree()
+
+
+def test_a_scan_requests_one_analysis_per_match(workspace: Any, tmp_path: Path) -> None:
+    from assets.sensors import scanned_matches_sensor
+
+    log = tmp_path / "two.jsonl"
+    log.write_text(LONE_EVENT + LONE_EVENT.replace("evt_1", "evt_2").replace('"m1"', '"m2"'))
+    scanned = workspace.scan(log)
+    context = dg.build_run_status_sensor_context(
+        sensor_name="scanned_matches_sensor",
+        dagster_instance=workspace.instance,
+        dagster_run=scanned.dagster_run,
+        dagster_event=scanned.get_run_success_event(),
+    )
+    requests = scanned_matches_sensor(context).run_requests
+    assert [request.partition_key for request in requests] == ["m1", "m2"]
+    assert len({request.run_key for request in requests}) == 2
+
+
+def test_training_on_the_same_matches_gives_the_same_version_without_training_again(
+    workspace: Any, simulated_logs: list[Path]
+) -> None:
+    untrained = workspace.run("retrain")
+    assert not untrained.success
+    assert workspace.scan(simulated_logs[0]).success
+    (match_id,) = workspace.store.keys("matches")
+    assert workspace.analyse(match_id).success
+    assert workspace.store.part("intents", match_id).stamp.model_version.startswith("prior")
+    first, second = (
+        workspace.run("retrain").asset_materializations_for_node("models__intent")[0].metadata for _ in range(2)
+    )
+    assert (first["reused"].value, second["reused"].value) == (False, True)
+    assert first["model_version"].value == second["model_version"].value
+    assert workspace.analyse(match_id).success
+    assert workspace.store.part("intents", match_id).stamp.model_version == first["model_version"].value
+    deciders = set(workspace.store.read_table("intents", match_id)["decided_by"])
+    assert f"model:{first['model_version'].value}" in deciders

@@ -1,6 +1,7 @@
 """Players of a simulated match: who they are, what they are about to do, and their bodies.
 
-Belongs here: state. Does not belong here: decisions (`behaviour`, `tactics`), shots (`combat`), loops over bodies (`kernel`).
+Belongs here: state. Does not belong here: decisions (`behaviour`, `tactics`), shots (`combat`), loops over
+bodies (`kernel`).
 """
 
 import math

@@ -25,6 +25,9 @@ from pipeline.events.sources.simulator.kernel import (
 
 Point = tuple[float, float]
 
+SLACK = 0.9  # ways may come this much of their room to walls, so that corners' own nodes stay on them
+LONG_LEG_M = 10.0
+
 
 class BadArena(PipelineError):
     """The configured map can't be played on; the message names the spot at fault."""
@@ -128,7 +131,7 @@ class Arena:
             return False
         if any(_inside(at, polygon) for polygon in self.polygons):
             return False
-        return bool(clearance(at[0], at[1], at[0], at[1], self.walls) >= 0.95 * self.room)
+        return bool(clearance(at[0], at[1], at[0], at[1], self.walls) >= SLACK * self.room)
 
     def way(self, start: Point, goal: Point, *, wary: bool = False) -> tuple[list[Point], float]:
         """The shortest way that keeps `room` from walls, as way points after `start`, and its length in metres.
@@ -141,7 +144,7 @@ class Arena:
         Raises:
             BadArena: if there is none (a configured spot is walled in).
         """
-        if clearance(*start, *goal, self.walls) >= 0.9 * self.room:
+        if clearance(*start, *goal, self.walls) >= SLACK * self.room:
             return [goal], math.dist(start, goal)
         if wary:
             found = self._over(start, goal, self.wary_length, self.wary_after)
@@ -168,14 +171,14 @@ class Arena:
     def stray(self, start: Point, points: list[Point], reach: float, rng: np.random.Generator) -> list[Point]:
         """The same way as a person would walk it: corners taken wider, long legs not quite straight.
 
-        Every way point but the last moves by up to `reach` metres, and legs over ten metres get a point between,
+        Every way point but the last moves by up to `reach` metres, and long legs get a point between,
         wherever that keeps the distance from walls.
         """
         out: list[Point] = []
         before = start
         for k, here in enumerate(points):
             gap = math.dist(before, here)
-            if gap > 10.0:
+            if gap > LONG_LEG_M:
                 share = float(rng.uniform(0.35, 0.65))
                 middle = (before[0] + share * (here[0] - before[0]), before[1] + share * (here[1] - before[1]))
                 side = float(rng.uniform(-reach, reach)) / gap
@@ -194,7 +197,7 @@ class Arena:
         return out
 
     def _clear(self, a: Point, b: Point) -> bool:
-        return bool(clearance(*a, *b, self.walls) >= 0.9 * self.room)
+        return bool(clearance(*a, *b, self.walls) >= SLACK * self.room)
 
     def _ports(self, at: Point) -> Floats:
         """For each node, the straight distance from a point in metres; inf where a wall is too near to walk so.
@@ -202,7 +205,7 @@ class Arena:
         Who stands closer to a wall than ways do may leave with the room he has.
         """
         own = clearance(*at, *at, self.walls)
-        reach = walkable(*at, self.nodes, self.walls, min(0.9 * self.room, 0.95 * own))
+        reach = walkable(*at, self.nodes, self.walls, min(SLACK * self.room, 0.95 * own))
         gaps = np.hypot(self.nodes[:, 0] - at[0], self.nodes[:, 1] - at[1])
         out: Floats = np.where(reach, gaps, np.inf)
         return out
@@ -293,9 +296,9 @@ def _build(figures_json: str, room: float) -> Arena:
         for j in range(int((z1 - z0) / figures.footing_m))
     ]
     nodes = np.array(corners)
-    length, after = all_ways(nodes, np.ones(len(nodes), dtype=np.bool_), walls, 0.9 * room)
+    length, after = all_ways(nodes, np.ones(len(nodes), dtype=np.bool_), walls, SLACK * room)
     shelter = np.array([empty.place(corner) not in figures.exposed for corner in corners])
-    wary_length, wary_after = all_ways(nodes, shelter, walls, 0.9 * room)
+    wary_length, wary_after = all_ways(nodes, shelter, walls, SLACK * room)
     footing = np.array([point for point in lattice if empty.can_stand(point)])
     arena = Arena(figures, solid, walls, nodes, length, after, wary_length, wary_after, footing, room)
     home = figures.spawns["attackers"][0]

@@ -40,7 +40,7 @@ def _in_hand(s: RoundState, a: Agent) -> str:
                 "hegrenade" if kinds[0] == "hegrenade" else "flashbang" if kinds[0] == "flashbang" else "smokegrenade"
             )
     fresh = s.tick - s.live < s.ticks(s.config.behaviour.knife_s)
-    if fresh and a.task == "go" and not s.recent(a.team, 8.0) and not s.deaths[a.team]:
+    if fresh and a.task == "go" and not s.recent(a.team, s.config.perception.sighting_s) and not s.deaths[a.team]:
         return "knife"
     return a.gun
 
@@ -78,17 +78,17 @@ def _work(s: RoundState, a: Agent, seen: list[int]) -> bool:
     clock, mind = s.config.clock, s.config.behaviour
     need = clock.plant_s if a.task == "plant" else clock.kit_s if a.has_kit else clock.defuse_s
     left = need - (s.tick - a.work_since) / clock.tick_hz
-    no_time = a.task == "defuse" and s.time_left() - left < 2.0
+    no_time = a.task == "defuse" and s.time_left() - left < mind.stick_s
     pressed = left < mind.stick_s or no_time
     near = any(math.dist(s.at(a), s.bodies.at(j)) < mind.abort_m for j in seen)
-    hit = s.tick - a.hurt < s.ticks(0.5) and a.hurt > a.work_since
+    hit = s.tick - a.hurt < s.ticks(mind.flinch_s) and a.hurt > a.work_since
     lured = 0 < a.bait_until <= s.tick and left > mind.stick_s
     if pressed or not (near or hit or lured):
         s.bodies.stop(a.index)
         a.intent = "plant" if a.task == "plant" else "defuse"
         return True
     stop_work(s, a)
-    a.pause_until = s.tick + s.span_ticks((1.5, 3.0))
+    a.pause_until = s.tick + s.span_ticks(mind.wait_s)
     _hold(s, a, a.watch)
     return False
 
@@ -110,14 +110,14 @@ def _begin_work(s: RoundState, a: Agent) -> None:
         s.bomb.defuser = a.index
         enemies = len(s.alive(1 - a.team))
         slack = s.time_left() - (s.config.clock.kit_s if a.has_kit else s.config.clock.defuse_s)
-        if enemies and slack > 6.0 and s.chance(s.config.behaviour.bait_chance):
-            a.bait_until = s.tick + s.span_ticks((0.6, 1.4))
+        if enemies and slack > s.config.behaviour.bait_slack_s and s.chance(s.config.behaviour.bait_chance):
+            a.bait_until = s.tick + s.span_ticks(s.config.behaviour.bait_s)
     s.tell(kind, a.player, {"site": site, "pos": s.pos(at)})
 
 
 def _pick_up(s: RoundState, a: Agent) -> None:
-    bomb = s.bomb
-    if bomb.dropped is not None and a.side == "attackers" and a.alive and math.dist(s.at(a), bomb.dropped) < 0.9:
+    bomb, reach = s.bomb, s.config.behaviour.reach_m
+    if bomb.dropped is not None and a.side == "attackers" and a.alive and math.dist(s.at(a), bomb.dropped) < reach:
         bomb.carrier, bomb.dropped = a.index, None
         s.tell("BOMB_PICKED_UP", a.player, {"site": None, "pos": s.pos(s.at(a))})
 
@@ -133,12 +133,12 @@ def _friends(s: RoundState, a: Agent) -> int:
 def _wants_out(s: RoundState, a: Agent, seen: list[int]) -> bool:
     """Whether a player who was hit, or meets too many, would rather be elsewhere; asked once per occasion."""
     mind = s.config.behaviour
-    last_man_time = s.time_left() < 12.0
+    last_chance = s.time_left() < mind.last_chance_s
     if a.hurt > a.hurt_seen and a.hp <= mind.low_hp:
         a.hurt_seen = a.hurt
-        return not last_man_time and s.chance(mind.retreat_chance)
+        return not last_chance and s.chance(mind.retreat_chance)
     if a.task not in ("fight", "trade", "chase") and len(seen) >= _friends(s, a) + 2:
-        return not last_man_time and s.chance(mind.outnumbered_chance)
+        return not last_chance and s.chance(mind.outnumbered_chance)
     return False
 
 
@@ -151,7 +151,7 @@ def _retreat(s: RoundState, a: Agent, threats: list[Point]) -> bool:
     a.task, a.intent, a.target = "retreat", "retreat", -1
     a.in_hand = a.gun
     a.watch = threats[0]
-    a.until = s.tick + s.ticks(4.0)
+    a.until = s.tick + s.ticks(s.config.behaviour.retreat_s)
     a.order_way = None
     _go(s, a, cover, run_speed(s, a))
     return True
@@ -163,7 +163,7 @@ def _fight(s: RoundState, a: Agent, seen: list[int]) -> bool:
     if seen:
         near = min(seen, key=lambda j: (math.dist(here, s.bodies.at(j)), j))
         target = a.target if a.target in seen and a.task == "fight" else near
-        if a.task == "retreat" and s.tick < a.until and math.dist(here, s.bodies.at(near)) > 5.0:
+        if a.task == "retreat" and s.tick < a.until and math.dist(here, s.bodies.at(near)) > mind.cornered_m:
             a.target = -1
             return True
         if _wants_out(s, a, seen) and _retreat(s, a, [s.bodies.at(j) for j in seen]):
@@ -234,7 +234,7 @@ def _after_fight(s: RoundState, a: Agent, killed: bool) -> bool:
         return True
     if killed or chased:
         _hold(s, a, a.target_at)
-        a.pause_until = s.tick + s.span_ticks((0.3, 1.0))
+        a.pause_until = s.tick + s.span_ticks(mind.breath_s)
         return False
     names, weights = zip(*mind.after_fight.items(), strict=True)
     roll, choice = float(s.rng.random()) * sum(weights), names[-1]
@@ -251,9 +251,9 @@ def _after_fight(s: RoundState, a: Agent, killed: bool) -> bool:
         return True
     target_at = a.target_at
     _hold(s, a, target_at)
-    a.pause_until = s.tick + s.span_ticks((1.5, 4.0))
+    a.pause_until = s.tick + s.span_ticks(mind.wait_s)
     if choice == "peek":
-        a.next_peek = s.tick + s.span_ticks((0.3, 1.0))
+        a.next_peek = s.tick + s.span_ticks(mind.breath_s)
     return False
 
 
@@ -279,7 +279,7 @@ def _answer(s: RoundState, a: Agent) -> bool:
                 s.bodies.look_at(a.index, known.at)
             return True
         _hold(s, a, a.target_at)
-        a.pause_until = s.tick + s.span_ticks((0.5, 1.5))
+        a.pause_until = s.tick + s.span_ticks(mind.breath_s)
         return False
     if a.task in ("retreat", "rest") or a.blind_until > s.tick:
         return False
@@ -320,11 +320,11 @@ def _seek_cover(s: RoundState, a: Agent) -> bool:
         a.until = s.tick + s.span_ticks(mind.rest_s)
         return True
     if a.task == "rest":
-        if s.tick < a.until and s.time_left() > 15.0:
+        if s.tick < a.until and s.time_left() > mind.last_chance_s:
             return True
         _hold(s, a, a.watch)
         return False
-    fresh = s.tick - a.hurt < s.ticks(1.0) and a.hurt_by >= 0 and s.agents[a.hurt_by].alive
+    fresh = s.tick - a.hurt < s.ticks(mind.alarm_s) and a.hurt_by >= 0 and s.agents[a.hurt_by].alive
     if fresh and _wants_out(s, a, []):
         known = s.sightings[a.team].get(a.hurt_by)
         return known is not None and _retreat(s, a, [known.at])
@@ -341,7 +341,7 @@ def _peek(s: RoundState, a: Agent) -> bool:
         elif a.phase == "look":
             if s.tick >= a.until:
                 a.phase = "back"
-                s.bodies.send(a.index, [a.spot], 0.85 * run_speed(s, a))
+                s.bodies.send(a.index, [a.spot], mind.peek_pace * run_speed(s, a))
         elif s.bodies.arrived(a.index):
             spot = a.spot
             _hold(s, a, a.watch)
@@ -354,14 +354,14 @@ def _peek(s: RoundState, a: Agent) -> bool:
     goals = [a.watch]
     if known := [k.at for _, k in s.recent(a.team, s.config.perception.sighting_s)]:
         nearest = min(known, key=lambda at: (math.dist(at, s.at(a)), at))
-        if math.dist(nearest, s.at(a)) < 30.0:
+        if math.dist(nearest, s.at(a)) < mind.suspect_m:
             goals.insert(0, nearest)
     for goal in goals:
         out = s.arena.step_out(s.at(a), goal, *mind.peek_m)
         if out is not None:
             a.task, a.intent, a.phase, a.order_way = "peek", "peek", "out", None
             a.spot, a.watch = s.at(a), goal
-            s.bodies.send(a.index, [out], 0.85 * run_speed(s, a))
+            s.bodies.send(a.index, [out], mind.peek_pace * run_speed(s, a))
             s.bodies.look_at(a.index, goal)
             return True
     return False
@@ -392,7 +392,7 @@ def _follow(s: RoundState, a: Agent) -> None:
     if order.kind in ("plant", "defuse"):
         if left < s.config.behaviour.near_work_m:
             a.task = a.intent = "plant" if order.kind == "plant" else "defuse"
-        if left <= 0.3 and s.bodies.speed(a.index) < 0.4 and _may_work(s, a, order):
+        if s.bodies.arrived(a.index) and s.bodies.speed(a.index) < 0.4 and _may_work(s, a, order):
             _begin_work(s, a)
         return
     if s.bodies.arrived(a.index):
@@ -405,18 +405,18 @@ def _may_work(s: RoundState, a: Agent, order: Order) -> bool:
     if order.kind == "plant":
         return s.bomb.carrier == a.index and s.arena.in_site(s.at(a)) is not None
     planted = s.bomb.planted
-    return planted is not None and s.bomb.defuser < 0 and math.dist(s.at(a), planted) < 1.2
+    return planted is not None and s.bomb.defuser < 0 and math.dist(s.at(a), planted) < 2.0 * s.config.behaviour.reach_m
 
 
 def _pace(s: RoundState, a: Agent, order: Order, left: float) -> None:
     """Run; walk the end of a quiet way, and where enemies were just heard near."""
     mind, motion = s.config.behaviour, s.config.motion
     speed = run_speed(s, a)
-    ambush = s.enemy_near(a.team, s.at(a), 14.0, 3.0) and s.time_left() > 15.0
+    ambush = s.enemy_near(a.team, s.at(a), mind.ambush_m, mind.ambush_s) and s.time_left() > mind.last_chance_s
     if (order.quiet and left < mind.quiet_m) or (ambush and order.kind not in ("save", "pick_up")):
         speed *= motion.quiet_factor
     if a.blind_until > s.tick:
-        speed *= 0.4
+        speed *= mind.blind_pace
     s.bodies.cruise[a.index] = speed
 
 
@@ -426,7 +426,7 @@ def _shift(s: RoundState, a: Agent) -> None:
     if a.task != "hold" or s.tick < a.next_shift or not s.bodies.arrived(a.index):
         return
     a.next_shift = s.tick + s.span_ticks(mind.shift_every_s)
-    angle, reach = s.span((0.0, 2.0 * math.pi)), s.span((0.2, mind.shift_m))
+    angle, reach = s.span((0.0, 2.0 * math.pi)), s.span(mind.shift_m)
     goal = (a.spot[0] + reach * math.cos(angle), a.spot[1] + reach * math.sin(angle))
     exposed = s.arena.free(goal, a.watch) and not s.arena.free(a.spot, a.watch)
     if s.arena.can_stand(goal) and s.arena.free(s.at(a), goal) and not exposed:

@@ -98,7 +98,7 @@ def harm(s: RoundState, shooter: Agent, target: Agent, damage: int, weapon: str,
     target.hurt, target.hurt_by = tick, shooter.index
     s.harm[shooter.index, target.index] = s.harm.get((shooter.index, target.index), 0) + done
     if target.task not in ("fight", "chase") and shooter.team != target.team:
-        target.alarm, target.alarm_until = at, tick + s.ticks(1.5)
+        target.alarm, target.alarm_until = at, tick + s.ticks(s.config.behaviour.alarm_s)
     if target.hp <= 0:
         _die(s, shooter, target, weapon, where == "head", tick)
 
@@ -145,7 +145,8 @@ def throw(s: RoundState, thrower: Agent, kind: str, aim: Point) -> bool:
     thrower.grenades.remove(kind)
     leaves = s.tick + s.ticks(combat.throw_s)
     thrower.throwing_until = leaves
-    lands = leaves + s.ticks(combat.flight_s[0] + (combat.flight_s[1] - combat.flight_s[0]) * math.dist(at, aim) / 30.0)
+    share = math.dist(at, aim) / combat.throw_m[1]
+    lands = leaves + s.ticks(combat.flight_s[0] + (combat.flight_s[1] - combat.flight_s[0]) * share)
     s.thrown += 1
     name = f"{s.number}-{s.thrown}"
     s.flying.append((leaves, lands, kind, name, aim))
@@ -183,15 +184,15 @@ def fly(s: RoundState) -> None:
 
 
 def _flash(s: RoundState, thrower: Agent, at: Point, tick: int) -> None:
-    """Blind who has a free line to the flash: longest near and looking at it, a third of that looking away."""
+    """Blind who has a free line to the flash: longest near and looking at it."""
     combat = s.config.combat
     for agent in s.agents:
         gap = math.dist(s.at(agent), at)
         if not agent.alive or gap > combat.flash_m or not s.arena.free(s.at(agent), at):
             continue
         off = s.bodies.off_aim(agent.index, at)
-        facing = 1.0 if off < s.config.perception.half_angle_deg else 0.33 if off < 100.0 else 0.12
-        seconds = combat.flash_s * facing * (1.0 - 0.6 * gap / combat.flash_m)
+        away = combat.flash_away if off >= s.config.perception.half_angle_deg else 1.0
+        seconds = combat.flash_s * away * (1.0 - combat.flash_falloff * gap / combat.flash_m)
         agent.blind_until = max(agent.blind_until, tick + s.ticks(seconds))
         s.tell(
             "PLAYER_BLINDED",
@@ -202,11 +203,15 @@ def _flash(s: RoundState, thrower: Agent, at: Point, tick: int) -> None:
 
 
 def _burst(s: RoundState, thrower: Agent, at: Point, tick: int) -> None:
-    """Damage enemies with a free line to an HE grenade, less with distance; it leaves at least 1 hp."""
+    """Damage who has a free line to an HE grenade, less with distance, teammates less; it leaves at least 1 hp.
+
+    The thrower knows where he threw it and keeps out of its way.
+    """
     combat = s.config.combat
-    for agent in s.alive(1 - thrower.team):
+    for agent in s.agents:
         gap = math.dist(s.at(agent), at)
-        if gap < combat.he_m and s.arena.free(s.at(agent), at):
-            damage = min(agent.hp - 1, round(combat.he_damage * (1.0 - gap / combat.he_m)))
+        if agent.alive and agent is not thrower and gap < combat.he_m and s.arena.free(s.at(agent), at):
+            share = combat.friendly_factor if agent.team == thrower.team else 1.0
+            damage = min(agent.hp - 1, round(share * combat.he_damage * (1.0 - gap / combat.he_m)))
             if damage > 0:
                 harm(s, thrower, agent, damage, "hegrenade", "generic", tick)

@@ -13,7 +13,7 @@ from configs.simulator import SimulatorConfig
 from pipeline.events.sources.simulator import behaviour, combat
 from pipeline.events.sources.simulator.agents import ATTACKING_ROLES, PLAYERS, TEAM_SIZE, Agent, Bodies, Side
 from pipeline.events.sources.simulator.arena import Arena, build_arena
-from pipeline.events.sources.simulator.kernel import Bools, Floats, Ints
+from pipeline.events.sources.simulator.kernel import Floats, Ints
 from pipeline.events.sources.simulator.state import Happening, RoundState
 from pipeline.events.sources.simulator.tactics import Attack, Defence
 from pipeline.intents.vocabulary import INTENTS
@@ -120,7 +120,8 @@ class _Tape:
     carrier: list[int] = field(default_factory=list)
     intent: list[list[int]] = field(default_factory=list)
 
-    def take(self, s: RoundState) -> None:
+    def take(self, s: RoundState, carrier: int) -> None:
+        """Sample everybody now; the carrier is given as he was before anyone decided, so that events come first."""
         self.ticks.append(s.tick)
         self.place.append(s.bodies.place.copy())
         self.yaw.append(s.bodies.yaw.copy())
@@ -128,7 +129,7 @@ class _Tape:
         self.hp.append([a.hp for a in s.agents])
         self.armor.append([a.armor for a in s.agents])
         self.in_hand.append([a.in_hand for a in s.agents])
-        self.carrier.append(s.bomb.carrier)
+        self.carrier.append(carrier)
         self.intent.append([INTENTS.index(a.intent) for a in s.agents])
 
     def samples(self) -> Samples:
@@ -159,8 +160,10 @@ def play(*, rounds: int, seed: int, match_id: str, config: SimulatorConfig) -> R
             i,
             f"player:{name}",
             i // TEAM_SIZE,
-            skill=float(np.clip(chance.normal(*config.combat.skill), 0.3, 1.5)),
-            reaction_ms=float(np.clip(chance.normal(*config.perception.reaction_ms), *config.perception.reaction_limits_ms)),
+            skill=float(np.clip(chance.normal(*config.combat.skill), *config.combat.skill_limits)),
+            reaction_ms=float(
+                np.clip(chance.normal(*config.perception.reaction_ms), *config.perception.reaction_limits_ms)
+            ),
         )
         for i, name in enumerate(names)
     ]
@@ -212,12 +215,13 @@ def _play_round(
             attack.think(s)
             defence.think(s)
         if count % clock.sample_steps == 0:
+            carrier = s.bomb.carrier
             s.hear_steps()
             _nod(s)
             for agent in agents:
                 if agent.alive:
                     behaviour.decide(s, agent)
-            tape.take(s)
+            tape.take(s, carrier)
         combat.shoot(s)
         combat.fly(s)
         _rule(s)
@@ -246,7 +250,7 @@ def _line_up(s: RoundState, sides: tuple[Side, Side]) -> None:
             a.in_hand = a.gun
             a.has_kit = side == "defenders" and s.chance(arms.kit_share[1 if s.pistols else 0])
             for kind in ("flashbang", "smoke", "hegrenade"):
-                if s.chance(0.3 if s.pistols else 0.6):
+                if s.chance(arms.grenade_share[1 if s.pistols else 0]):
                     a.grenades.append(kind)
             s.bodies.spawn(a.index, at, math.atan2(at[1], -at[0]))
             a.spot, a.watch = at, (0.0, 0.0)
@@ -268,8 +272,9 @@ def _draw_formation(s: RoundState) -> dict[str, int]:
 
 def _nod(s: RoundState) -> None:
     """Let every pitch wander around a little below the horizon."""
-    spread = s.config.motion.pitch_spread_deg
-    s.bodies.pitch += 0.06 * (2.0 - s.bodies.pitch) + spread * 0.34 * s.rng.normal(size=PLAYERS)
+    motion = s.config.motion
+    kick = motion.pitch_spread_deg * math.sqrt(1.0 - (1.0 - motion.pitch_return) ** 2)
+    s.bodies.pitch += motion.pitch_return * (motion.pitch_deg - s.bodies.pitch) + kick * s.rng.normal(size=PLAYERS)
 
 
 def _rule(s: RoundState) -> None:

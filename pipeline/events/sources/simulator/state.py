@@ -159,7 +159,12 @@ class RoundState:
     def sight(self, team: int, enemy: int, at: Point, *, seen: bool) -> None:
         """Tell a team where an enemy is; what was heard does not overrule what was seen a moment ago."""
         old = self.sightings[team].get(enemy)
-        if not seen and old is not None and old.seen and self.tick - old.tick < self.ticks(1.0):
+        if (
+            not seen
+            and old is not None
+            and old.seen
+            and self.tick - old.tick < self.ticks(self.config.perception.trust_s)
+        ):
             return
         self.sightings[team][enemy] = Sighting(self.tick, at, seen)
 
@@ -193,12 +198,12 @@ class RoundState:
             if agent.blind_until > self.tick:
                 view[agent.index] = False
         self.view = view
-        running = 0.6 * self.config.motion.top_speed_mps
+        running = self.loud_mps()
         gone = (self.tick - self.seen_last) * 1000 > eyes.memory_ms * clock.tick_hz
         self.seen_since[gone] = -1
         for i, j in np.argwhere(view & (self.seen_since < 0)):
             agent = self.agents[i]
-            wait = agent.reaction_ms * float(self.rng.uniform(0.85, 1.2))
+            wait = agent.reaction_ms * self.span(eyes.reaction_factor)
             if bodies.off_aim(int(i), bodies.at(int(j))) < eyes.ready_deg:
                 wait *= eyes.ready_factor
             elif bodies.speed(int(i)) > running:
@@ -211,10 +216,14 @@ class RoundState:
         for i, j in np.argwhere(self.known):
             self.sight(self.agents[i].team, int(j), bodies.at(int(j)), seen=True)
 
+    def loud_mps(self) -> float:
+        """Above which speed one runs, is heard, and reacts later."""
+        return self.config.perception.loud_factor * self.config.motion.top_speed_mps
+
     def hear_steps(self) -> None:
         """Running is heard nearby, not quite exactly; quiet walking is not."""
         eyes = self.config.perception
-        quiet = self.config.motion.quiet_factor * self.config.motion.top_speed_mps + 0.2
+        quiet = self.loud_mps()
         for runner in self.agents:
             if not runner.alive or self.bodies.speed(runner.index) < quiet:
                 continue
@@ -226,11 +235,11 @@ class RoundState:
     def hear(self, ear: Agent, enemy: int, at: Point) -> None:
         """One player hears an enemy at about that place."""
         old = self.sightings[ear.team].get(enemy)
-        if old is not None and self.tick - old.tick < self.ticks(0.75):
+        if old is not None and self.tick - old.tick < self.ticks(self.config.perception.trust_s):
             return
         blur = self.config.perception.heard_error_m
         dx, dz = self.rng.normal(0.0, blur, 2)
         heard = self.arena.footing_near((at[0] + float(dx), at[1] + float(dz)))
         self.sight(ear.team, enemy, heard, seen=False)
         if ear.alarm_until < self.tick:
-            ear.alarm, ear.alarm_until = heard, self.tick + self.ticks(1.5)
+            ear.alarm, ear.alarm_until = heard, self.tick + self.ticks(self.config.behaviour.alarm_s)

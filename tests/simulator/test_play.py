@@ -1,0 +1,252 @@
+"""A simulated match keeps the rules of bodies, walls, guns and the bomb."""
+
+import math
+from collections import defaultdict
+from itertools import pairwise
+
+import pytest
+
+from configs.base import ConfigError
+from configs.simulator import SimulatorConfig
+from pipeline.events.sources.simulator import BadArena, simulate
+from pipeline.events.sources.simulator.arena import build_arena
+
+ATTACK, DEFENCE = "terrorists", "counter-terrorists"
+
+
+def tracks(rounds):
+    """Per round and player the samples in order: (seconds, x, y, z)."""
+    out = defaultdict(list)
+    for number, entries in rounds.items():
+        for event in entries:
+            if event["event_type"] == "POSITION_UPDATE":
+                out[number, event["actor"]].append((event["payload"]["ts"], *event["payload"]["pos"]))
+    return out
+
+
+def of_type(entries, *kinds):
+    return [event for event in entries if event["event_type"] in kinds]
+
+
+def ground(pos):
+    return pos[0], pos[2]
+
+
+def test_nobody_walks_through_a_wall(rounds, arena):
+    for path in tracks(rounds).values():
+        for (_, x, _, z), (_, u, _, w) in pairwise(path):
+            assert arena.free((x, z), (u, w))
+
+
+def test_nobody_stands_in_a_wall_or_outside(rounds, arena, config):
+    x0, z0, x1, z1 = config.arena.bounds
+    reach = config.motion.radius_m - 0.01
+    for path in tracks(rounds).values():
+        for _, x, _, z in path[::4]:
+            assert x0 + reach <= x <= x1 - reach and z0 + reach <= z <= z1 - reach
+            assert all(
+                arena.free((x, z), (x + dx, z + dz)) for dx, dz in ((reach, 0), (-reach, 0), (0, reach), (0, -reach))
+            )
+
+
+def test_nobody_is_faster_than_the_limit_or_jumps(rounds, config):
+    fastest = 0.0
+    for path in tracks(rounds).values():
+        for (t, x, y, z), (u, x2, y2, z2) in pairwise(path):
+            assert u - t == pytest.approx(0.125, abs=0.0011)
+            assert math.hypot(x2 - x, z2 - z) <= config.motion.top_speed_mps * 0.125 + 0.002
+            assert abs(y2 - y) < 0.35
+            fastest = max(fastest, math.hypot(x2 - x, z2 - z) / 0.125)
+    assert fastest > 4.5, "somebody runs"
+
+
+def test_velocity_changes_no_faster_than_legs_allow(rounds, config):
+    most = max(config.motion.accelerate_mps2, config.motion.brake_mps2)
+    sharp = total = 0
+    for path in tracks(rounds).values():
+        for a, b, c in zip(path, path[1:], path[2:], strict=False):
+            change = math.hypot(c[1] - 2 * b[1] + a[1], c[3] - 2 * b[3] + a[3]) / 0.125**2
+            sharp += change > most * 1.1
+            total += 1
+    assert sharp / total < 0.002, "only walls stop bodies faster"
+
+
+def test_the_floor_is_uneven_but_walkable(rounds, arena):
+    heights = [y for path in tracks(rounds).values() for _, _, y, _ in path]
+    assert max(heights) - min(heights) > 0.5
+    slopes = [abs(arena.height(x + 0.1, 3.0) - arena.height(x, 3.0)) / 0.1 for x in range(-30, 30)]
+    assert max(slopes) < 0.5
+
+
+def test_every_shot_that_hurts_has_a_free_line(events, arena):
+    hits = of_type(events, "PLAYER_KILLED", "PLAYER_DAMAGED")
+    assert of_type(hits, "PLAYER_KILLED")
+    for hit in hits:
+        if hit["payload"]["weapon"] == "hegrenade":
+            assert hit["event_type"] == "PLAYER_DAMAGED", "a grenade flies over walls, and never kills"
+            continue
+        assert arena.free(ground(hit["payload"]["pos"]), ground(hit["payload"]["target_pos"]))
+
+
+def test_nobody_shoots_teammates_and_no_dead_act(rounds, side_of):
+    for number, entries in rounds.items():
+        dead = {}
+        for event in sorted(entries, key=lambda e: e["payload"]["ts"]):
+            when = event["payload"]["ts"]
+            if event["actor"] in dead and event["event_type"] not in (
+                "GRENADE_DETONATED", "PLAYER_BLINDED", "BOMB_EXPLODED", "BOMB_DROPPED",
+            ) and event["payload"].get("weapon") != "hegrenade":  # fmt: skip
+                assert when <= dead[event["actor"]], event
+            if event["event_type"] == "PLAYER_KILLED":
+                victim = event["payload"]["target"]
+                assert side_of[number, victim] != side_of[number, event["actor"]]
+                assert victim not in dead
+                dead[victim] = when
+
+
+def test_health_falls_by_the_damage_told(rounds):
+    for entries in rounds.values():
+        hp = defaultdict(lambda: 100)
+        for hit in of_type(entries, "PLAYER_DAMAGED"):
+            assert hit["payload"]["target_hp_before"] == hp[hit["payload"]["target"]]
+            hp[hit["payload"]["target"]] -= hit["payload"]["damage"]
+        killed = {kill["payload"]["target"] for kill in of_type(entries, "PLAYER_KILLED")}
+        assert killed == {player for player, left in hp.items() if left == 0}
+
+
+def test_reactions_are_human(match, config):
+    low, high = config.perception.reaction_limits_ms
+    assert 200 <= low < high <= 450
+
+
+def test_the_bomb_is_planted_in_a_site_by_its_carrier_and_defused_by_a_defender(rounds, side_of, config):
+    plants = defuses = 0
+    for number, entries in rounds.items():
+        carrier = planted = None
+        begun = {}
+        for event in sorted(entries, key=lambda e: e["payload"]["ts"]):
+            kind, actor, payload = event["event_type"], event["actor"], event["payload"]
+            if kind == "POSITION_UPDATE" and payload.get("has_bomb"):
+                assert side_of[number, actor] == ATTACK and planted is None
+                carrier = actor
+            elif kind == "BOMB_DROPPED":
+                assert actor == carrier
+                carrier = None
+            elif kind == "BOMB_PICKED_UP":
+                assert carrier is None and side_of[number, actor] == ATTACK
+                carrier = actor
+            elif kind in ("BOMB_PLANT_STARTED", "BOMB_DEFUSE_STARTED"):
+                assert (planted is None) == (kind == "BOMB_PLANT_STARTED")
+                begun[actor] = payload["ts"]
+            elif kind == "BOMB_PLANTED":
+                assert actor == carrier and planted is None
+                x0, z0, x1, z1 = config.arena.sites[payload["site"]]
+                assert x0 <= payload["pos"][0] <= x1 and z0 <= payload["pos"][2] <= z1
+                assert payload["ts"] - begun[actor] == pytest.approx(config.clock.plant_s, abs=0.02)
+                planted, plants = payload["ts"], plants + 1
+            elif kind == "BOMB_DEFUSED":
+                assert planted is not None and side_of[number, actor] == DEFENCE
+                spent = payload["ts"] - begun[actor]
+                assert min(abs(spent - config.clock.kit_s), abs(spent - config.clock.defuse_s)) < 0.02
+                defuses += 1
+            elif kind == "BOMB_EXPLODED":
+                assert payload["ts"] - planted == pytest.approx(config.clock.bomb_s, abs=0.02)
+    assert plants > 0 and defuses > 0
+
+
+def test_who_plants_or_defuses_stands_still(rounds):
+    for number, entries in rounds.items():
+        paths = tracks({number: entries})
+        for done in of_type(entries, "BOMB_PLANTED", "BOMB_DEFUSED"):
+            end = done["payload"]["ts"]
+            at = [(x, z) for t, x, _, z in paths[number, done["actor"]] if end - 2.5 <= t <= end]
+            assert len(at) > 15
+            assert all(math.dist(at[0], other) < 0.3 for other in at)
+
+
+def test_each_round_has_one_winner_and_its_reason_is_true(rounds, side_of):
+    reasons = set()
+    for number, entries in rounds.items():
+        ends = of_type(entries, "ROUND_ENDED")
+        assert len(ends) == 1 and len(of_type(entries, "ROUND_STARTED", "ROUND_LIVE")) == 2
+        winner, reason, end = (ends[0]["payload"][key] for key in ("winner", "reason", "ts"))
+        assert all(event["payload"]["ts"] < end for event in entries if event is not ends[0])
+        dead = [kill["payload"]["target"] for kill in of_type(entries, "PLAYER_KILLED")]
+        alive = {side: 5 - sum(side_of[number, player] == side for player in dead) for side in (ATTACK, DEFENCE)}
+        planted = bool(of_type(entries, "BOMB_PLANTED"))
+        ended_by = {
+            "bomb_defused": (DEFENCE, bool(of_type(entries, "BOMB_DEFUSED"))),
+            "target_bombed": (ATTACK, bool(of_type(entries, "BOMB_EXPLODED"))),
+            "t_win": (ATTACK, alive[DEFENCE] == 0),
+            "ct_win": (DEFENCE, alive[ATTACK] == 0 and not planted),
+            "time_ran_out": (DEFENCE, not planted and alive[ATTACK] > 0 and alive[DEFENCE] > 0),
+        }
+        assert winner == ended_by[reason][0] and ended_by[reason][1], (number, reason)
+        live = of_type(entries, "ROUND_LIVE")[0]["payload"]["ts"]
+        assert 5.0 < end - live < 115.0 + 40.0 + 1.0
+        reasons.add(reason)
+    assert len(reasons) >= 3
+
+
+def test_sides_change_after_the_first_half_and_the_score_counts_the_rounds(events, rounds, match):
+    first = match.recording.teams[0]
+    sides = [rounds[number][0]["payload"]["sides"][first] for number in sorted(rounds)]
+    assert sides == [ATTACK] * 6 + [DEFENCE] * 6
+    won = defaultdict(int)
+    for entries in rounds.values():
+        told = entries[0]["payload"]["sides"]
+        winner = of_type(entries, "ROUND_ENDED")[0]["payload"]["winner"]
+        won[next(team for team, side in told.items() if side == winner)] += 1
+    assert events[-1]["event_type"] == "MATCH_ENDED"
+    assert events[-1]["payload"]["score"] == {team: won[team] for team in match.recording.teams}
+
+
+def test_it_looks_like_a_match(rounds):
+    kills = [of_type(entries, "PLAYER_KILLED") for entries in rounds.values()]
+    assert 4.0 <= sum(map(len, kills)) / len(kills) <= 8.5
+    traded = sum(
+        any(
+            later["payload"]["target"] == kill["actor"] and 0 < later["payload"]["ts"] - kill["payload"]["ts"] <= 4.0
+            for later in deaths
+        )
+        for deaths in kills
+        for kill in deaths
+    )
+    assert 0.03 <= traded / sum(map(len, kills)) <= 0.5
+    everything = [event["event_type"] for entries in rounds.values() for event in entries]
+    for kind in ("GRENADE_THROWN", "GRENADE_DETONATED", "PLAYER_BLINDED", "BOMB_DROPPED", "WEAPON_FIRED"):
+        assert kind in everything
+
+
+def test_a_spot_inside_a_wall_is_refused(config):
+    spots = {**config.arena.spots, "a_north": config.arena.spots["a_north"].model_copy(update={"at": (-30.0, -28.0)})}
+    broken = config.model_copy(update={"arena": config.arena.model_copy(update={"spots": spots})})
+    with pytest.raises(BadArena, match="a_north"):
+        build_arena(broken)
+
+
+def test_a_plan_for_stages_that_do_not_exist_is_refused(config):
+    figures = config.model_dump()
+    figures["tactics"]["plans"]["spread"]["stages"] = ("ramp", "mid", "roof", "long", "tunnel")
+    with pytest.raises(ValueError, match="roof"):
+        SimulatorConfig.model_validate(figures)
+    assert issubclass(ConfigError, Exception)
+
+
+@pytest.mark.parametrize(("rounds", "seed"), [(0, 1), (3, -1)])
+def test_no_rounds_or_a_negative_seed_are_refused(rounds, seed):
+    with pytest.raises(ValueError, match="rounds must be at least 1"):
+        simulate(rounds=rounds, seed=seed)
+
+
+@pytest.mark.slow
+def test_many_matches_end_in_many_ways():
+    reasons, winners, spans = defaultdict(int), defaultdict(int), []
+    for seed in range(40, 48):
+        for played in simulate(rounds=12, seed=seed).recording.rounds:
+            reasons[played.reason] += 1
+            winners[played.winner] += 1
+            spans.append((played.end - played.live) / 64)
+    assert all(reasons[reason] >= 3 for reason in ("t_win", "ct_win", "bomb_defused", "target_bombed", "time_ran_out"))
+    assert 0.35 < winners["attackers"] / len(spans) < 0.7
+    assert sum(40 <= span <= 116 for span in spans) / len(spans) > 0.75
