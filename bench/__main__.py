@@ -6,7 +6,7 @@ import os
 import platform
 import tempfile
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib.metadata import version
 from pathlib import Path
 
@@ -25,8 +25,9 @@ from pipeline.intents.prediction import predict
 from pipeline.intents.segments import segment
 from pipeline.motion.gltf import glb
 from pipeline.motion.moments import choose, clip_request
+from pipeline.motion.path import Infeasible
 from pipeline.motion.preview import still
-from pipeline.motion.synthesizer import Infeasible, synthesize
+from pipeline.motion.synthesizer import synthesize
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
 ROUNDS, SEED, CLIPS = 12, 5, 20
@@ -57,9 +58,8 @@ def _read(log: Path, folder: Path) -> None:
 
 def _rolling(tracks: pl.DataFrame, window_ms: int) -> pl.DataFrame:
     """What polars' own rolling can say of movement: five of the declared features, in floats."""
-    step = sum(
-        (pl.col(axis).cast(pl.Float64).diff().over("player") ** 2 for axis in ("x_mm", "y_mm", "z_mm")), pl.lit(0.0)
-    )
+    squares = [pl.col(axis).cast(pl.Float64).diff().over("player") ** 2 for axis in ("x_mm", "y_mm", "z_mm")]
+    step = pl.sum_horizontal(squares)
     return (
         tracks.with_columns(step_m=step.sqrt() / 1000, gap_s=pl.col("t_ms").diff().over("player") / 1000)
         .with_columns(speed=pl.col("step_m") / pl.col("gap_s"))
@@ -97,24 +97,37 @@ def measure(folder: Path) -> list[Figure]:
     def megabytes(log: Path) -> float:
         return sum(map(len, _lines(log))) / 1e6
 
-    def mirror(other: str) -> str:
-        return f"`json.loads` rows → pyarrow, {other}"
+    rows, tables = float(features.height), (match.match, match.events, match.tracks)
+
+    def to_segments() -> pl.DataFrame:
+        return segment(predict(features, model), features, model_version=model.version, review_threshold=0.6)
+
+    def beside_rows(log: Path, stage: str, lacks: str) -> Figure:
+        other = f"`json.loads` rows → pyarrow, {lacks}"
+        return interleaved(
+            stage, lambda: _read(log, folder), lambda: _json_rows(log, folder), other, megabytes(log), "MB"
+        )
+
+    def alone(stage: str, way: Callable[[], object], amount: float, unit: str) -> Figure:
+        return interleaved(stage, way, None, "", amount, unit)
 
     return [
-        interleaved("canonical log → events, tracks", lambda: _read(canonical, folder), lambda: _json_rows(canonical, folder),
-                    mirror("unchecked, unordered"), megabytes(canonical), "MB"),
-        interleaved("GRID log → events, tracks", lambda: _read(grid, folder), lambda: _json_rows(grid, folder),
-                    mirror("uncorrected, no positions"), megabytes(grid), "MB"),
-        interleaved("31 features", lambda: match_features(match.match, match.events, match.tracks),
-                    lambda: _rolling(match.tracks, window_ms), "polars rolling, five of them", events, "events"),
-        interleaved("labels in hindsight", lambda: label(match.events, match.tracks, features), None, "",
-                    float(features.height), "rows"),
-        interleaved("rules → segments", lambda: segment(predict(features, model), features, model_version="v", review_threshold=0.6),
-                    None, "", float(features.height), "rows"),
-        interleaved("path → clip", lambda: [synthesize(request) for request, _ in clips], None, "", float(len(clips)), "clips"),
-        interleaved("clip → GLB", lambda: [glb(clip, {}) for _, clip in clips], None, "", float(len(clips)), "clips"),
-        interleaved("clip → still", lambda: still(clips[0][1]), None, "", 1.0, "stills"),
-    ]  # fmt: skip
+        beside_rows(canonical, "canonical log → events, tracks", "unchecked, unordered"),
+        beside_rows(grid, "GRID log → events, tracks", "uncorrected, no positions"),
+        interleaved(
+            "all declared features",
+            lambda: match_features(*tables),
+            lambda: _rolling(match.tracks, window_ms),
+            "polars rolling, five of them",
+            events,
+            "events",
+        ),
+        alone("labels in hindsight", lambda: label(match.events, match.tracks, features), rows, "rows"),
+        alone("rules and prior → segments", to_segments, rows, "rows"),
+        alone("path → clip", lambda: [synthesize(request) for request, _ in clips], float(len(clips)), "clips"),
+        alone("clip → GLB", lambda: [glb(clip, {}) for _, clip in clips], float(len(clips)), "clips"),
+        alone("clip → still", lambda: still(clips[0][1]), 1.0, "stills"),
+    ]
 
 
 def report(figures: list[Figure]) -> str:

@@ -8,19 +8,17 @@ folder to `.tmp/` and then renamed, on S3 one put. A process that dies leaves at
 process removes.
 """
 
+import fcntl
 import hashlib
 import io
 import json
 import os
-import platform
-import secrets
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from itertools import count
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
 
@@ -35,8 +33,9 @@ _STAMP_KEY = b"gridmotion"
 _DELTA_TYPES = frozenset({"int32", "int64"})
 _ROW_GROUP = 131_072
 _COPY_BYTES = 1 << 20
-_HOST = platform.node().replace(".", "-") or "host"
-_PROCESS = secrets.token_hex(4)  # a recycled process id is another process
+_TEMPORARY = ".tmp"
+_UMASK = os.umask(0o022)
+os.umask(_UMASK)  # it can only be read by setting it
 
 
 class StoreError(ResourceError):
@@ -91,7 +90,6 @@ class Store:
     def __init__(self, url: str, storage_options: dict[str, Any] | None = None) -> None:
         self.url = url.rstrip("/")
         self._options = storage_options or {}
-        self._numbers = count()
         if self.is_local:
             self._sweep()
 
@@ -186,27 +184,27 @@ class Store:
         except OSError as error:
             raise StoreError(f"cannot look at {target}: {error}") from error
 
-    def files(self, prefix: str) -> list[tuple[str, int, str]]:
-        """Files below a prefix, sorted by path.
+    def files(self, folder: str = "") -> list[tuple[str, int, str]]:
+        """Files below a folder of the store, or all of them, sorted by path; what is being written is left out.
 
         Returns:
             `(path relative to the store, size in bytes, tag)`; the tag changes when the file does.
         """
-        target = self.uri(prefix)
+        target = self.uri(folder) if folder else self.url
         try:
             if self.is_local:
                 found = [
                     (p.relative_to(self.url).as_posix(), p.stat().st_size, str(p.stat().st_mtime_ns))
                     for p in Path(target).rglob("*")
-                    if p.is_file()
+                    if p.is_file() and p.parent.name != _TEMPORARY
                 ]
             else:
                 self._s3.invalidate_cache()
-                root = self.url.removeprefix("s3://")
+                root, below = self.url.removeprefix("s3://"), target.removeprefix("s3://")
                 found = [
                     (name.removeprefix(f"{root}/"), int(info["size"]), str(info.get("ETag", "")).strip('"'))
                     for name, info in self._s3.find(target, detail=True).items()
-                    if name.startswith(f"{root}/{prefix}/")  # some servers list the empty folder itself
+                    if name.startswith(f"{below}/")  # some servers list the empty folder itself
                 ]
         except OSError as error:
             raise StoreError(f"cannot list {target}: {error}") from error
@@ -301,34 +299,37 @@ class Store:
 
     @contextmanager
     def _replacing(self, target: Path) -> Iterator[BinaryIO]:
-        temporary = Path(self.url) / ".tmp" / f"{_HOST}.{os.getpid()}.{_PROCESS}.{next(self._numbers)}"
-        temporary.parent.mkdir(parents=True, exist_ok=True)
+        folder = Path(self.url) / _TEMPORARY
+        folder.mkdir(parents=True, exist_ok=True)
         target.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with temporary.open("wb") as file:
+        with _locked_file(folder) as file:
+            try:
                 yield file
                 file.flush()
                 os.fsync(file.fileno())
-            temporary.replace(target)
-        finally:
-            temporary.unlink(missing_ok=True)
+                Path(file.name).replace(target)
+            finally:
+                Path(file.name).unlink(missing_ok=True)
 
     def _sweep(self) -> None:
-        """Remove what processes of this machine that are gone left in `.tmp/`."""
-        for leftover in (Path(self.url) / ".tmp").glob(f"{_HOST}.*"):
-            pid, token, _ = leftover.name.removeprefix(f"{_HOST}.").split(".")
-            if token != _PROCESS and (int(pid) == os.getpid() or not _alive(int(pid))):
-                leftover.unlink(missing_ok=True)
+        """Remove what processes that are gone left behind: their locks went with them."""
+        for leftover in (Path(self.url) / _TEMPORARY).glob("*"):
+            with suppress(FileNotFoundError, BlockingIOError), leftover.open("rb") as file:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                leftover.unlink()
 
 
-def _alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
+@contextmanager
+def _locked_file(folder: Path) -> Iterator[BinaryIO]:
+    """A new file that is locked for as long as its writer lives."""
+    while True:
+        with tempfile.NamedTemporaryFile(dir=folder, delete=False) as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            if not Path(file.name).exists():
+                continue  # another process swept it between its creation and its lock
+            Path(file.name).chmod(0o666 & ~_UMASK)  # temporary files are for their owner only; tables are not
+            yield file  # type: ignore[misc]
+            return
 
 
 def _key(key: str) -> str:

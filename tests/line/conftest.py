@@ -40,7 +40,7 @@ class Workspace:
         """Every file of the store but the model registry's database, with the hash of its bytes."""
         return {
             path: hashlib.sha256(self.store.read(path)).hexdigest()
-            for path, _, _ in self.store.files(".")
+            for path, _, _ in self.store.files()
             if not path.startswith("mlflow/")
         }
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from configs.simulator import SimulatorConfig
+from configs.simulator import PlanConfig, SimulatorConfig
 from pipeline.events.sources.simulator import behaviour, combat
 from pipeline.events.sources.simulator.agents import ATTACKING_ROLES, PLAYERS, TEAM_SIZE, Agent, Bodies, Side
 from pipeline.events.sources.simulator.arena import Arena, build_arena
@@ -258,7 +258,7 @@ def _line_up(s: RoundState, sides: tuple[Side, Side]) -> None:
                 s.bomb.carrier = a.index
 
 
-def _draw_plan(s: RoundState):  # type: ignore[no-untyped-def]
+def _draw_plan(s: RoundState) -> PlanConfig:
     names = sorted(s.config.tactics.plans)
     weights = np.array([s.config.tactics.plans[name].weight for name in names])
     return s.config.tactics.plans[names[int(s.rng.choice(len(names), p=weights / weights.sum()))]]
