@@ -1,6 +1,7 @@
 """Measures the stages on a simulated match and writes RESULTS.md."""
 
 import gzip
+import importlib.util
 import json
 import os
 import platform
@@ -74,6 +75,20 @@ def _rolling(tracks: pl.DataFrame, window_ms: int) -> pl.DataFrame:
     )
 
 
+def _brief(folder: Path) -> Path:
+    return write(folder, simulate(rounds=1, seed=SEED))[0]
+
+
+def _oracle() -> Callable[..., object]:
+    path = Path(__file__).parents[1] / "tests" / "features" / "oracle.py"
+    spec = importlib.util.spec_from_file_location("oracle", path)
+    if spec is None or spec.loader is None:
+        raise FileNotFoundError(path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.oracle  # type: ignore[no-any-return]
+
+
 def measure(folder: Path) -> list[Figure]:
     """Every figure, in the order of the line."""
     canonical, grid = write(folder, simulate(rounds=ROUNDS, seed=SEED))[:2]
@@ -91,7 +106,8 @@ def measure(folder: Path) -> list[Figure]:
             clips.append((request, synthesize(request)))
         except Infeasible:
             continue
-    window_ms = load_features().window_ms
+    config, oracle = load_features(), _oracle()
+    brief = next(iter(read_log(_brief(folder), log_id="bench").matches.values()))
     events = float(match.events.height)
 
     def megabytes(log: Path) -> float:
@@ -115,9 +131,17 @@ def measure(folder: Path) -> list[Figure]:
         beside_rows(canonical, "canonical log → events, tracks", "unchecked, unordered"),
         beside_rows(grid, "GRID log → events, tracks", "uncorrected, no positions"),
         interleaved(
+            "all declared features, one round",
+            lambda: match_features(brief.match, brief.events, brief.tracks),
+            lambda: oracle(brief.match, brief.events, brief.tracks, config),
+            "the tests' naive implementation",
+            float(brief.events.height),
+            "events",
+        ),
+        interleaved(
             "all declared features",
             lambda: match_features(*tables),
-            lambda: _rolling(match.tracks, window_ms),
+            lambda: _rolling(match.tracks, config.window_ms),
             "polars rolling, five of them",
             events,
             "events",
