@@ -7,8 +7,8 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-# Where pip finds wheels on this machine; uv does not read pip's configuration, so it is told.
-FIND_LINKS = $(shell $(BIN)/pip config get global.find-links 2>/dev/null)
+# Where pip finds wheels on this machine, one option per place; uv does not read pip's configuration, so it is told.
+FIND_LINKS = $$($(BIN)/python -m pip config get global.find-links 2>/dev/null | sed 's/[^ ][^ ]*/--find-links &/g')
 
 # One single-threaded process per core: two OpenMP jobs on two cores run 8 x slower.
 export OMP_NUM_THREADS ?= 1
@@ -23,7 +23,7 @@ setup: $(STAMP) ## create .venv and install what the lock names
 $(STAMP): requirements.lock pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode $(FIND_LINKS:%=--find-links %) -r requirements.lock
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode $(FIND_LINKS) -r requirements.lock
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
 	touch $@
 
@@ -55,7 +55,7 @@ bench: setup ## measure, and write bench/RESULTS.md
 	$(BIN)/python -m bench
 
 lock: ## pin every dependency anew
-	$(BIN)/uv pip compile --quiet --python-version 3.11 --universal --no-annotate --no-emit-find-links $(FIND_LINKS:%=--find-links %) --extra dev pyproject.toml -o requirements.lock
+	$(BIN)/uv pip compile --quiet --python-version 3.11 --universal --no-annotate --no-emit-find-links $(FIND_LINKS) --extra dev pyproject.toml -o requirements.lock
 
 docs: setup ## write what the program knows about itself: docs/tables.md
 	$(BIN)/python -c "from pathlib import Path; from pipeline.tables import documentation; Path('docs/tables.md').write_text(documentation())"
