@@ -56,6 +56,10 @@ def _store() -> Any:
     return open_store(settings())
 
 
+def _studio() -> Any:
+    return _definitions().resources["studio"]  # type: ignore[index]
+
+
 def _progress() -> Progress:
     return Progress(
         SpinnerColumn(),
@@ -231,16 +235,14 @@ def clips(
     segment: Annotated[str | None, typer.Option(help="Make the clip of this segment, whatever the budget.")] = None,
 ) -> None:
     """List a match's clips, or make the clip of one more segment."""
-    from assets.definitions import build_defs
     from assets.summary import segment_moment
 
     store = _store()
     if segment is None:
         frame = store.read_table("clips", match)
     else:
-        studio = build_defs().resources["studio"]  # type: ignore[index]
         tracks = store.read_table("tracks", match)
-        frame = studio.make(segment_moment(store, match, segment), tracks, log=console.log)
+        frame = _studio().make(segment_moment(store, match, segment), tracks, log=console.log)
     view = Table("intent", "why", "player", "round", "from s", "s", "feasible", "file")
     for row in frame.iter_rows(named=True):
         view.add_row(
@@ -277,7 +279,7 @@ def doctor() -> None:
 @app.command()
 def demo() -> None:
     """Simulate matches, train on some, analyse another, and say where everything is."""
-    from assets.summary import demo_picture
+    from assets.summary import pictures
     from configs.demo import load_demo
     from pipeline.events.sources.simulator import simulate as play
     from pipeline.events.sources.simulator import write
@@ -303,7 +305,7 @@ def demo() -> None:
     store = _store()
     console.print(_scan_table(rows[-1:]))
     console.print(_match_table([shown], seconds))
-    picture = demo_picture(store, shown)
+    drawn = pictures(store, shown, _studio())
     for what, where in {
         "events": store.uri(store.part_path("events", shown)),
         "features": store.uri(store.part_path("features", shown)),
@@ -311,9 +313,9 @@ def demo() -> None:
         "segments": store.uri(store.part_path("segments", shown)),
         "clips": store.uri(store.part_path("clips", shown)),
         "motion (GLB)": store.uri("motion"),
-        "picture": picture,
+        **{f"{name} (picture)": where for name, where in drawn.items()},
     }.items():
-        console.print(f"{what:>14}  {where}", highlight=False, soft_wrap=True)
+        console.print(f"{what:>18}  {where}", highlight=False, soft_wrap=True)
     console.print("Look at all of it in the browser: make dev")
 
 

@@ -9,6 +9,7 @@ import polars as pl
 
 from assets import reports
 from pipeline.intents.vocabulary import INTENTS
+from resources.clips import ClipStudio
 from resources.errors import ResourceError
 from resources.store import Store
 
@@ -46,7 +47,14 @@ def segment_moment(store: Store, match_id: str, segment_id: str) -> pl.DataFrame
     return found.with_columns(pl.lit("on demand").alias("interest"))
 
 
-def demo_picture(store: Store, match_id: str) -> str:
-    """Writes the intent timeline of the match's busiest round as PNG; returns where."""
-    png = reports.timeline_png(store.read_table("segments", match_id), store.read_table("rounds", match_id))
-    return store.write(f"reports/{match_id}/timeline.png", png)
+def pictures(store: Store, match_id: str, studio: ClipStudio) -> dict[str, str]:
+    """Writes the intent timeline of the match's busiest round and a contact sheet of its clips.
+
+    Returns:
+        Where each is, by what it shows.
+    """
+    segments, rounds = store.read_table("segments", match_id), store.read_table("rounds", match_id)
+    shown = {"timeline.png": reports.timeline_png(segments, rounds)}
+    if sheet := studio.previews(store.read_table("clips", match_id)):
+        shown["clips.jpg"] = sheet
+    return {name.partition(".")[0]: store.write(f"reports/{match_id}/{name}", data) for name, data in shown.items()}
