@@ -8,9 +8,7 @@ import dagster as dg
 import polars as pl
 
 from assets import reports
-from assets.partitions import matches as match_partitions
-from assets.partitions import one_match_per_run
-from assets.stages import Recipe, ensure, result, schema_spec
+from assets.stages import Recipe, ensure, match_stage, result
 from configs.features import load_features
 from configs.titles import load_titles
 from pipeline.features.match import match_features
@@ -19,15 +17,7 @@ from resources.store import Store
 RECIPE = Recipe(("features", "events/model.py", "errors.py"), (load_features(), load_titles()))
 
 
-@dg.asset(
-    group_name="features",
-    partitions_def=match_partitions,
-    backfill_policy=one_match_per_run,
-    deps=["matches", "events", "tracks"],
-    kinds={"numba", "polars"},
-    code_version=RECIPE.code_version,
-    check_specs=[schema_spec("features")],
-)
+@match_stage(RECIPE, group="features", deps=["matches", "events", "tracks"], kinds={"numba", "polars"})
 def features(context: dg.AssetExecutionContext, store: dg.ResourceParam[Store]) -> dg.MaterializeResult:
     """How each living player looked at each instant of the 250 ms grid."""
     match_id = context.partition_key

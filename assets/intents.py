@@ -9,9 +9,7 @@ import dagster as dg
 import polars as pl
 
 from assets import reports
-from assets.partitions import matches as match_partitions
-from assets.partitions import one_match_per_run
-from assets.stages import Recipe, ensure, result, schema_spec
+from assets.stages import Recipe, ensure, match_stage, result
 from configs.features import load_features
 from configs.intents import load_intents
 from configs.maps import load_maps
@@ -33,15 +31,7 @@ MODEL_KEY = dg.AssetKey(["models", "intent"])
 BASELINE_CHECK = "beats_the_majority"
 
 
-@dg.asset(
-    group_name=GROUP,
-    partitions_def=match_partitions,
-    backfill_policy=one_match_per_run,
-    deps=["events", "tracks", "features"],
-    kinds={"polars"},
-    code_version=LABELS.code_version,
-    check_specs=[schema_spec("labels")],
-)
+@match_stage(LABELS, group=GROUP, deps=["events", "tracks", "features"], kinds={"polars"})
 def labels(context: dg.AssetExecutionContext, store: dg.ResourceParam[Store]) -> dg.MaterializeResult:
     """What each player meant at each instant, in hindsight, or an abstention."""
     match_id = context.partition_key
@@ -55,15 +45,7 @@ def labels(context: dg.AssetExecutionContext, store: dg.ResourceParam[Store]) ->
     return result(store, "labels", match_id, part, reports.labels(store.read_table("labels", match_id)))
 
 
-@dg.asset(
-    group_name=GROUP,
-    partitions_def=match_partitions,
-    backfill_policy=one_match_per_run,
-    deps=["features", MODEL_KEY],
-    kinds={"lightgbm", "polars"},
-    code_version=PREDICTION.code_version,
-    check_specs=[schema_spec("intents")],
-)
+@match_stage(PREDICTION, group=GROUP, deps=["features", MODEL_KEY], kinds={"lightgbm", "polars"})
 def intents(
     context: dg.AssetExecutionContext, store: dg.ResourceParam[Store], models: dg.ResourceParam[ModelRegistry]
 ) -> dg.MaterializeResult:
@@ -79,15 +61,7 @@ def intents(
     return result(store, "intents", match_id, part, reports.predicted(store.read_table("intents", match_id)))
 
 
-@dg.asset(
-    group_name=GROUP,
-    partitions_def=match_partitions,
-    backfill_policy=one_match_per_run,
-    deps=["intents", "features", "rounds"],
-    kinds={"polars"},
-    code_version=PREDICTION.code_version,
-    check_specs=[schema_spec("segments")],
-)
+@match_stage(PREDICTION, group=GROUP, deps=["intents", "features", "rounds"], kinds={"polars"})
 def segments(
     context: dg.AssetExecutionContext, store: dg.ResourceParam[Store], environment: dg.ResourceParam[Settings]
 ) -> dg.MaterializeResult:

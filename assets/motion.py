@@ -9,9 +9,7 @@ import dagster as dg
 import polars as pl
 
 from assets import reports
-from assets.partitions import matches as match_partitions
-from assets.partitions import one_match_per_run
-from assets.stages import Recipe, ensure, result, schema_spec
+from assets.stages import Recipe, ensure, match_stage, result
 from configs.motion import load_motion
 from pipeline.motion.moments import choose
 from resources.clips import ClipStudio
@@ -20,16 +18,7 @@ from resources.store import Store
 RECIPE = Recipe(("motion", "errors.py"), (load_motion(),))
 
 
-@dg.asset(
-    group_name="motion",
-    partitions_def=match_partitions,
-    backfill_policy=one_match_per_run,
-    deps=["segments", "tracks"],
-    kinds={"numba", "gltf"},
-    code_version=RECIPE.code_version,
-    check_specs=[schema_spec("clips")],
-    pool="motion",
-)
+@match_stage(RECIPE, group="motion", deps=["segments", "tracks"], kinds={"numba", "gltf"}, pool="motion")
 def clips(
     context: dg.AssetExecutionContext, store: dg.ResourceParam[Store], studio: dg.ResourceParam[ClipStudio]
 ) -> dg.MaterializeResult:

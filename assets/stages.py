@@ -3,13 +3,14 @@
 Belongs here: the glue that would otherwise stand in each asset. Does not belong here: what any one stage computes.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import dagster as dg
 import polars as pl
 
+from assets.partitions import matches, one_match_per_run
 from configs import Config, config_hash
 from pipeline.tables import TABLES, SchemaViolation, conform
 from pipeline.versions import code_version, input_hash
@@ -45,6 +46,35 @@ def schema_spec(table: str) -> dg.AssetCheckSpec:
     return dg.AssetCheckSpec(
         SCHEMA_CHECK, asset=table, blocking=True, description="the stored part satisfies the table's declaration"
     )
+
+
+def match_stage(
+    recipe: Recipe, *, group: str, deps: Sequence[str | dg.AssetKey], kinds: set[str], pool: str | None = None
+) -> Callable[[Callable[..., dg.MaterializeResult]], dg.AssetsDefinition]:
+    """Decorator of an asset that is one table of one match: partition, backfill policy, code version, schema check.
+
+    Args:
+        recipe: what decides its content.
+        group: the asset's group.
+        deps: the assets it reads.
+        kinds: what it is made with.
+        pool: of runs that may not all run at once.
+    """
+
+    def decorate(function: Callable[..., dg.MaterializeResult]) -> dg.AssetsDefinition:
+        decorator = dg.asset(
+            group_name=group,
+            partitions_def=matches,
+            backfill_policy=one_match_per_run,
+            deps=deps,
+            kinds=kinds,
+            pool=pool,
+            code_version=recipe.code_version,
+            check_specs=[schema_spec(function.__name__)],
+        )
+        return decorator(function)
+
+    return decorate
 
 
 def schema_result(store: Store, table: str, *keys: str) -> dg.AssetCheckResult:
