@@ -3,46 +3,31 @@
 Belongs here: where a part lies, atomic writes, what made it (its stamp), reuse when nothing changed.
 Does not belong here: the columns of a table (`pipeline.tables`), or what is computed.
 
-A table's part is `<table>/match_id=<id>/part-0.parquet` (`log_id=` for what belongs to a log). A write is atomic: in a
-folder to `.tmp/` and then renamed, on S3 one put. A process that dies leaves at most a file in `.tmp/`, which the next
-process removes.
+A table's part is `<table>/match_id=<id>/part-0.parquet` (`log_id=` for what belongs to a log).
 """
 
-import fcntl
 import hashlib
 import io
 import json
-import os
-import shutil
-import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
-from functools import cached_property
 from pathlib import Path, PurePosixPath
-from typing import Any, BinaryIO
+from typing import Any
 
 import polars as pl
 
 from pipeline.tables import TABLES, conform
-from resources.errors import ResourceError
+from resources.files import Bucket, FileMissing, Files, Folder, StoreError
 
 _PARTITION_COLUMN = {"logs": "log_id", "quarantine": "log_id"}
 _STAMP_KEY = b"gridmotion"
 # Half the size of plain or dictionary-coded floats and integers on tracks, and as fast to read.
 _DELTA_TYPES = frozenset({"int32", "int64"})
 _ROW_GROUP = 131_072
-_COPY_BYTES = 1 << 20
-_TEMPORARY = ".tmp"
-_UMASK = os.umask(0o022)
-os.umask(_UMASK)  # it can only be read by setting it
 
 
-class StoreError(ResourceError):
-    """The store refused an operation; the message names its address and the fault."""
-
-
-class PartMissing(StoreError):
+class PartMissing(FileMissing):
     """A table has no part for this match or log: its stage has not run."""
 
 
@@ -89,20 +74,8 @@ class Store:
 
     def __init__(self, url: str, storage_options: dict[str, Any] | None = None) -> None:
         self.url = url.rstrip("/")
-        self._options = storage_options or {}
-        if self.is_local:
-            self._sweep()
-
-    @property
-    def is_local(self) -> bool:
-        """Whether the store is a folder of this machine."""
-        return "://" not in self.url
-
-    @cached_property
-    def _s3(self) -> Any:
-        import s3fs
-
-        return s3fs.S3FileSystem(**self._options, skip_instance_cache=True)
+        self.is_local = "://" not in self.url
+        self._files: Files = Folder(self.url) if self.is_local else Bucket(self.url, storage_options or {})
 
     # -- files -------------------------------------------------------------------------------------------------------
 
@@ -111,78 +84,39 @@ class Store:
         return f"{self.url}/{_relative(path)}"
 
     def write(self, path: str, data: bytes) -> str:
-        """Write a file at once and atomically, replacing what was there.
-
-        Returns:
-            The file's full address.
+        """Write a file at once and atomically, replacing what was there; returns its full address.
 
         Raises:
             StoreError: if the store refuses; nothing is left half written.
         """
-        target = self.uri(path)
-        try:
-            if self.is_local:
-                with self._replacing(Path(target)) as file:
-                    file.write(data)
-            else:
-                self._s3.pipe_file(target, data)
-        except OSError as error:
-            raise StoreError(f"cannot write {target}: {error}") from error
-        return target
+        self._files.write(_relative(path), data)
+        return self.uri(path)
 
     def put(self, source: Path, path: str) -> str:
-        """Copy a local file into the store, in pieces, atomically.
-
-        Returns:
-            The file's full address.
+        """Copy a local file into the store, in pieces, atomically; returns its full address.
 
         Raises:
             StoreError: if the file cannot be read or the store refuses.
         """
-        target = self.uri(path)
-        try:
-            if self.is_local:
-                with source.open("rb") as original, self._replacing(Path(target)) as file:
-                    shutil.copyfileobj(original, file, _COPY_BYTES)
-            else:
-                self._s3.put_file(str(source), target)
-        except OSError as error:
-            raise StoreError(f"cannot copy {source.name} to {target}: {error}") from error
-        return target
-
-    def delete(self, path: str) -> None:
-        """Remove a file; one that is already gone is no error."""
-        target = self.uri(path)
-        try:
-            if self.is_local:
-                Path(target).unlink(missing_ok=True)
-            elif self._s3.isfile(target):
-                self._s3.rm_file(target)
-        except OSError as error:
-            raise StoreError(f"cannot delete {target}: {error}") from error
+        self._files.put(source, _relative(path))
+        return self.uri(path)
 
     def read(self, path: str) -> bytes:
         """Content of a file.
 
         Raises:
-            PartMissing: if there is none.
+            FileMissing: if there is none.
             StoreError: if the store refuses.
         """
-        target = self.uri(path)
-        try:
-            return Path(target).read_bytes() if self.is_local else bytes(self._s3.cat_file(target))
-        except FileNotFoundError as error:
-            raise PartMissing(f"{target} does not exist") from error
-        except OSError as error:
-            raise StoreError(f"cannot read {target}: {error}") from error
+        return self._files.read(_relative(path))
+
+    def delete(self, path: str) -> None:
+        """Remove a file; one that is already gone is no error."""
+        self._files.delete(_relative(path))
 
     def exists(self, path: str) -> bool:
         """Whether a file is there."""
-        target = self.uri(path)
-        try:
-            return Path(target).is_file() if self.is_local else bool(self._s3.isfile(target))
-        except OSError as error:
-            raise StoreError(f"cannot look at {target}: {error}") from error
+        return self._files.exists(_relative(path))
 
     def files(self, folder: str = "") -> list[tuple[str, int, str]]:
         """Files below a folder of the store, or all of them, sorted by path; what is being written is left out.
@@ -190,42 +124,11 @@ class Store:
         Returns:
             `(path relative to the store, size in bytes, tag)`; the tag changes when the file does.
         """
-        target = self.uri(folder) if folder else self.url
-        try:
-            if self.is_local:
-                found = [
-                    (p.relative_to(self.url).as_posix(), p.stat().st_size, str(p.stat().st_mtime_ns))
-                    for p in Path(target).rglob("*")
-                    if p.is_file() and p.parent.name != _TEMPORARY
-                ]
-            else:
-                self._s3.invalidate_cache()
-                root, below = self.url.removeprefix("s3://"), target.removeprefix("s3://")
-                found = [
-                    (name.removeprefix(f"{root}/"), int(info["size"]), str(info.get("ETag", "")).strip('"'))
-                    for name, info in self._s3.find(target, detail=True).items()
-                    if name.startswith(f"{below}/")  # some servers list the empty folder itself
-                ]
-        except OSError as error:
-            raise StoreError(f"cannot list {target}: {error}") from error
-        return sorted(found)
+        return sorted(self._files.list(_relative(folder) if folder else ""))
 
-    @contextmanager
-    def local_copy(self, path: str) -> Iterator[Path]:
+    def local_copy(self, path: str) -> AbstractContextManager[Path]:
         """A file as a local path: the file itself in a folder, a temporary download on S3."""
-        if self.is_local:
-            yield Path(self.uri(path))
-            return
-        folder = Path(tempfile.mkdtemp(prefix="gridmotion-"))
-        try:
-            local = folder / PurePosixPath(path).name
-            try:
-                self._s3.get_file(self.uri(path), str(local))
-            except OSError as error:
-                raise StoreError(f"cannot read {self.uri(path)}: {error}") from error
-            yield local
-        finally:
-            shutil.rmtree(folder)
+        return self._files.local_copy(_relative(path))
 
     # -- tables ------------------------------------------------------------------------------------------------------
 
@@ -250,14 +153,20 @@ class Store:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        path = self.part_path(table, key)
-        data = self.read(path)
+        path, data = self._part_bytes(table, key)
         try:
             metadata = pq.read_metadata(io.BytesIO(data))
             stamp = Stamp(**json.loads(metadata.metadata[_STAMP_KEY]))
         except (pa.ArrowException, KeyError, TypeError, ValueError) as error:
             raise PartDamaged(f"{self.uri(path)}: {error}") from error
         return Part(self.uri(path), metadata.num_rows, len(data), hashlib.sha256(data).hexdigest(), stamp, reused=True)
+
+    def _part_bytes(self, table: str, key: str) -> tuple[str, bytes]:
+        path = self.part_path(table, key)
+        try:
+            return path, self.read(path)
+        except FileMissing as error:
+            raise PartMissing(f"{table} has no part for {key}: {error}; has its stage run?") from error
 
     def read_table(self, table: str, key: str) -> pl.DataFrame:
         """A table's rows for one match (or log).
@@ -266,9 +175,9 @@ class Store:
             PartMissing: if its stage has not run.
             PartDamaged: if the file is not Parquet.
         """
-        path = self.part_path(table, key)
+        path, data = self._part_bytes(table, key)
         try:
-            return pl.read_parquet(self.read(path))
+            return pl.read_parquet(data)
         except pl.exceptions.PolarsError as error:
             raise PartDamaged(f"{self.uri(path)}: {error}") from error
 
@@ -296,40 +205,6 @@ class Store:
         except (PartMissing, PartDamaged):
             part = None
         return part if part and part.stamp == stamp else self.write_table(table, key, compute(), stamp)
-
-    @contextmanager
-    def _replacing(self, target: Path) -> Iterator[BinaryIO]:
-        folder = Path(self.url) / _TEMPORARY
-        folder.mkdir(parents=True, exist_ok=True)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with _locked_file(folder) as file:
-            try:
-                yield file
-                file.flush()
-                os.fsync(file.fileno())
-                Path(file.name).replace(target)
-            finally:
-                Path(file.name).unlink(missing_ok=True)
-
-    def _sweep(self) -> None:
-        """Remove what processes that are gone left behind: their locks went with them."""
-        for leftover in (Path(self.url) / _TEMPORARY).glob("*"):
-            with suppress(FileNotFoundError, BlockingIOError), leftover.open("rb") as file:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                leftover.unlink()
-
-
-@contextmanager
-def _locked_file(folder: Path) -> Iterator[BinaryIO]:
-    """A new file that is locked for as long as its writer lives."""
-    while True:
-        with tempfile.NamedTemporaryFile(dir=folder, delete=False) as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            if not Path(file.name).exists():
-                continue  # another process swept it between its creation and its lock
-            Path(file.name).chmod(0o666 & ~_UMASK)  # temporary files are for their owner only; tables are not
-            yield file  # type: ignore[misc]
-            return
 
 
 def _key(key: str) -> str:

@@ -22,7 +22,7 @@ def _run_the_line(folder: str, log: str, die_at: int | None, writes: Any) -> Non
     import dagster as dg
 
     from assets.definitions import build_defs, open_store
-    from resources import store as module
+    from resources import files as module
     from resources.clips import ClipStudio
     from resources.motion_backends.local import LocalBackend
     from resources.settings import Settings
@@ -35,15 +35,15 @@ def _run_the_line(folder: str, log: str, die_at: int | None, writes: Any) -> Non
         if number == die_at:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    fsync, replacing, delete = os.fsync, module.Store._replacing, module.Store.delete
+    fsync, replacing, delete = os.fsync, module.Folder._replacing, module.Folder.delete
 
     def dying_fsync(descriptor: int) -> None:
         passed()  # written, not yet under its name
         fsync(descriptor)
 
     @contextlib.contextmanager
-    def dying_replacing(self: Any, target: Path) -> Any:
-        with replacing(self, target) as file:
+    def dying_replacing(self: Any, path: str) -> Any:
+        with replacing(self, path) as file:
             yield file
         passed()  # under its name, nothing after it yet
 
@@ -52,7 +52,7 @@ def _run_the_line(folder: str, log: str, die_at: int | None, writes: Any) -> Non
         delete(self, path)
         passed()
 
-    module.os.fsync, module.Store._replacing, module.Store.delete = dying_fsync, dying_replacing, dying_delete
+    module.os.fsync, module.Folder._replacing, module.Folder.delete = dying_fsync, dying_replacing, dying_delete
     home = Path(folder) / "dagster"
     home.mkdir(parents=True, exist_ok=True)
     environment = Settings(gridmotion_store=f"{folder}/store")

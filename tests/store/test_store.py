@@ -102,6 +102,14 @@ def test_files_are_listed_copied_and_deleted(store: Store, tmp_path: Path) -> No
     assert not store.exists("landing/log.jsonl")
 
 
+def test_a_store_that_cannot_be_reached_says_so(tmp_path: Path) -> None:
+    dead = {"endpoint_url": "http://127.0.0.1:1", "config_kwargs": {"retries": {"total_max_attempts": 1}}}
+    store = Store("s3://gridmotion/x", {**dead, "key": "k", "secret": "s"})
+    for attempt in (lambda: store.read("file"), lambda: store.write("file", b""), lambda: store.files()):
+        with pytest.raises(StoreError, match="s3://gridmotion/x"):
+            attempt()
+
+
 def test_a_store_that_refuses_says_where(s3_server: str, tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="s3://no-such-bucket-here/x/file"):
         Store(
@@ -122,7 +130,7 @@ import os, signal
 from resources.store import Store
 store = Store({str(tmp_path / "store")!r})
 store.write("file", b"first")
-with store._replacing(__import__("pathlib").Path(store.uri("file"))) as file:
+with store._files._replacing("file") as file:
     file.write(b"sec"); file.flush()
     os.kill(os.getpid(), signal.SIGKILL)
 """

@@ -1,0 +1,231 @@
+"""Files in a folder of this machine or in an S3 bucket, under the same few verbs.
+
+Belongs here: whole files, written at once and atomically, and errors that name the address.
+Does not belong here: what a file holds (`resources.store`).
+
+In a folder a file is written to `.tmp/`, flushed to disk and renamed; on S3 it is one put. A process that dies leaves
+at most a file in `.tmp/`, which the next process removes.
+"""
+
+import fcntl
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from functools import cached_property
+from pathlib import Path, PurePosixPath
+from typing import Any, BinaryIO, Protocol
+
+from resources.errors import ResourceError
+
+_COPY_BYTES = 1 << 20
+_TEMPORARY = ".tmp"
+_UMASK = os.umask(0o022)
+os.umask(_UMASK)  # it can only be read by setting it
+
+
+class StoreError(ResourceError):
+    """The store refused an operation; the message names its address and the fault."""
+
+
+class FileMissing(StoreError):
+    """There is no such file."""
+
+
+class Files(Protocol):
+    """What the store needs of a place for files. Paths are relative to it; each verb raises StoreError if refused."""
+
+    url: str
+
+    def write(self, path: str, data: bytes) -> None:
+        """Write a file at once and atomically, replacing what was there."""
+
+    def put(self, source: Path, path: str) -> None:
+        """Copy a local file there, in pieces, atomically."""
+
+    def read(self, path: str) -> bytes:
+        """Content of a file; FileMissing if there is none."""
+
+    def delete(self, path: str) -> None:
+        """Remove a file; one that is already gone is no error."""
+
+    def exists(self, path: str) -> bool:
+        """Whether a file is there."""
+
+    def list(self, folder: str) -> list[tuple[str, int, str]]:
+        """Files below a folder (all if empty): path, size in bytes, and a tag that changes when the file does."""
+
+    @contextmanager
+    def local_copy(self, path: str) -> Iterator[Path]:
+        """A file as a local path, for as long as the context lasts."""
+
+
+@contextmanager
+def _named(verb: str, address: str, *faults: type[Exception]) -> Iterator[None]:
+    """Turns a refusal of the place into a StoreError that names what was tried, and where."""
+    refusals: tuple[type[Exception], ...] = (OSError, *faults)
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise FileMissing(f"{address} does not exist") from error
+    except refusals as error:
+        raise StoreError(f"cannot {verb} {address}: {error}") from error
+
+
+class Folder:
+    """Files in a folder of this machine."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self._root = Path(url)
+        self._sweep()
+
+    def write(self, path: str, data: bytes) -> None:
+        """Write to `.tmp/`, flush, rename."""
+        with self._replacing(path) as file:
+            file.write(data)
+
+    def put(self, source: Path, path: str) -> None:
+        """Copy to `.tmp/`, flush, rename."""
+        with _named("read", str(source)), source.open("rb") as original, self._replacing(path) as file:
+            shutil.copyfileobj(original, file, _COPY_BYTES)
+
+    def read(self, path: str) -> bytes:
+        """Content of a file; FileMissing if there is none."""
+        with _named("read", self._address(path)):
+            return (self._root / path).read_bytes()
+
+    def delete(self, path: str) -> None:
+        """Remove a file; one that is already gone is no error."""
+        with _named("delete", self._address(path)):
+            (self._root / path).unlink(missing_ok=True)
+
+    def exists(self, path: str) -> bool:
+        """Whether a file is there."""
+        return (self._root / path).is_file()
+
+    def list(self, folder: str) -> list[tuple[str, int, str]]:
+        """Files with their modification time as tag; what is being written is left out."""
+        with _named("list", self._address(folder)):
+            return [
+                (path.relative_to(self._root).as_posix(), path.stat().st_size, str(path.stat().st_mtime_ns))
+                for path in (self._root / folder).rglob("*")
+                if path.is_file() and path.parent != self._root / _TEMPORARY
+            ]
+
+    @contextmanager
+    def local_copy(self, path: str) -> Iterator[Path]:
+        """The file itself."""
+        yield self._root / path
+
+    def _address(self, path: str) -> str:
+        return f"{self.url}/{path}"
+
+    @contextmanager
+    def _replacing(self, path: str) -> Iterator[BinaryIO]:
+        target, folder = self._root / path, self._root / _TEMPORARY
+        with _named("write", str(target)):
+            folder.mkdir(parents=True, exist_ok=True)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with _locked_file(folder) as file:
+                try:
+                    yield file
+                    file.flush()
+                    os.fsync(file.fileno())
+                    Path(file.name).replace(target)
+                finally:
+                    Path(file.name).unlink(missing_ok=True)
+
+    def _sweep(self) -> None:
+        """Remove what processes that are gone left behind: their locks went with them."""
+        for leftover in (self._root / _TEMPORARY).glob("*"):
+            with suppress(FileNotFoundError, BlockingIOError), leftover.open("rb") as file:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                leftover.unlink()
+
+
+class Bucket:
+    """Files below a prefix of an S3 bucket.
+
+    Args:
+        url: `s3://bucket/prefix`.
+        options: passed to s3fs (`endpoint_url`, `client_kwargs`, …); credentials come from the environment.
+    """
+
+    def __init__(self, url: str, options: dict[str, Any]) -> None:
+        self.url = url
+        self._options = options
+
+    @cached_property
+    def _s3(self) -> Any:
+        import s3fs
+
+        # Other processes write too: a cached listing would hide what they wrote.
+        return s3fs.S3FileSystem(**self._options, use_listings_cache=False, skip_instance_cache=True)
+
+    def write(self, path: str, data: bytes) -> None:
+        """One put."""
+        with self._named("write", path) as address:
+            self._s3.pipe_file(address, data)
+
+    def put(self, source: Path, path: str) -> None:
+        """One put, or one multipart upload, which appears only when it is complete."""
+        with self._named("write", path) as address:
+            self._s3.put_file(str(source), address)
+
+    def read(self, path: str) -> bytes:
+        """Content of a file; FileMissing if there is none."""
+        with self._named("read", path) as address:
+            return bytes(self._s3.cat_file(address))
+
+    def delete(self, path: str) -> None:
+        """Remove a file; one that is already gone is no error."""
+        with self._named("delete", path) as address:
+            if self._s3.isfile(address):
+                self._s3.rm_file(address)
+
+    def exists(self, path: str) -> bool:
+        """Whether a file is there."""
+        with self._named("look at", path) as address:
+            return bool(self._s3.isfile(address))
+
+    def list(self, folder: str) -> list[tuple[str, int, str]]:
+        """Files with their ETag as tag."""
+        with self._named("list", folder) as address:
+            root, below = self.url.removeprefix("s3://"), address.removeprefix("s3://").rstrip("/")
+            return [
+                (name.removeprefix(f"{root}/"), int(info["size"]), str(info.get("ETag", "")).strip('"'))
+                for name, info in self._s3.find(address, detail=True).items()
+                if name.startswith(f"{below}/")  # some servers list the empty folder itself
+            ]
+
+    @contextmanager
+    def local_copy(self, path: str) -> Iterator[Path]:
+        """A download, removed afterwards."""
+        with tempfile.TemporaryDirectory(prefix="gridmotion-") as folder:
+            local = Path(folder, PurePosixPath(path).name)
+            with self._named("read", path) as address:
+                self._s3.get_file(address, str(local))
+            yield local
+
+    @contextmanager
+    def _named(self, verb: str, path: str) -> Iterator[str]:
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        address = f"{self.url}/{path}"
+        with _named(verb, address, BotoCoreError, ClientError):
+            yield address
+
+
+@contextmanager
+def _locked_file(folder: Path) -> Iterator[BinaryIO]:
+    """A new file that is locked for as long as its writer lives."""
+    while True:
+        with tempfile.NamedTemporaryFile(dir=folder, delete=False) as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            if not Path(file.name).exists():
+                continue  # another process swept it between its creation and its lock
+            Path(file.name).chmod(0o666 & ~_UMASK)  # temporary files are for their owner only; tables are not
+            yield file  # type: ignore[misc]
+            return
