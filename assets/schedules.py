@@ -13,5 +13,6 @@ nightly_retraining = dg.ScheduleDefinition(
     job=retrain,
     cron_schedule="0 4 * * *",  # after the last European and before the first Asian matches of a day
     execution_timezone="UTC",
+    default_status=dg.DefaultScheduleStatus.RUNNING,
     description="Retrains on everything labelled so far; an unchanged training set reuses the model it gave before.",
 )

@@ -36,6 +36,7 @@ def settled_logs(listing: Listing, cursor: str | None) -> tuple[list[tuple[str, 
 @dg.sensor(
     job=scan_log,
     minimum_interval_seconds=15,
+    default_status=dg.DefaultSensorStatus.RUNNING,
     description="Lists new logs in the store's landing folder and requests a scan of each.",
 )
 def landing_sensor(context: dg.SensorEvaluationContext, store: dg.ResourceParam[Store]) -> dg.SensorResult:
@@ -59,6 +60,7 @@ def landing_sensor(context: dg.SensorEvaluationContext, store: dg.ResourceParam[
     monitored_jobs=[scan_log],
     request_job=analyse_match,
     minimum_interval_seconds=15,
+    default_status=dg.DefaultSensorStatus.RUNNING,
     description="Requests the analysis of the matches that a scan registered.",
 )
 def scanned_matches_sensor(context: dg.RunStatusSensorContext) -> dg.SensorResult:
