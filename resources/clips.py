@@ -59,7 +59,8 @@ class ClipStudio:
     def previews(self, clips: pl.DataFrame, limit: int = 12) -> bytes | None:
         """A contact sheet (JPEG) of the first feasible clips; None when there is none."""
         shown = clips.filter(pl.col("feasible")).head(limit)
-        captions = [" · ".join(dict.fromkeys((intent, why))) for intent, why in shown.select("intent", "interest").rows()]
+        told = shown.select("intent", "interest").rows()
+        captions = [" · ".join(dict.fromkeys(words)) for words in told]
         stills = [self.store.read(uri) for uri in shown["preview_uri"]]
         return contact_sheet(stills, captions, cell=_CELL_PX) if stills else None
 
