@@ -96,7 +96,9 @@ def _motion(environment: Settings) -> Finding:
 def _redis(environment: Settings) -> Finding:
     secret = environment.redis_url
     if secret is None:
-        return Finding("Redis", "REDIS_URL not set", "fallback", "batch only; the live path needs it")
+        return Finding(
+            "Redis", "REDIS_URL not set", "fallback", "batch only; the live path is not part of this version"
+        )
 
     url = secret.get_secret_value()
 
@@ -108,7 +110,7 @@ def _redis(environment: Settings) -> Finding:
                 version = client.info("server")["redis_version"]
         except (redis.RedisError, ValueError) as error:
             return "failed", f"{type(error).__name__}: check that the server runs and REDIS_URL names it"
-        return "ok", f"answers, speaks Redis {version}"
+        return "ok", f"answers, speaks Redis {version}; the live path is not part of this version"
 
     return _guarded("Redis", without_secrets(url), ping)
 
@@ -116,7 +118,7 @@ def _redis(environment: Settings) -> Finding:
 def _database(environment: Settings) -> Finding:
     url = environment.database_url
     if url is None:
-        return Finding("database", "DATABASE_URL not set", "fallback", "SQLite")
+        return Finding("database", "DATABASE_URL not set", "fallback", "review jobs are not part of this version")
 
     def connect() -> tuple[State, str]:
         import sqlalchemy
@@ -129,15 +131,20 @@ def _database(environment: Settings) -> Finding:
             engine.dispose()
         except (sqlalchemy.exc.SQLAlchemyError, ImportError) as error:
             return "failed", f"{type(error).__name__}: check that the server runs and DATABASE_URL names it"
-        return "ok", f"{name} answers"
+        return "ok", f"{name} answers; review jobs are not part of this version"
 
     return _guarded("database", without_secrets(url.get_secret_value()), connect)
 
 
 def _grid(environment: Settings) -> Finding:
     if environment.grid_api_key is None:
-        return Finding("GRID", "GRID_API_KEY not set", "fallback", "recorded logs are taken from the landing folder")
-    return Finding("GRID", "GRID_API_KEY set", "ok", "not asked: a look costs one of its 20 downloads a minute")
+        return Finding(
+            "GRID",
+            "GRID_API_KEY not set",
+            "fallback",
+            "logs are taken from the landing folder; the download is not part of this version",
+        )
+    return Finding("GRID", "GRID_API_KEY set", "fallback", "kept for the download, which is not part of this version")
 
 
 def _reaches(url: str) -> bool:

@@ -35,7 +35,6 @@ def test_servers_that_answer_are_ok(tmp_path: Path, redis_server: str, postgres_
     assert found["Redis"].state == "ok"
     assert found["database"].state == "ok"
     assert "postgresql" in found["database"].detail
-    assert found["GRID"].state == "ok"
 
 
 def test_servers_that_do_not_answer_fail_alone_and_keep_their_secrets(
