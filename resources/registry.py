@@ -8,6 +8,7 @@ nothing that is loaded is executed: the files are checked against digests kept i
 MLflow's own numbers are bookkeeping; a model's name is its manifest's version.
 """
 
+import fcntl
 import hashlib
 import logging
 import os
@@ -120,7 +121,7 @@ class ModelRegistry:
             DamagedModel: if its files are missing or changed.
         """
         with self._reached():
-            found = self._champion()
+            found = None if self._is_empty else self._champion()
         if found is None:
             prior = PriorModel.configured()
             logger.warning("no trained model in %s: %s answers; train one with `gridmotion train`", self, prior.version)
@@ -136,7 +137,7 @@ class ModelRegistry:
             DamagedModel: if its files are missing or changed.
         """
         with self._reached():
-            found = self._find(version)
+            found = None if self._is_empty else self._find(version)
             others = "" if found else ", ".join(known.version for known in self.versions()) or "none"
         if found is None:
             raise ModelNotFound(
@@ -150,6 +151,8 @@ class ModelRegistry:
         Raises:
             RegistryUnreachable: if MLflow does not answer.
         """
+        if self._is_empty:
+            return []
         with self._reached():
             found = self._client.search_model_versions(f"name = '{NAME}'")
             return [self._describe(each) for each in sorted(found, key=lambda each: int(each.version))]
@@ -166,9 +169,20 @@ class ModelRegistry:
         from mlflow import MlflowClient
 
         logging.getLogger("mlflow").setLevel(logging.WARNING)  # it announces each table it creates
-        if self.tracking_uri.startswith("sqlite:///"):
-            Path(self.tracking_uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
+        if self._database is not None:
+            _create(self._database)
         return MlflowClient(tracking_uri=self.tracking_uri, registry_uri=self.tracking_uri)
+
+    @property
+    def _database(self) -> Path | None:
+        """The SQLite file; None where MLflow is a server or another database."""
+        scheme = "sqlite:///"
+        return Path(self.tracking_uri.removeprefix(scheme)) if self.tracking_uri.startswith(scheme) else None
+
+    @property
+    def _is_empty(self) -> bool:
+        """Whether nothing was ever registered: a look need not create the database."""
+        return self._database is not None and not self._database.exists()
 
     @contextmanager
     def _reached(self) -> Iterator[None]:
@@ -253,3 +267,18 @@ class ModelRegistry:
 
     def _download(self, version: "ModelVersion", file: str, folder: str) -> Path:
         return Path(self._client.download_artifacts(str(version.run_id), f"{_FOLDER}/{file}", folder))
+
+
+def _create(database: Path) -> None:
+    """Creates MLflow's tables under another name first: killed on the way, MLflow would never open them again."""
+    from mlflow import MlflowClient
+
+    database.parent.mkdir(parents=True, exist_ok=True)
+    with database.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if database.exists():
+            return
+        unfinished = database.with_suffix(".unfinished")
+        unfinished.unlink(missing_ok=True)
+        MlflowClient(tracking_uri=f"sqlite:///{unfinished}").search_experiments()
+        unfinished.replace(database)

@@ -1,4 +1,5 @@
 import logging
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -7,7 +8,7 @@ import pytest
 
 from pipeline.intents.model import PriorModel
 from resources.errors import ResourceError
-from resources.registry import GATE, DamagedModel, ModelNotFound, ModelRegistry, RegistryUnreachable
+from resources.registry import GATE, DamagedModel, ModelNotFound, ModelRegistry, RegistryUnreachable, _create
 
 
 def artefacts(tmp_path: Path, name: str) -> list[Path]:
@@ -95,3 +96,33 @@ def test_importing_the_registry_loads_neither_mlflow_nor_trees():
     )
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert ran.stdout.strip() == "[]"
+
+
+def test_looking_into_an_empty_registry_creates_nothing(tmp_path):
+    registry = ModelRegistry(f"sqlite:///{tmp_path}/mlflow/mlflow.db", tmp_path / "artifacts")
+    assert registry.champion().version.startswith("prior")
+    assert registry.versions() == []
+    with pytest.raises(ModelNotFound):
+        registry.get("none")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_process_killed_while_the_database_is_made_leaves_no_half_made_one(tmp_path):
+    database = tmp_path / "mlflow.db"
+    script = f"""
+import os, signal, threading, time
+from pathlib import Path
+from resources.registry import _create
+def watch():
+    while not Path({str(database.with_suffix(".unfinished"))!r}).exists(): time.sleep(0.001)
+    time.sleep(0.05); os.kill(os.getpid(), signal.SIGKILL)
+threading.Thread(target=watch, daemon=True).start()
+_create(Path({str(database)!r}))
+time.sleep(60)
+"""
+    killed = subprocess.run([sys.executable, "-c", script], check=False, capture_output=True)
+    assert killed.returncode == -signal.SIGKILL
+    assert not database.exists()
+    _create(database)
+    assert ModelRegistry(f"sqlite:///{database}", tmp_path / "artifacts").versions() == []
+    assert not database.with_suffix(".unfinished").exists()
