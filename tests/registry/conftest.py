@@ -12,7 +12,7 @@ from configs.intents import BoosterConfig, load_intents
 from pipeline.features.definition import NAMES
 from pipeline.intents.model import BoosterModel, train
 from pipeline.intents.training import manifest
-from resources.registry import ModelRegistry
+from resources.registry import ModelRegistry, _create
 
 
 @pytest.fixture(scope="session")
@@ -46,9 +46,9 @@ def model(rows: pl.DataFrame) -> Callable[[int], BoosterModel]:
 @pytest.fixture(scope="session")
 def blank(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The database of an MLflow in which nothing is registered; making one takes seconds."""
-    folder = tmp_path_factory.mktemp("mlflow")
-    assert ModelRegistry(f"sqlite:///{folder}/made/mlflow.db", folder).versions() == []
-    return folder / "made" / "mlflow.db"
+    database = tmp_path_factory.mktemp("mlflow") / "made" / "mlflow.db"
+    _create(database)
+    return database
 
 
 @pytest.fixture
