@@ -16,7 +16,7 @@ class LinesConfig(Config):
         max_line_bytes: a longer line is quarantined without being kept.
         max_members: more `.jsonl` members than this make a zip unusable.
         max_unpacked_bytes: reading stops, and says so, where an archive unpacks to more.
-        raw_chars: how much of a bad line quarantine keeps.
+        raw_chars: how much of a bad line, and at most of what is said of it, quarantine keeps.
         batch_rows: how many events become a columnar frame at once.
     """
 

@@ -8,6 +8,9 @@ from pydantic import Field, model_validator
 
 from configs.base import Config, load
 
+FINEST_GRID_MS = 250
+"""Every instant of every table is a multiple of it, whatever the configured grid."""
+
 
 class FeaturesConfig(Config):
     """Windows and limits of the micro-features.
@@ -28,7 +31,7 @@ class FeaturesConfig(Config):
         max_span_ms: longest time from the first to the last event of a match.
     """
 
-    grid_ms: int = Field(gt=0, multiple_of=250)
+    grid_ms: int = Field(gt=0, multiple_of=FINEST_GRID_MS)
     window_ms: int = Field(gt=0)
     max_step_gap_ms: int = Field(gt=0)
     max_speed_mm_per_s: int = Field(gt=0)

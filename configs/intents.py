@@ -6,6 +6,7 @@ Belongs here: fields and what must hold among them. Does not belong here: what a
 from pydantic import Field, model_validator
 
 from configs.base import Config, load
+from configs.features import FINEST_GRID_MS
 
 
 class Bound(Config):
@@ -57,7 +58,7 @@ class LabelRule(Config):
     """
 
     weight: float = Field(gt=0)
-    horizon_ms: int = Field(gt=0, multiple_of=250)
+    horizon_ms: int = Field(gt=0, multiple_of=FINEST_GRID_MS)
 
 
 class PlantLabel(LabelRule):
@@ -115,7 +116,7 @@ class ReturnLabel(LabelRule):
 class StepOutLabel(LabelRule):
     """Still for `still_ms`, then a step between `least_mm` and `most_mm` into a fight."""
 
-    still_ms: int = Field(gt=0, multiple_of=250)
+    still_ms: int = Field(gt=0, multiple_of=FINEST_GRID_MS)
     still_mm: int = Field(gt=0)
     least_mm: int = Field(gt=0)
     most_mm: int = Field(gt=0)
@@ -125,14 +126,14 @@ class StayLabel(LabelRule):
     """Stays within `radius_mm` for at least `least_ms` of the horizon."""
 
     radius_mm: int = Field(gt=0)
-    least_ms: int = Field(gt=0, multiple_of=250)
+    least_ms: int = Field(gt=0, multiple_of=FINEST_GRID_MS)
 
 
 class ProgressLabel(LabelRule):
     """Comes `progress_mm` nearer (or goes as much farther) within the horizon, of which `least_ms` must be seen."""
 
     progress_mm: int = Field(gt=0)
-    least_ms: int = Field(gt=0, multiple_of=250)
+    least_ms: int = Field(gt=0, multiple_of=FINEST_GRID_MS)
 
 
 class RetreatLabel(ProgressLabel):

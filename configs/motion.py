@@ -6,7 +6,7 @@ Does not belong here: how a value is used (`pipeline.motion`).
 
 from typing import Literal
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from configs.base import Config, load
 
@@ -16,24 +16,24 @@ ArmPose = Literal["ready", "aim", "carry", "low"]
 class Durations(Config):
     """Milliseconds of a clip of each intent where there is no segment length."""
 
-    advance: int
-    retreat: int
-    hold: int
-    peek: int
-    plant: int
-    defuse: int
-    rotate: int
-    trade: int
-    engage: int
+    advance: int = Field(gt=0)
+    retreat: int = Field(gt=0)
+    hold: int = Field(gt=0)
+    peek: int = Field(gt=0)
+    plant: int = Field(gt=0)
+    defuse: int = Field(gt=0)
+    rotate: int = Field(gt=0)
+    trade: int = Field(gt=0)
+    engage: int = Field(gt=0)
 
 
 class Clips(Config):
     """Length and frame rate of clips."""
 
-    fps: int
+    fps: int = Field(gt=0)
     min_ms: int
     max_ms: int
-    margin_ms: int
+    margin_ms: int = Field(ge=0)
     durations_ms: Durations
 
     @model_validator(mode="after")
@@ -46,20 +46,20 @@ class Clips(Config):
 class PathConfig(Config):
     """How recorded positions become a path, and which of them can't."""
 
-    smoothing_s: float
-    smoothing_per_gap: float
-    smoothing_max_s: float
-    bound_m: float
-    view_smoothing_s: float
-    max_speed_mps: float
-    max_fall_mps: float
-    max_gap_ms: int
-    max_edge_ms: int
-    min_samples: int
-    stairs_slope: float
-    stairs_rise_mps: float
+    smoothing_s: float = Field(ge=0)
+    smoothing_per_gap: float = Field(ge=0)
+    smoothing_max_s: float = Field(ge=0)
+    bound_m: float = Field(gt=0)
+    view_smoothing_s: float = Field(ge=0)
+    max_speed_mps: float = Field(gt=0)
+    max_fall_mps: float = Field(gt=0)
+    max_gap_ms: int = Field(gt=0)
+    max_edge_ms: int = Field(ge=0)
+    min_samples: int = Field(ge=2)
+    stairs_slope: float = Field(ge=0)
+    stairs_rise_mps: float = Field(ge=0)
     flight_gravity_mps2: tuple[float, float]
-    flight_min_rise_m: float
+    flight_min_rise_m: float = Field(ge=0)
 
 
 class Gait(Config):
@@ -166,54 +166,71 @@ class Actions(Config):
 class Weights(Config):
     """What makes a moment worth seeing."""
 
-    plant: float
-    defuse: float
-    trade: float
-    duel: float
-    peek: float
-    long_rotation: float
-    doubtful: float
-    retreat: float
-    advance: float
-    hold: float
-    rotate: float
+    plant: float = Field(gt=0)
+    defuse: float = Field(gt=0)
+    trade: float = Field(gt=0)
+    duel: float = Field(gt=0)
+    peek: float = Field(gt=0)
+    long_rotation: float = Field(gt=0)
+    doubtful: float = Field(gt=0)
+    retreat: float = Field(gt=0)
+    advance: float = Field(gt=0)
+    hold: float = Field(gt=0)
+    rotate: float = Field(gt=0)
 
 
 class Repeats(Config):
     """How much less a moment is worth for each one chosen before of its kind, player and round."""
 
-    kind: float
-    player: float
-    round: float
+    kind: float = Field(ge=0)
+    player: float = Field(ge=0)
+    round: float = Field(ge=0)
+
+
+class Liveliness(Config):
+    """How much more a moment is worth for the way, the time and the certainty in it.
+
+    Its weight is multiplied by `base + gain × liveliness`, and liveliness is the sum of three parts, each at most its
+    share: of the way up to `way_m`, of the length up to `length_ms`, of the confidence.
+    """
+
+    base: float = Field(gt=0)
+    gain: float = Field(ge=0)
+    way_m: float = Field(gt=0)
+    way_share: float = Field(ge=0)
+    length_ms: int = Field(gt=0)
+    length_share: float = Field(ge=0)
+    confidence_share: float = Field(ge=0)
 
 
 class Moments(Config):
     """How many moments of a match become clips, and which."""
 
-    budget: int
-    share_per_intent: float
-    min_samples: int
-    min_ms: int
-    doubtful_below: float
-    long_rotation_m: float
+    budget: int = Field(ge=0)
+    share_per_intent: float = Field(gt=0, le=1)
+    min_samples: int = Field(ge=1)
+    min_ms: int = Field(gt=0)
+    doubtful_below: float = Field(ge=0, le=1)
+    long_rotation_m: float = Field(ge=0)
     repeats: Repeats
+    liveliness: Liveliness
     weights: Weights
 
 
 class Export(Config):
     """Tolerances of the key reduction."""
 
-    rotation_tolerance_m: float
-    contact_tolerance_m: float
+    rotation_tolerance_m: float = Field(gt=0)
+    contact_tolerance_m: float = Field(gt=0)
 
 
 class Preview(Config):
     """Size and layout of a still."""
 
-    width: int
-    height: int
-    ghosts: int
-    strip_below_m: float
+    width: int = Field(gt=0)
+    height: int = Field(gt=0)
+    ghosts: int = Field(ge=2)
+    strip_below_m: float = Field(ge=0)
 
 
 class MotionConfig(Config):

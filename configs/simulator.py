@@ -500,7 +500,6 @@ class GridLogConfig(Config):
     """What is peculiar in the GRID log.
 
     Attributes:
-        unit_m: length of a game unit.
         tournament: its id.
         first_team: id of the first team; the second's is one more.
         first_player: id of the first player; the others follow.
@@ -511,7 +510,6 @@ class GridLogConfig(Config):
         stateless_round: that is told without any state.
     """
 
-    unit_m: float = Field(gt=0)
     tournament: str
     first_team: int
     first_player: int

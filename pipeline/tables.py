@@ -12,6 +12,7 @@ from typing import Any
 import dataframely as dy
 import polars as pl
 
+from configs.features import FINEST_GRID_MS
 from pipeline.errors import PipelineError
 from pipeline.features.definition import FEATURES
 from pipeline.intents.vocabulary import INTENTS, PROBABILITIES
@@ -167,7 +168,7 @@ def _instant(schema: str, columns: dict[str, Any], doc: str) -> type[dy.Schema]:
         "match_id": _match_id(primary_key=True),
         "round": dy.Int32(nullable=True),
         "player": dy.String(primary_key=True, nullable=False),
-        "t_ms": dy.Int64(primary_key=True, nullable=False, check=lambda t: t % 250 == 0),
+        "t_ms": dy.Int64(primary_key=True, nullable=False, check=lambda t: t % FINEST_GRID_MS == 0),
     }
     return type(schema, (dy.Schema,), {"__doc__": doc, **keys, **columns})
 
@@ -316,7 +317,7 @@ def _type_name(dtype: pl.DataType) -> str:
     if isinstance(dtype, pl.Enum):
         return "one of " + ", ".join(dtype.categories)
     if isinstance(dtype, pl.List):
-        return f"list of {_type_name(dtype.inner)}"  # type: ignore[arg-type]
+        return f"list of {_type_name(dtype.inner)}"  # type: ignore[arg-type]  # polars types them as class or instance
     if isinstance(dtype, pl.Struct):
-        return "{" + ", ".join(f"{field.name}: {_type_name(field.dtype)}" for field in dtype.fields) + "}"  # type: ignore[arg-type]
+        return "{" + ", ".join(f"{field.name}: {_type_name(field.dtype)}" for field in dtype.fields) + "}"  # type: ignore[arg-type]  # as above
     return str(dtype)

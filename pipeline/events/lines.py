@@ -111,11 +111,11 @@ def _members(path: Path, config: LinesConfig) -> Iterator[tuple[_Readable, bool]
         elif magic in ZIP_MAGIC:
             try:
                 archive = stack.enter_context(zipfile.ZipFile(file))
-                names = _line_files(path, archive, config)
+                entries = _line_files(path, archive, config)
             except _BROKEN as error:
                 raise UnusableLog(f"{path.name}: not a readable zip: {error}") from error
-            for name in names:
-                yield _Member(archive, name), True
+            for entry in entries:
+                yield _Member(archive, entry), True
         else:
             yield file, False
 
@@ -123,18 +123,19 @@ def _members(path: Path, config: LinesConfig) -> Iterator[tuple[_Readable, bool]
 class _Member:
     """A member of a zip, opened at its first read so that a damaged one refuses a line and not the file."""
 
-    def __init__(self, archive: zipfile.ZipFile, name: str) -> None:
-        self._archive, self._name = archive, name
+    def __init__(self, archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> None:
+        self._archive, self._entry = archive, entry
         self._file: zipfile.ZipExtFile | None = None
 
     def read1(self, size: int, /) -> bytes:
         if self._file is None:
-            self._file = cast(zipfile.ZipExtFile, self._archive.open(self._name))
+            self._file = cast(zipfile.ZipExtFile, self._archive.open(self._entry))
         return self._file.read1(size)
 
 
-def _line_files(path: Path, archive: zipfile.ZipFile, config: LinesConfig) -> list[str]:
-    names = []
+def _line_files(path: Path, archive: zipfile.ZipFile, config: LinesConfig) -> list[zipfile.ZipInfo]:
+    """Entries and not names, as a zip may hold two members of one name."""
+    entries = []
     for entry in archive.infolist():
         if entry.is_dir():
             continue
@@ -144,12 +145,12 @@ def _line_files(path: Path, archive: zipfile.ZipFile, config: LinesConfig) -> li
         if name.suffix.lower() in (".zip", ".gz", ".tgz", ".tar", ".7z", ".xz", ".bz2", ".zst"):
             raise UnusableLog(f"{path.name}: member {entry.filename!r} is an archive inside the archive")
         if name.suffix.lower() in ENDINGS and not name.name.startswith("._") and name.parts[0] != "__MACOSX":
-            names.append(entry.filename)
-    if not names:
+            entries.append(entry)
+    if not entries:
         raise UnusableLog(f"{path.name}: the zip holds no {', '.join(ENDINGS)} file")
-    if len(names) > config.max_members:
-        raise UnusableLog(f"{path.name}: {len(names)} line files in the zip, at most {config.max_members} are read")
-    return sorted(names)
+    if len(entries) > config.max_members:
+        raise UnusableLog(f"{path.name}: {len(entries)} line files in the zip, at most {config.max_members} are read")
+    return sorted(entries, key=lambda entry: entry.filename)
 
 
 class _Cutter:
@@ -157,6 +158,7 @@ class _Cutter:
 
     def __init__(self, number: int, config: LinesConfig) -> None:
         self.number = number
+        self._first = number + 1
         self._config = config
         self._held = b""
         self._size = 0
@@ -180,7 +182,7 @@ class _Cutter:
             reason = f"{size} bytes in a line, at most {self._config.max_line_bytes} are read"
             yield Line(self.number, held, reason)
             return
-        if self.number == 1:
+        if self.number == self._first:
             held = held.removeprefix(UTF8_BOM)
         if held.strip():
             yield Line(self.number, held)

@@ -198,7 +198,7 @@ def match_frame(
         "winner": winner,
         "score": [{"team": team, "score": points} for team, points in score.items()],
         "started_at": started_us,
-        "duration_ms": max(0, drafts["t_ms"].max() or 0),  # type: ignore[type-var]
+        "duration_ms": max(0, drafts["t_ms"].max() or 0),  # type: ignore[type-var]  # t_ms is int64
     }
     schema = empty("matches").schema
     frame = pl.DataFrame([row], schema={**schema, "started_at": pl.Int64()})

@@ -32,9 +32,6 @@ EVENT_TYPES: tuple[str, ...] = (
 
 TYPE_RANK: dict[str, int] = {name: rank for rank, name in enumerate(EVENT_TYPES)}
 
-ORDER: tuple[str, ...] = ("t_ms", "seq", "type_rank", "event_id")
-"""The total order of events, as columns to sort by (`type_rank` from `TYPE_RANK`)."""
-
 
 def is_attacker(side: str | None) -> bool | None:
     """Whether that side is the one that attacks the objectives; None for a side without such a role.

@@ -38,7 +38,7 @@ class QuarantineRows:
             raw: the line, of which the start is kept with undecodable bytes escaped.
         """
         text = raw[: 4 * self._raw_chars].decode("utf-8", errors="backslashreplace")
-        self._rows.append((line, _printable(field), _printable(reason), text[: self._raw_chars]))
+        self._rows.append((line, self._printable(field), self._printable(reason), text[: self._raw_chars]))
 
     def first(self) -> str:
         """The first row as a sentence, for an error message."""
@@ -57,6 +57,5 @@ class QuarantineRows:
         rows = pl.DataFrame(dict(zip(names, columns, strict=True)))
         return conform("quarantine", rows.with_columns(pl.lit(self._log_id).alias("log_id")))
 
-
-def _printable(text: str) -> str:
-    return text.encode("utf-8", errors="backslashreplace").decode("utf-8")[:400]
+    def _printable(self, text: str) -> str:
+        return text.encode("utf-8", errors="backslashreplace").decode("utf-8")[: self._raw_chars]

@@ -167,4 +167,3 @@ FEATURES: tuple[Feature, ...] = (
 )
 
 NAMES: tuple[str, ...] = tuple(feature.name for feature in FEATURES)
-QUALITY: tuple[str, ...] = tuple(feature.name for feature in FEATURES if feature.group == "quality")

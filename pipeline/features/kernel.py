@@ -749,7 +749,7 @@ def _evaluate_before(
     return row
 
 
-@njit(cache=True, _nrt=False)  # type: ignore[call-overload]
+@njit(cache=True, _nrt=False)  # type: ignore[call-overload]  # as above
 def run(
     t_ms: Ints,
     events: NDArray[np.int32],

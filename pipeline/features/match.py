@@ -18,7 +18,7 @@ from pipeline.tables import conform, empty
 
 
 class SpanTooLong(PipelineError):
-    """From the first to the last event of a match passes more time than a match can take."""
+    """From a match's first event that can change a feature to its last passes more time than a match can take."""
 
 
 def match_features(
@@ -47,8 +47,10 @@ def match_features(
     config = config or load_features()
     cast = cast_of(match, events, tracks)
     batch = pack(cast, events, tracks)
-    if not len(batch):
+    matters = np.flatnonzero(batch.events[:, kernel.KIND] != kernel.NOTHING)
+    if not len(matters):
         return empty("features")
+    batch = batch[int(matters[0]) :]  # a feed may open a day before its match, and nothing till then makes a row
     first, last = int(batch.t_ms[0]), int(batch.t_ms[-1])
     if last - first > config.max_span_ms:
         raise SpanTooLong(f"{match['match_id'].item()}: events from {first} to {last} ms, at most {config.max_span_ms}")

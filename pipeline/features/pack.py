@@ -80,7 +80,8 @@ def pack(cast: Cast, events: pl.DataFrame, tracks: pl.DataFrame) -> Batch:
     """Events and positions of one match in total order.
 
     Positions come from `tracks`, everything else from `events`; a type that changes no feature becomes an event that
-    only moves time. Rows of the same `(t_ms, seq, type)` keep the order of their frames, which is that of event ids.
+    only moves time. Rows of the same `(t_ms, seq, type)` keep the order of their frames: that of event ids, but for
+    positions that of the players, which can't show, as a position changes only its own player.
 
     Args:
         cast: the names; every player, team and side of the frames is in it.

@@ -36,7 +36,7 @@ def predict(features: pl.DataFrame, model: IntentModel, config: IntentsConfig | 
     rule = decide(features, config).to_numpy()
     probabilities = blend(model.probabilities(features), rule, config).astype(np.float32)
     best = probabilities.argmax(axis=1)
-    deciders = [f"{RULE}{each.name}" for each in config.heuristics] + [f"{MODEL}{model.version}"]
+    names = deciders(config, model.version)
     return conform(
         "intents",
         features.select("match_id", "round", "player", "t_ms").with_columns(
@@ -44,11 +44,16 @@ def predict(features: pl.DataFrame, model: IntentModel, config: IntentsConfig | 
             pl.Series("intent", best).replace_strict(dict(enumerate(INTENTS)), return_dtype=pl.String),
             pl.Series("confidence", probabilities.max(axis=1, initial=0)),
             pl.Series("decided_by", rule).replace_strict(
-                {place if place < len(config.heuristics) else -1: name for place, name in enumerate(deciders)},
+                {**dict(enumerate(names[:-1])), -1: names[-1]},
                 return_dtype=pl.String,
             ),
         ),
     )
+
+
+def deciders(config: IntentsConfig, model_version: str) -> list[str]:
+    """Everything that `decided_by` can say: the rules in order of priority, then the model."""
+    return [*(f"{RULE}{each.name}" for each in config.heuristics), f"{MODEL}{model_version}"]
 
 
 def blend(probabilities: NDArray[np.float64], rule: NDArray[np.int32], config: IntentsConfig) -> NDArray[np.float64]:

@@ -20,6 +20,9 @@ How it decides, per player, row by row in time:
 All state is integers (probabilities as millionths), so that any chunking gives the same bits.
 """
 
+# mypy: allow-untyped-defs, allow-untyped-calls
+# numba infers the types of compiled helpers; annotations would be decoration that nothing checks.
+
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -134,7 +137,7 @@ def finish(state: SegmenterState, *, grid_ms: int) -> Ints:
 
 
 @njit(cache=True)
-def _most_frequent(counts):  # type: ignore[no-untyped-def]
+def _most_frequent(counts):
     best = 0
     for decider in range(1, counts.shape[0]):
         if counts[decider] > counts[best]:
@@ -143,20 +146,20 @@ def _most_frequent(counts):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def _forget_waiting(slot, sums, waiting):  # type: ignore[no-untyped-def]
+def _forget_waiting(slot, sums, waiting):
     slot[_CANDIDATE], slot[_WAITING] = -1, 0
     sums[:] = 0
     waiting[:] = 0
 
 
 @njit(cache=True)
-def _write(out, player, slot, opened, to_ms):  # type: ignore[no-untyped-def]
+def _write(out, player, slot, opened, to_ms):
     out[0], out[1], out[2], out[3] = player, slot[_ROUND], slot[_FROM], to_ms
     out[4], out[5], out[6] = slot[_INTENT], (slot[_SUM] + slot[_ROWS] // 2) // slot[_ROWS], _most_frequent(opened)
 
 
 @njit(cache=True)
-def _open(slot, sums, opened, waiting, intent, from_ms):  # type: ignore[no-untyped-def]
+def _open(slot, sums, opened, waiting, intent, from_ms):
     """The waiting rows become the open segment."""
     deciders = opened.shape[0]
     slot[_INTENT], slot[_FROM], slot[_ROWS], slot[_SUM] = intent, from_ms, slot[_WAITING], sums[intent]
@@ -165,7 +168,7 @@ def _open(slot, sums, opened, waiting, intent, from_ms):  # type: ignore[no-unty
 
 
 @njit(cache=True)
-def _absorb(slot, sums, waiting):  # type: ignore[no-untyped-def]
+def _absorb(slot, sums, waiting):
     """The waiting rows stay with the open segment; none of them spoke for it, so its deciders stay as they are."""
     slot[_ROWS] += slot[_WAITING]
     slot[_SUM] += sums[slot[_INTENT]]
@@ -173,7 +176,7 @@ def _absorb(slot, sums, waiting):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def _close(out, player, slot, sums, opened, waiting, grid_ms):  # type: ignore[no-untyped-def]
+def _close(out, player, slot, sums, opened, waiting, grid_ms):
     """The end of a stretch: whatever is open or waiting becomes its last segment."""
     if slot[_INTENT] >= 0:
         _absorb(slot, sums, waiting)
@@ -190,7 +193,7 @@ def _close(out, player, slot, sums, opened, waiting, grid_ms):  # type: ignore[n
 
 
 @njit(cache=True)
-def _advance(player, t, rounds, probabilities, decider, slots, sums, opened, waiting, least, margin, grid_ms):  # type: ignore[no-untyped-def]
+def _advance(player, t, rounds, probabilities, decider, slots, sums, opened, waiting, least, margin, grid_ms):
     closed = np.empty((player.shape[0], 7), np.int64)
     count = 0
     deciders = opened.shape[1]
@@ -236,7 +239,7 @@ def _advance(player, t, rounds, probabilities, decider, slots, sums, opened, wai
 
 
 @njit(cache=True)
-def _finish(slots, sums, opened, waiting, grid_ms):  # type: ignore[no-untyped-def]
+def _finish(slots, sums, opened, waiting, grid_ms):
     closed = np.empty((slots.shape[0], 7), np.int64)
     count = 0
     for who in range(slots.shape[0]):

@@ -12,8 +12,7 @@ import polars as pl
 from configs.features import load_features
 from configs.intents import IntentsConfig, load_intents
 from pipeline.errors import PipelineError
-from pipeline.intents.heuristics import PREFIX as RULE
-from pipeline.intents.prediction import MODEL
+from pipeline.intents.prediction import deciders
 from pipeline.intents.segmenter import Ints, SegmenterState, advance, finish
 from pipeline.intents.vocabulary import INTENTS, PROBABILITIES
 from pipeline.tables import conform
@@ -78,7 +77,7 @@ def segment(
 
 def begin(config: IntentsConfig) -> SegmenterState:
     """The state before a match's first row."""
-    return SegmenterState(deciders=len(config.heuristics) + 1)
+    return SegmenterState(deciders=len(config.heuristics) + 1)  # the rules and the model
 
 
 def extend(state: SegmenterState, intents: pl.DataFrame, *, model_version: str, config: IntentsConfig) -> Ints:
@@ -114,7 +113,7 @@ def describe(
     match_id: str, state: SegmenterState, closed: Ints, *, model_version: str, config: IntentsConfig
 ) -> pl.DataFrame:
     """Closed segments in the columns of table `segments`, without team, side and review reasons."""
-    deciders = [f"{RULE}{each.name}" for each in config.heuristics] + [f"{MODEL}{model_version}"]
+    names = deciders(config, model_version)
     rows = [
         {
             "segment_id": segment_id(match_id, state.players[slot], start, INTENTS[intent]),
@@ -125,14 +124,14 @@ def describe(
             "to_ms": stop,
             "intent": INTENTS[intent],
             "confidence": confidence / MILLION,
-            "decided_by": deciders[decider],
+            "decided_by": names[decider],
             "model_version": model_version,
         }
         for slot, round_, start, stop, intent, confidence, decider in closed.tolist()
     ]
     types = {"round": pl.Int32, "from_ms": pl.Int64, "to_ms": pl.Int64, "confidence": pl.Float64}
-    names = ("segment_id", "match_id", "round", "player", "from_ms", "to_ms", "intent", "confidence", "decided_by")
-    return pl.DataFrame(rows, schema={name: types.get(name, pl.String) for name in (*names, "model_version")})
+    columns = ("segment_id", "match_id", "round", "player", "from_ms", "to_ms", "intent", "confidence", "decided_by")
+    return pl.DataFrame(rows, schema={name: types.get(name, pl.String) for name in (*columns, "model_version")})
 
 
 def segment_id(match_id: str, player: str, from_ms: int, intent: str) -> str:
@@ -141,8 +140,7 @@ def segment_id(match_id: str, player: str, from_ms: int, intent: str) -> str:
 
 
 def _deciders(decided_by: pl.Series, model_version: str, config: IntentsConfig) -> Ints:
-    places = {f"{RULE}{each.name}": place for place, each in enumerate(config.heuristics)}
-    places[f"{MODEL}{model_version}"] = len(config.heuristics)
+    places = {name: place for place, name in enumerate(deciders(config, model_version))}
     if unknown := sorted(set(decided_by.unique()) - set(places)):
         raise UnknownDecider(f"rows decided by {', '.join(unknown)}; known are {', '.join(places)}")
     return decided_by.replace_strict(places, return_dtype=pl.Int64).to_numpy()

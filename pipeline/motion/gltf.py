@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from configs.motion import MotionConfig, load_motion
+from configs.motion import Export, MotionConfig, load_motion
 from pipeline.motion.clip import Clip
 from pipeline.motion.keyframes import keep
 from pipeline.motion.mesh import PARTS, mannequin, palette
@@ -90,7 +90,7 @@ def _about(clip: Clip) -> dict[str, Any]:
     }
 
 
-def _animate(document: dict[str, Any], binary: bytes, clip: Clip, export: Any) -> bytes:
+def _animate(document: dict[str, Any], binary: bytes, clip: Clip, export: Export) -> bytes:
     """Adds the animation's accessors, views and channels to the document; returns the whole buffer."""
     root, joints = keep(clip, export)
     tracks = [(0, "translation", root, clip.root)]

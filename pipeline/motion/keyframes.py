@@ -40,7 +40,7 @@ def keep(clip: Clip, config: Export) -> tuple[NDArray[np.int64], list[NDArray[np
     carry the feet have a tolerance of their own, so that a standing foot stays where it is.
 
     Args:
-        clip: the motion.
+        clip: the motion, of at least two frames.
         config: tolerances in metres.
     """
     root = _kept_points(clip.root, config.contact_tolerance_m)

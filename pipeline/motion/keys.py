@@ -35,19 +35,19 @@ def clip_key(request: ClipRequest, *, backend: str, config: MotionConfig | None 
         "config": synthesis_hash(config),
         "code": code_version("motion"),
     }
-    digest = hashlib.sha256(json.dumps(header, sort_keys=True, separators=(",", ":")).encode())
-    digest.update((request.t_ms - request.from_ms).astype("<i8").tobytes())
-    for column in (request.x_mm, request.y_mm, request.z_mm, request.yaw_mdeg, request.pitch_mdeg):
-        digest.update(column.astype("<i4").tobytes())
-    return digest.hexdigest()[:32]
+    text = json.dumps(header, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode() + _path_bytes(request)).hexdigest()[:32]
 
 
 def path_hash(request: ClipRequest) -> str:
     """16 hex digits over the integers of path, view and timing alone."""
-    digest = hashlib.sha256((request.t_ms - request.from_ms).astype("<i8").tobytes())
-    for column in (request.x_mm, request.y_mm, request.z_mm, request.yaw_mdeg, request.pitch_mdeg):
-        digest.update(column.astype("<i4").tobytes())
-    return digest.hexdigest()[:16]
+    return hashlib.sha256(_path_bytes(request)).hexdigest()[:16]
+
+
+def _path_bytes(request: ClipRequest) -> bytes:
+    columns = (request.x_mm, request.y_mm, request.z_mm, request.yaw_mdeg, request.pitch_mdeg)
+    since_start = (request.t_ms - request.from_ms).astype("<i8").tobytes()
+    return since_start + b"".join(column.astype("<i4").tobytes() for column in columns)
 
 
 def synthesis_hash(config: MotionConfig) -> str:

@@ -158,7 +158,7 @@ def palette(attacker: bool | None) -> dict[str, tuple[float, float, float]]:
     """SRGB of every part in the colours of a side."""
     cloth = np.array(TEAM_COLOURS[attacker])
     own = {"jacket": cloth, "trousers": 0.42 * cloth + 0.06, "pads": 0.20 * cloth + 0.08}
-    return {part: (*map(float, own[part]),) if part in own else _FIXED[part] for part in PARTS}  # type: ignore[misc]
+    return _FIXED | {part: (float(red), float(green), float(blue)) for part, (red, green, blue) in own.items()}
 
 
 def pose(mesh: Mesh, rotations: Array, root: Array) -> tuple[Array, Array]:

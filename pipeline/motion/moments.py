@@ -86,8 +86,13 @@ def choose(
             word, weight = "long rotation", rules.weights.long_rotation
         if row["confidence"] < rules.doubtful_below and weight < rules.weights.doubtful:
             word, weight = "doubtful", rules.weights.doubtful
-        liveliness = 0.5 * min(way / 12.0, 1.0) + 0.3 * min(length / 4000.0, 1.0) + 0.2 * row["confidence"]
-        rows.append((weight * (0.75 + 0.5 * liveliness), row["segment_id"], i, word))
+        lively = rules.liveliness
+        liveliness = (
+            lively.way_share * min(way / lively.way_m, 1.0)
+            + lively.length_share * min(length / lively.length_ms, 1.0)
+            + lively.confidence_share * row["confidence"]
+        )
+        rows.append((weight * (lively.base + lively.gain * liveliness), row["segment_id"], i, word))
     rows.sort(key=lambda r: (-r[0], r[1]))
     picked = _diverse(rows, table, budget, rules)
     words = pl.Series("interest", [word for _, word in picked], dtype=pl.String)

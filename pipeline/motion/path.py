@@ -92,11 +92,12 @@ def plan(request: ClipRequest, clips: Clips, config: PathConfig) -> Path:
         config: smoothing, and what is impossible.
 
     Raises:
-        Infeasible: too few samples, a gap, a teleport, or a clip of no length; says which and when.
+        Infeasible: too few samples, a gap, a teleport, or a clip of less than two frames; says which and when.
     """
     length_ms = request.to_ms - request.from_ms
-    if length_ms <= 0 or length_ms > clips.max_ms:
-        raise Infeasible(f"a clip of {length_ms} ms; possible are 1 to {clips.max_ms} ms")
+    shortest_ms = -(-1000 // clips.fps)
+    if not shortest_ms <= length_ms <= clips.max_ms:
+        raise Infeasible(f"a clip of {length_ms} ms; possible are {shortest_ms} to {clips.max_ms} ms")
     samples = _usable(request, config)
     t = (request.t_ms[samples] - request.from_ms) / 1000.0
     origin_mm = _origin(request, samples)

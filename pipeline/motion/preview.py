@@ -5,6 +5,7 @@ Belongs here: camera, layout, colours, captions. Does not belong here: how a pix
 
 import io
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,9 @@ from pipeline.motion import raster
 from pipeline.motion.clip import Clip
 from pipeline.motion.mesh import PARTS, mannequin, palette, pose
 from pipeline.motion.rotations import Array, unit
+
+if TYPE_CHECKING:
+    from PIL import ImageDraw
 
 OVERSAMPLE = 2
 FIELD_OF_VIEW = np.radians(30.0)
@@ -136,10 +140,9 @@ def contact_sheet(stills: list[bytes], captions: list[str], *, columns: int = 3,
     return out.getvalue()
 
 
-def _write(draw: object, at: tuple[float, float], text: str, size: int) -> None:
-    from PIL import ImageDraw, ImageFont
+def _write(draw: "ImageDraw.ImageDraw", at: tuple[float, float], text: str, size: int) -> None:
+    from PIL import ImageFont
 
-    assert isinstance(draw, ImageDraw.ImageDraw)  # noqa: S101
     draw.text(at, text, fill=(24, 28, 34), font=ImageFont.load_default(size))
 
 
@@ -174,11 +177,8 @@ def _distance(camera: Array, figures: list[_Figure]) -> float:
     return float(np.mean([np.linalg.norm(f.feet - camera[:3]) for f in figures]))
 
 
-def _map(draw: object, clip: Clip, frames: list[int], corner: tuple[float, float], size: float) -> None:
+def _map(draw: "ImageDraw.ImageDraw", clip: Clip, frames: list[int], corner: tuple[float, float], size: float) -> None:
     """The whole way from above, where the poses are, in a square of the picture."""
-    from PIL import ImageDraw
-
-    assert isinstance(draw, ImageDraw.ImageDraw)  # noqa: S101
     way = clip.path[:, [0, 2]]
     span = float(np.ptp(way, axis=0).max())
     centre = 0.5 * (way.min(axis=0) + way.max(axis=0))

@@ -420,6 +420,14 @@ def test_a_bad_state_costs_the_state_and_not_the_event(read, feed):
     assert "stands without its state" in row["reason"]
 
 
+def test_a_score_that_no_match_has_is_not_believed(read, feed):
+    feed.start(at=SPAWN)
+    feed.end_round(40, 1, "2", shown=feed.state(SPAWN, scores=(3, 10**13)))
+    feed.add(41, feed.event("series-ended-game", "77", "g1"))
+    match = read(feed.lines).matches["77-1"].match.to_dicts()[0]
+    assert match["score"] == [{"team": "team:1", "score": 3}, {"team": "team:2", "score": 0}]
+
+
 def test_an_absurd_position_is_refused_alone(read, feed):
     feed.start()
     feed.add(

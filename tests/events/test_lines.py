@@ -56,6 +56,20 @@ def test_the_members_of_a_zip_are_one_stream_by_name(tmp_path):
     ]
 
 
+def test_every_member_of_a_zip_may_begin_with_a_byte_order_mark(tmp_path):
+    path = _zip(tmp_path / "log.zip", {"a.jsonl": b"\xef\xbb\xbf1\n", "b.jsonl": b"\xef\xbb\xbf2\n\xef\xbb\xbf3"})
+    assert [line.data for line in read_lines(path, LINES)] == [b"1", b"2", b"\xef\xbb\xbf3"]
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_two_members_of_one_name_are_both_read(tmp_path):
+    path = tmp_path / "log.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("a.jsonl", "1")
+        archive.writestr("a.jsonl", "2")
+    assert [line.data for line in read_lines(path, LINES)] == [b"1", b"2"]
+
+
 @pytest.mark.parametrize(
     "members, reason",
     [

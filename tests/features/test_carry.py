@@ -86,6 +86,15 @@ def test_a_match_longer_than_a_day_is_refused(frames, limits):
         match_features(log.match, log.events, log.tracks)
 
 
+def test_a_feed_that_opens_a_day_before_its_match_changes_no_row(frames, limits):
+    opening = [{"event_type": "OTHER", "t_ms": -limits.max_span_ms, "actor": "grid:grid"}]
+    early, plain = (frames("m1", events, _positions(0, 125, 400)) for events in (opening, []))
+    rows = match_features(early.match, early.events, early.tracks)
+    assert rows.height == 3 and rows.equals(match_features(plain.match, plain.events, plain.tracks))
+    alone = frames("m1", opening, [])
+    assert match_features(alone.match, alone.events, alone.tracks).is_empty()
+
+
 def test_events_of_another_match_are_refused(frames):
     one, other = frames("m1", [], _positions(0)), frames("m2", [], _positions(0))
     with pytest.raises(NotOneMatch, match=r"tracks holds .*m2"):

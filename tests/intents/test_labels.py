@@ -2,6 +2,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from configs.intents import load_intents
 from pipeline.intents.labels import RULES, label
 from pipeline.intents.vocabulary import INTENTS, PROBABILITIES
 from pipeline.tables import conform, empty
@@ -123,6 +124,25 @@ def test_staying_is_holding_until_too_little_is_left_to_see(scene):
 def test_going_to_a_site_is_an_advance_and_creeping_is_not(scene, metres, expected):
     found = label(*scene({"a": walk(40, metres)}, sites=((60.0, 0.0),)))
     assert intents(found, "a")[5] == (expected or "hold")
+
+
+@pytest.mark.parametrize("is_planar", [True, False])
+def test_a_site_on_a_hill_is_no_farther_in_a_planar_source(scene, is_planar):
+    events, tracks, features = scene({"a": walk(40, 40.0)})
+    hill = '{"objectives": [{"id": "a", "pos": [12.0, 400.0, 0.0]}]}'
+    events = events.with_columns(payload=pl.when(pl.col("event_type") == "MATCH_STARTED").then(pl.lit(hill)))
+    if is_planar:
+        tracks = tracks.with_columns(y_mm=pl.lit(None, dtype=pl.Int32))
+    found = label(events, tracks, features)
+    assert ("advance_objective" in voters(found, "a")[0]) is is_planar
+
+
+def test_with_no_weapon_left_out_every_hit_is_a_fight(scene):
+    config = load_intents()
+    every = config.model_copy(update={"labels": config.labels.model_copy(update={"not_aimed": ()})})
+    paths = {"a": STILL * 40, "A": [(20.0, 0.0)] * 40}
+    match = scene(paths, ("PLAYER_DAMAGED", 5000, "a", "A", {"weapon": "hegrenade"}))
+    assert "engage" in intents(label(*match, every), "a") and "engage" not in intents(label(*match), "a")
 
 
 def test_only_own_movement_counts_as_going_to_or_from_an_enemy(scene):

@@ -53,6 +53,14 @@ def test_a_clip_of_no_length_or_too_long_is_infeasible(planned, straight, change
         planned(straight(1.0, 40.0), from_ms=1500, **changes)
 
 
+def test_one_frame_is_no_clip_and_two_are(planned, straight):
+    way = straight(0.0, 0.5)
+    with pytest.raises(Infeasible, match="a clip of 33 ms; possible are 34 to"):
+        planned(way, every_ms=10, margin=0, from_ms=0, to_ms=33)
+    path = planned(way, every_ms=10, margin=0, from_ms=0, to_ms=34)
+    assert path.clip.stop - path.clip.start == 2
+
+
 def test_too_few_samples_are_infeasible(planned, straight):
     with pytest.raises(Infeasible, match="2 positions in the clip"):
         planned(straight(1.0, 4.0), from_ms=1500, to_ms=1700)

@@ -18,6 +18,7 @@ from pipeline.events.model import EVENT_TYPES, TYPE_RANK
 from pipeline.events.sources.simulator import simulate, write
 from pipeline.intents.vocabulary import INTENTS
 
+SOURCE_UNIT_M = 0.01905  # three quarters of an inch
 REASONS = {
     "t_win": "opponentEliminated",
     "ct_win": "opponentEliminated",
@@ -255,7 +256,7 @@ def test_deltas_alone_lead_to_the_health_and_life_that_states_show(transactions)
     assert checked > 1000
 
 
-def test_grid_positions_are_those_of_the_canonical_log_in_game_units(transactions, rounds, match, config):
+def test_grid_positions_are_those_of_the_canonical_log_in_game_units(transactions, rounds, match):
     where = {}
     for entries in rounds.values():
         for event in entries:
@@ -273,8 +274,8 @@ def test_grid_positions_are_those_of_the_canonical_log_in_game_units(transaction
         for player in (p for team in event["seriesState"]["games"][0]["teams"] for p in team["players"]):
             if player["alive"] and player["position"]:
                 x, _, z = where[player["id"], newest]
-                assert player["position"]["x"] == pytest.approx(x / config.grid.unit_m, abs=0.001)
-                assert player["position"]["y"] == pytest.approx(-z / config.grid.unit_m, abs=0.001)
+                assert player["position"]["x"] == pytest.approx(x / SOURCE_UNIT_M, abs=0.001)
+                assert player["position"]["y"] == pytest.approx(-z / SOURCE_UNIT_M, abs=0.001)
                 compared += 1
     assert compared > 1000
 

@@ -97,7 +97,7 @@ def read_line(data: bytes, line: int, validity: ValidityConfig) -> Draft:
     limit = validity.max_id_chars
     event_id = text(wire.get("event_id"), "event_id", limit)
     match_id = text(wire.get("match_id"), "match_id", limit)
-    if _MATCH_ID.match(match_id) is None or match_id.endswith("\n"):
+    if _MATCH_ID.fullmatch(match_id) is None:
         raise BadField("match_id", f"does not match {ID_PATTERN}")
     wire_type = text(wire.get("event_type"), "event_type", limit)
     payload = wire.get("payload")
@@ -151,10 +151,9 @@ def _decode(data: bytes) -> dict[str, Any]:
 def _undecodable(data: bytes, error: Exception) -> BadField:
     """Names the field where a number that JSON does not know, as NaN, is all that is wrong."""
     try:
-        wire = json.loads(data)
+        field = _not_finite(json.loads(data), "")
     except (ValueError, RecursionError):
         return BadField("", f"is not JSON: {error}")
-    field = _not_finite(wire, "")
     return BadField(field or "", f"is not JSON: {error}" if field is None else "is not a finite number")
 
 
@@ -325,8 +324,7 @@ def _check_clocks(drafts: pl.DataFrame, validity: ValidityConfig) -> pl.DataFram
     lone = pl.col("event_id").n_unique().over("match_id") == 1
     skew_us = pl.col("occurred_us") - pl.col("t_ms") * 1000
     clock_us = skew_us.quantile(0.5, interpolation="lower").over("match_id").cast(pl.Int64)
-    no_time = pl.col("t_ms").is_null() & pl.lit(True)
-    drafts = drafts.with_columns(no_time=no_time & ~(lone & pl.col("occurred_us").is_not_null()))
+    drafts = drafts.with_columns(no_time=pl.col("t_ms").is_null() & ~(lone & pl.col("occurred_us").is_not_null()))
     drafts = drafts.with_columns(
         t_ms=pl.when(pl.col("t_ms").is_null() & ~pl.col("no_time")).then(0).otherwise(pl.col("t_ms"))
     )

@@ -43,8 +43,9 @@ def number(value: object, field: str, low: float, high: float) -> float:
     if type(value) is not float and type(value) is not int:
         raise BadField(field, f"must be a number, is {kind(value)}")
     if not low <= value <= high:  # NaN fails too
-        reason = "is not a finite number" if not math.isfinite(value) else f"{value} is outside {low} to {high}"
-        raise BadField(field, reason)
+        if type(value) is float and not math.isfinite(value):
+            raise BadField(field, "is not a finite number")
+        raise BadField(field, f"{value!s:.30} is outside {low} to {high}")
     return value
 
 
@@ -75,9 +76,9 @@ def point_mm(value: object, field: str, validity: ValidityConfig) -> tuple[int, 
     x, y, z = value
     most = validity.max_position_m
     return (
-        round(number(x, f"{field}[0]", -most, most) * 1000),
-        None if y is None else round(number(y, f"{field}[1]", -most, most) * 1000),
-        round(number(z, f"{field}[2]", -most, most) * 1000),
+        mm(number(x, f"{field}[0]", -most, most)),
+        None if y is None else mm(number(y, f"{field}[1]", -most, most)),
+        mm(number(z, f"{field}[2]", -most, most)),
     )
 
 

@@ -29,7 +29,8 @@ _EVENT = msgspec.json.Decoder(grid_wire.Event)
 _DECODE_ERRORS = (msgspec.MsgspecError, ValueError, RecursionError)
 _STATES = ("seriesState", "seriesStateDelta")
 _MAX_SEQUENCE = 2**46
-_MAX_INDEX = 2**16
+_PLACES = 2**16  # of a transaction in `seq`: the first half for its events, the second for positions from its state
+MOST_PLACES = _PLACES // 2
 _MATCH_ID = re.compile(ID_PATTERN)
 DERIVED_ID = "position:"
 _KEPT_ROUNDS = 2  # the round being played and the one before: a win may show late
@@ -118,7 +119,12 @@ class Fact:
     @property
     def seq(self) -> int:
         """Its place in the order of canonical events."""
-        return self.sequence * _MAX_INDEX + self.index
+        return self.sequence * _PLACES + self.index
+
+    @property
+    def position_seq(self) -> int:
+        """The place of the first position read from its state, after all events of its transaction."""
+        return self.sequence * _PLACES + MOST_PLACES
 
 
 @dataclass(slots=True)
@@ -244,8 +250,8 @@ def as_int(value: str | int | None) -> int | None:
 def _fact(
     event: grid_wire.Event, line: int, series: str, sequence: int, index: int, at_us: int, validity: ValidityConfig
 ) -> Fact:
-    if index >= _MAX_INDEX // 2:
-        raise BadField("", f"only {_MAX_INDEX // 2} events of a transaction have a place in the order")
+    if index >= MOST_PLACES:
+        raise BadField("", f"only {MOST_PLACES} events of a transaction have a place in the order")
     actor, target = event.actor or grid_wire.Entity(), event.target or grid_wire.Entity()
     event_type = event.type or "-".join(part or "" for part in (actor.type, event.action, target.type))
     if not event_type.strip("-"):

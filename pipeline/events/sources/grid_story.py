@@ -30,10 +30,19 @@ from pipeline.events.conservation import Tally
 from pipeline.events.drafts import Draft, Drafts
 from pipeline.events.quarantine import QuarantineRows
 from pipeline.events.sources import grid_wire
-from pipeline.events.sources.grid_facts import DERIVED_ID, Fact, PlayerFact, Snapshot, decode_raw, refuse
+from pipeline.events.sources.grid_facts import (
+    DERIVED_ID,
+    MOST_PLACES,
+    Fact,
+    PlayerFact,
+    Snapshot,
+    decode_raw,
+    refuse,
+)
 from pipeline.events.units import title_mm
 
 Point = tuple[int, int | None, int]
+_INT32_END = 2**31
 
 
 @dataclass(slots=True)
@@ -179,7 +188,7 @@ def _learn(game: _Game, events: Iterable[tuple[Fact, bool]], boundaries: dict[st
         game.map = game.map or fact.snapshot.map
         for team in fact.snapshot.teams:
             game.team_names[team.team] = game.team_names.get(team.team) or team.name
-            if team.score is not None and team.score >= 0 and team.score == int(team.score):
+            if team.score is not None and 0 <= team.score < _INT32_END and team.score == int(team.score):
                 game.score[team.team] = int(team.score)
         for player in fact.snapshot.players:
             if player.team is not None:
@@ -327,7 +336,7 @@ def _damage(fact: Fact) -> int | None:
         None if target.current_health is None else -target.current_health,
     )
     amount = next((value for value in told if value is not None), None)
-    return None if amount is None or not 0 <= amount < 2**31 else round(amount)
+    return None if amount is None or not 0 <= amount < _INT32_END - 1 else round(amount)
 
 
 def _state(transaction: Sequence[tuple[Fact, bool]]) -> tuple[Fact, Snapshot] | None:
@@ -384,8 +393,7 @@ def _add_positions(
     fact, snapshot = state
     t_ms = _t_ms(game, fact)
     game.bomb_seen = game.bomb_seen or any(player.has_bomb for player in snapshot.players)
-    first = fact.sequence * 2**16 + 2**15
-    for place, player in enumerate(snapshot.players[: 2**15 - 1]):
+    for place, player in enumerate(snapshot.players[:MOST_PLACES]):
         at = places.get(player.player)
         if at is None:
             continue
@@ -393,7 +401,7 @@ def _add_positions(
         if before is not None and before[0] == at and t_ms - before[1] < config.snapshots.unchanged_ms:
             continue
         game.last[player.player] = (at, t_ms)
-        drafts.add(_position(game, fact, player, at, first + place, t_ms, config))
+        drafts.add(_position(game, fact, player, at, fact.position_seq + place, t_ms, config))
         tally.derived_positions += 1
 
 

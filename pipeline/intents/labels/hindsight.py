@@ -117,6 +117,7 @@ class Hindsight:
         self.position = np.stack([column("x_mm", np.nan), height, column("z_mm", np.nan)], axis=1)
         self.yaw = np.radians(column("yaw_mdeg", np.nan) / 1000)
         self.has_kit = column("has_kit", -1).astype(np.int64)
+        self._planar = known["y_mm"].null_count() == known.height
         self._objectives = known.select("objective_x_mm", "objective_y_mm", "objective_z_mm")
 
     @cached_property
@@ -132,8 +133,15 @@ class Hindsight:
     def sites(self) -> Floats:
         """Objectives of the map in mm, (sites, 3).
 
-        From MATCH_STARTED, else by the map's name, else those that position updates named.
+        From MATCH_STARTED, else by the map's name, else those that position updates named. Where no position of the
+        match has a height, neither has a site, else its height would be taken for distance.
         """
+        known = self._known_sites()
+        if self._planar:
+            known[:, 1] = 0.0
+        return known
+
+    def _known_sites(self) -> Floats:
         for text in self._events.filter(pl.col("event_type") == "MATCH_STARTED")["payload"]:
             started = json.loads(text)
             found = [entry["pos"] for entry in started.get("objectives") or []]
@@ -169,8 +177,9 @@ class Hindsight:
         """
         chosen = pl.col("event_type").is_in(types)
         if aimed:
-            words = "|".join(self._config.not_aimed)
-            chosen &= ~pl.col("weapon").fill_null("").str.to_lowercase().str.contains(words)
+            weapon = pl.col("weapon").fill_null("").str.to_lowercase()
+            for word in self._config.not_aimed:
+                chosen &= ~weapon.str.contains(word, literal=True)
         frame = self._events.filter(chosen).sort("t_ms", "seq", maintain_order=True)
         actor, target = _codes(frame["actor"], self._players), _codes(frame["target"], self._players)
         round_ = _codes(frame["round"], self._rounds)

@@ -224,7 +224,7 @@ class Arena:
 
     def seen(self, at: Point, points: Floats) -> Bools:
         """Which of the points (n, 2) no wall hides from that one."""
-        return seen_from(at[0], at[1], points, self.walls)  # type: ignore[no-any-return]
+        return seen_from(at[0], at[1], points, self.walls)  # type: ignore[no-any-return]  # njit hides its types
 
     def cover(self, at: Point, threats: list[Point], least: float, reach: float, tries: int = 8) -> Point | None:
         """The nearest standing point that none of the threats can see, on a way that leads past none of them.

@@ -19,6 +19,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from configs.titles import load_titles
 from pipeline.events.sources.simulator.agents import PLAYERS, TEAM_SIZE
 from pipeline.events.sources.simulator.match import WORDS, PlayedRound, Recording
 from pipeline.events.sources.simulator.state import Happening
@@ -77,6 +78,7 @@ class _Feed:
     def __init__(self, recording: Recording, series: str) -> None:
         self.recording = recording
         self.figures = recording.config.grid
+        self.unit_m = load_titles().find(recording.config.title).unit_m
         self.series = series
         self.game = str(uuid.uuid5(NAMESPACE, f"{series}/game"))
         self.start = datetime.fromisoformat(recording.config.started_at)
@@ -107,7 +109,7 @@ class _Feed:
         if player.at is None or tick < self.recording.config.clock.ticks(self.figures.no_position_s):
             return None
         x, z = player.at
-        return {"x": round(x / self.figures.unit_m, 4), "y": round(-z / self.figures.unit_m, 4)}
+        return {"x": round(x / self.unit_m, 4), "y": round(-z / self.unit_m, 4)}
 
     def player_state(self, i: int, tick: int) -> Json:
         """A player in the state of the game."""

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from configs.features import FINEST_GRID_MS
 from configs.simulator import SimulatorConfig, load_simulator
 from pipeline.events.sources.simulator.agents import PLAYERS
 from pipeline.events.sources.simulator.canonical import canonical_lines
@@ -21,7 +22,6 @@ from pipeline.events.sources.simulator.grid import grid_lines
 from pipeline.events.sources.simulator.match import Recording, play
 from pipeline.intents.vocabulary import INTENTS
 
-GRID_MS = 250
 ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
@@ -68,7 +68,7 @@ class SimulatedMatch:
         for played in self.recording.rounds:
             live, end = ms(played.live), ms(played.end)
             deaths = {h.payload["target"]: ms(h.tick) for h in played.happenings if h.kind == "PLAYER_KILLED"}
-            instants = np.arange(-(-live // GRID_MS) * GRID_MS, end, GRID_MS, dtype=np.int64)
+            instants = np.arange(-(-live // FINEST_GRID_MS) * FINEST_GRID_MS, end, FINEST_GRID_MS, dtype=np.int64)
             sampled = np.array([ms(tick) for tick in played.samples.ticks.tolist()], dtype=np.int64)
             at = np.searchsorted(sampled, instants, side="right") - 1
             for i in range(PLAYERS):

@@ -278,7 +278,7 @@ class Attack:
 
 
 def _attacking(role: Role) -> Literal["entry", "support", "carrier", "second", "lurker"]:
-    return role if role in ATTACKING_ROLES else "second"  # type: ignore[return-value]
+    return role if role in ATTACKING_ROLES else "second"  # type: ignore[return-value]  # mypy can't narrow by a tuple
 
 
 class Defence:
