@@ -4,6 +4,7 @@ Belongs here: arguments, progress, tables for people. Does not belong here: anyt
 Concept: https://typer.tiangolo.com
 """
 
+import logging
 import os
 import shutil
 import sys
@@ -18,6 +19,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -25,7 +27,8 @@ app = typer.Typer(
     pretty_exceptions_show_locals=False,
     help="What every player of a recorded match meant to do, and 3D motion that shows it.",
 )
-console = Console()
+# What is printed holds names from logs and messages about them: none of it may be read as markup.
+console = Console(markup=False, highlight=False)
 
 HOME = Path(".dagster")
 CONFIG = Path(__file__).resolve().parent.parent / "dagster.yaml"
@@ -63,7 +66,7 @@ def _studio() -> Any:
 def _progress() -> Progress:
     return Progress(
         SpinnerColumn(),
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
@@ -84,40 +87,59 @@ def _failure(result: dg.ExecuteInProcessResult) -> str:
     """Why a run failed, in the words of its deepest cause."""
     for event in result.all_events:
         if event.is_step_failure and event.step_failure_data.error:
-            error = event.step_failure_data.error
+            error, data = event.step_failure_data.error, event.step_failure_data.user_failure_data
             while error.cause:
                 error = error.cause
-            data = event.step_failure_data.user_failure_data
-            return (data.description if data and data.description else error.message.strip()) or "unknown"
+            name, _, words = error.message.strip().partition(": ")
+            return (data.description if data and data.description else words) or name
     return "a blocking check failed; the run's page in the UI says which"
 
 
-def _scan(instance: dg.DagsterInstance, paths: list[Path], *, replace: bool) -> tuple[list[dict[str, Any]], list[str]]:
-    """Land and scan each log; returns a row per log, and what failed."""
-    from assets.events import LANDING
+def _warnings(instance: dg.DagsterInstance, run_id: str) -> list[str]:
+    """What a run warned of, in its own words."""
+    return [entry.user_message for entry in instance.all_logs(run_id) if entry.level == logging.WARNING]
 
-    store, rows, failures = _store(), [], []
+
+def _tell_once(warnings: list[str]) -> None:
+    for warning in dict.fromkeys(warnings):
+        console.print(f"warning: {warning}", style="yellow", soft_wrap=True)
+
+
+def _scan(instance: dg.DagsterInstance, paths: list[Path], *, replace: bool) -> tuple[list[dict[str, Any]], list[str]]:
+    """Scan each log; returns a row per log, and what failed or was refused."""
+    store = _store()
+    rows: list[dict[str, Any]] = []
+    failures: list[str] = []
+    warnings: list[str] = []
     with _progress() as progress:
         task = progress.add_task("scan", total=len(paths))
         for path in paths:
             progress.update(task, description=f"scan {path.name}")
-            landed = f"{LANDING}/{path.name}"
-            store.put(path, landed)
-            config = {"path": landed, "replace": replace}
+            # Not the landing folder: its sensor would scan the same file at the same time.
+            inbox = f"ingest/{path.name}"
+            store.put(path, inbox)
+            config = {"path": inbox, "replace": replace}
             result = _execute(instance, "scan_log", ops={"scanned_log": {"config": config}})
+            warnings += _warnings(instance, result.run_id)
             if result.success:
                 metadata = result.asset_materializations_for_node("scanned_log")[0].metadata
-                rows.append({"file": path.name} | {key: value.value for key, value in metadata.items()})
+                row: dict[str, Any] = {"file": path.name} | {key: value.value for key, value in metadata.items()}
+                rows.append(row)
+                refused = row["refused_matches"]
+                failures += [f"{path.name}: {match_id} stands from another log (--replace)" for match_id in refused]
             else:
-                store.delete(landed)
+                store.delete(inbox)
                 failures.append(f"{path.name}: {_failure(result)}")
             progress.advance(task)
+    _tell_once(warnings)
     return rows, failures
 
 
 def _analyse(instance: dg.DagsterInstance, matches: list[str]) -> tuple[dict[str, float], list[str]]:
     """Run the analysis of each match; returns the seconds it took, and what failed."""
-    seconds, failures = {}, []
+    seconds: dict[str, float] = {}
+    failures: list[str] = []
+    warnings: list[str] = []
     with _progress() as progress:
         task = progress.add_task("analyse", total=len(matches))
         for match_id in matches:
@@ -125,16 +147,18 @@ def _analyse(instance: dg.DagsterInstance, matches: list[str]) -> tuple[dict[str
             begin = time.perf_counter()
             result = _execute(instance, "analyse_match", partition_key=match_id)
             seconds[match_id] = time.perf_counter() - begin
+            warnings += _warnings(instance, result.run_id)
             if not result.success:
                 failures.append(f"{match_id}: {_failure(result)}")
             progress.advance(task)
+    _tell_once(warnings)
     return seconds, failures
 
 
 def _report(failures: list[str]) -> None:
     """Names what failed and ends with exit code 1 if anything did."""
     for failure in failures:
-        console.print(f"[red]failed[/] {failure}", highlight=False)
+        console.print(f"failed: {failure}", style="red", soft_wrap=True)
     if failures:
         raise typer.Exit(1)
 
@@ -179,7 +203,7 @@ def simulate(
     with console.status(f"playing {rounds} rounds"):
         paths = write(out, play(rounds=rounds, seed=seed))
     for path in paths:
-        console.print(f"{path}  ({path.stat().st_size / 1e6:.2f} MB)", highlight=False)
+        console.print(f"{path}  ({path.stat().st_size / 1e6:.2f} MB)")
 
 
 @app.command()
@@ -192,8 +216,8 @@ def ingest(
         rows, failures = _scan(instance, paths, replace=replace)
     if rows:
         console.print(_scan_table(rows))
-        found = " ".join(match for row in rows for match in row["matches"])
-        console.print(f"Next: gridmotion run {found}", highlight=False)
+        if found := " ".join(match for row in rows for match in row["matches"]):
+            console.print(f"Next: gridmotion run {found}", soft_wrap=True)
     _report(failures)
 
 
@@ -226,13 +250,13 @@ def train() -> None:
         metadata = result.asset_materializations_for_node("models__intent")[0].metadata
         for name in ("model_version", "promoted", "matches", "rows", "reused"):
             if name in metadata:
-                console.print(f"{name}: {metadata[name].value}", highlight=False)
+                console.print(f"{name}: {metadata[name].value}")
 
 
 @app.command()
 def clips(
     match: Annotated[str, typer.Argument(help="Match id.")],
-    segment: Annotated[str | None, typer.Option(help="Make the clip of this segment, whatever the budget.")] = None,
+    segment: Annotated[str | None, typer.Option(help="Make the clip of this segment (or how its id begins).")] = None,
 ) -> None:
     """List a match's clips, or make the clip of one more segment."""
     from assets.summary import segment_moment
@@ -242,20 +266,21 @@ def clips(
         frame = store.read_table("clips", match)
     else:
         tracks = store.read_table("tracks", match)
-        frame = _studio().make(segment_moment(store, match, segment), tracks, log=console.log)
-    view = Table("intent", "why", "player", "round", "from s", "s", "feasible", "file")
+        frame = _studio().make(segment_moment(store, match, segment), tracks, log=console.print)
+    view = Table("segment", "intent", "why", "player", "round", "from s", "s", "file, or why there is none")
     for row in frame.iter_rows(named=True):
         view.add_row(
+            row["segment_id"],
             row["intent"],
             row["interest"],
             row["player"],
             str(row["round"] or ""),
             f"{row['from_ms'] / 1000:.1f}",
             f"{(row['to_ms'] - row['from_ms']) / 1000:.1f}",
-            "yes" if row["feasible"] else row["reason"],
-            store.uri(row["uri"]) if row["uri"] else "",
+            row["uri"] if row["feasible"] else row["reason"],
         )
     console.print(view)
+    console.print(f"Files are below {store.url}; every segment of the match is in {store.part('segments', match).uri}")
 
 
 @app.command()
@@ -270,8 +295,8 @@ def doctor() -> None:
     failed = False
     for finding in examine(environment, open_store(environment), open_registry(environment)):
         failed |= finding.state == "failed"
-        colour = STATE_COLOURS[finding.state]
-        view.add_row(finding.service, finding.configured, f"[{colour}]{finding.state}[/]", finding.detail)
+        state = Text(finding.state, style=STATE_COLOURS[finding.state])
+        view.add_row(finding.service, finding.configured, state, finding.detail)
     console.print(view)
     raise typer.Exit(1 if failed else 0)
 
@@ -315,20 +340,24 @@ def demo() -> None:
         "motion (GLB)": store.uri("motion"),
         **{f"{name} (picture)": where for name, where in drawn.items()},
     }.items():
-        console.print(f"{what:>18}  {where}", highlight=False, soft_wrap=True)
+        console.print(f"{what:>18}  {where}", soft_wrap=True)
     console.print("Look at all of it in the browser: make dev")
 
 
 def main() -> None:
     """Entry point; a known error becomes one line and exit code 1, anything else a traceback."""
+    from pydantic import ValidationError
+
     from configs import ConfigError
     from pipeline.errors import PipelineError
     from resources.errors import ResourceError
 
+    # A run's warnings are printed once, after its progress bar.
+    logging.getLogger("resources").setLevel(logging.ERROR)
     try:
         app()
-    except (PipelineError, ResourceError, ConfigError) as error:
-        console.print(f"[red]{type(error).__name__}[/]: {error}", highlight=False)
+    except (PipelineError, ResourceError, ConfigError, ValidationError, OSError) as error:
+        console.print(f"{type(error).__name__}: {error}", style="red", soft_wrap=True)
         sys.exit(1)
 
 

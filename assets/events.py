@@ -6,7 +6,6 @@ Concept: https://docs.dagster.io/guides/build/assets/defining-assets#multi-asset
 """
 
 import hashlib
-import re
 from collections.abc import Iterator
 from functools import cache, partial
 from pathlib import Path, PurePosixPath
@@ -22,7 +21,7 @@ from configs.events import load_events
 from configs.maps import load_maps
 from configs.titles import load_titles
 from pipeline.events.reader import LogReading, UnusableLog, read_log
-from resources.store import PartMissing, Stamp, Store
+from resources.store import PartDamaged, PartMissing, Stamp, Store
 
 GROUP = "recording"
 LANDING = "landing"
@@ -45,12 +44,11 @@ class ScanConfig(dg.Config):
     replace: bool = False
 
 
-def log_name(file: Path, original: str) -> tuple[str, str]:
-    """The id of a log and the hash of its bytes; the same bytes under the same name give the same id."""
+def log_name(file: Path) -> tuple[str, str]:
+    """The id of a log and the hash of its bytes; the same bytes are the same log, whatever the file is called."""
     with file.open("rb") as stream:
         sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
-    stem = re.sub(r"[^A-Za-z0-9_-]", "-", PurePosixPath(original).name.split(".")[0])[:80] or "log"
-    return f"{stem}-{sha256[:12]}", sha256
+    return sha256[:16], sha256
 
 
 @dg.multi_asset(
@@ -81,21 +79,26 @@ def scanned_log(
 ) -> Iterator[dg.MaterializeResult]:
     """Reads a landed log once, keeps the recording, writes what it holds, and makes its matches partitions."""
     with store.local_copy(config.path) as file:
-        log_id, sha256 = log_name(file, config.path)
-        recording = f"{RECORDINGS}/{log_id}/{PurePosixPath(config.path).name}"
-        stamp = RECIPE.stamp(sha256)
+        log_id, sha256 = log_name(file)
+        recording, stamp = f"{RECORDINGS}/{log_id}/{PurePosixPath(config.path).name}", RECIPE.stamp(sha256)
+        known = _known(store, log_id, stamp)
+        if known is not None:
+            recording = known
+            context.log.warning(f"{config.path} was read before, as {recording}: nothing of it is counted again")
         try:
             reading = read_log(file, log_id=log_id, uri=recording)
         except UnusableLog as error:
+            if error.quarantine is not None:
+                store.write_table("quarantine", log_id, error.quarantine, stamp)
             raise dg.Failure(str(error), metadata={"log": config.path}, allow_retries=False) from error
-        store.put(file, recording)
+        if known is None:
+            store.put(file, recording)
 
     quarantine = ensure(context, store, "quarantine", log_id, stamp, lambda: reading.quarantine)
     refused = _write_matches(context, store, reading, stamp, replace=config.replace)
     log = ensure(context, store, "logs", log_id, stamp, lambda: reading.log)
     taken = [match_id for match_id in reading.matches if match_id not in refused]
     new = register(context.instance, taken)
-    store.delete(config.path)
 
     yield result(
         store,
@@ -107,6 +110,7 @@ def scanned_log(
             "log_id": log_id,
             "matches": dg.MetadataValue.json(taken),
             "new_matches": dg.MetadataValue.json(new),
+            "refused_matches": dg.MetadataValue.json(refused),
         },
         [_conservation_result(store, log_id)],
     )
@@ -121,6 +125,17 @@ def scanned_log(
             _one_log_result(refused),
         ],
     )
+    # Last of all: a scan that dies before this finds its file where it was, and does the same again.
+    store.delete(config.path)
+
+
+def _known(store: Store, log_id: str, stamp: Stamp) -> str | None:
+    """Where the same log lies already, if it was read by the same code."""
+    try:
+        part = store.part("logs", log_id)
+    except (PartMissing, PartDamaged):
+        return None
+    return str(store.read_table("logs", log_id)["uri"].item()) if part.stamp == stamp else None
 
 
 def _write_matches(
@@ -135,8 +150,8 @@ def _write_matches(
         if standing not in (None, match.match["log_sha256"].item()) and not replace:
             refused[match_id] = standing
             context.log.warning(
-                f"{match_id} stands from another log (sha256 {standing[:12]}); this one is not taken. "
-                "To replace it, scan with replace=true (gridmotion ingest --replace)."
+                f"{match_id} stands from another log ({standing[:16]}) and is not taken from this one; "
+                "gridmotion ingest --replace takes it"
             )
             continue
         store.ensure("matches", match_id, stamp, partial(getattr, match, "match"))

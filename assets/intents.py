@@ -13,6 +13,7 @@ from assets.stages import Recipe, ensure, match_stage, result
 from configs.features import load_features
 from configs.intents import load_intents
 from configs.maps import load_maps
+from configs.titles import load_titles
 from pipeline.intents.labels import label
 from pipeline.intents.prediction import predict
 from pipeline.intents.segments import segment
@@ -24,7 +25,7 @@ from resources.store import Store
 GROUP = "intents"
 LABELS = Recipe(
     ("intents/labels", "intents/vocabulary.py", "events/model.py", "errors.py"),
-    (load_intents(), load_features(), load_maps()),
+    (load_intents(), load_features(), load_maps(), load_titles()),
 )
 PREDICTION = Recipe(("intents", "errors.py"), (load_intents(), load_features()))
 MODEL_KEY = dg.AssetKey(["models", "intent"])

@@ -11,11 +11,12 @@ import polars as pl
 from assets import reports
 from assets.stages import Recipe, ensure, match_stage, result
 from configs.motion import load_motion
+from configs.titles import load_titles
 from pipeline.motion.moments import choose
 from resources.clips import ClipStudio
 from resources.store import Store
 
-RECIPE = Recipe(("motion", "errors.py"), (load_motion(),))
+RECIPE = Recipe(("motion", "events/model.py", "errors.py"), (load_motion(), load_titles()))
 
 
 @match_stage(RECIPE, group="motion", deps=["segments", "tracks"], kinds={"numba", "gltf"}, pool="motion")
@@ -38,4 +39,8 @@ def clips(
 
     part = ensure(context, store, "clips", match_id, stamp, make)
     frame = store.read_table("clips", match_id)
+    if part.reused and (missing := studio.missing(frame)):
+        context.log.warning(f"{len(missing)} files of clips are gone, the first is {missing[0]}: made anew")
+        part = store.write_table("clips", match_id, make(), stamp)
+        frame = store.read_table("clips", match_id)
     return result(store, "clips", match_id, part, reports.clips(frame, studio.previews(frame)))

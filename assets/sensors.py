@@ -5,6 +5,7 @@ Belongs here: sensors, and the pure functions that hold their cursors. Does not 
 """
 
 import json
+from pathlib import PurePosixPath
 
 import dagster as dg
 
@@ -12,6 +13,9 @@ from assets.events import LANDING
 from assets.jobs import analyse_match, scan_log
 from assets.partitions import MATCH
 from resources.store import Store
+
+# What is still being copied often has another ending (.part, .tmp) or begins with a dot.
+LOG_ENDINGS = (".jsonl", ".jsonl.gz", ".zip")
 
 Listing = list[tuple[str, int, str]]
 
@@ -28,9 +32,13 @@ def settled_logs(listing: Listing, cursor: str | None) -> tuple[list[tuple[str, 
         the same file is requested once however often it is seen, and a new file under an old name is requested again.
     """
     seen: dict[str, str] = json.loads(cursor) if cursor else {}
-    state = {path: f"{size}-{tag}" for path, size, tag in listing}
+    state = {path: f"{size}-{tag}" for path, size, tag in listing if _is_log(PurePosixPath(path).name)}
     settled = [(path, f"{path}:{mark}") for path, mark in state.items() if seen.get(path) == mark]
     return settled, json.dumps(state, sort_keys=True)
+
+
+def _is_log(name: str) -> bool:
+    return name.endswith(LOG_ENDINGS) and not name.startswith(".")
 
 
 @dg.sensor(

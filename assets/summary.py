@@ -15,7 +15,7 @@ from resources.store import Store
 
 
 class UnknownSegment(ResourceError):
-    """No segment of that match has this id."""
+    """Not exactly one segment of that match has an id that begins so."""
 
 
 def match_summary(store: Store, match_id: str) -> dict[str, Any]:
@@ -38,12 +38,18 @@ def match_summary(store: Store, match_id: str) -> dict[str, Any]:
 def segment_moment(store: Store, match_id: str, segment_id: str) -> pl.DataFrame:
     """One segment as a moment to be made on demand.
 
+    Args:
+        store: holds the match.
+        match_id: the match.
+        segment_id: the segment's id, or enough of its beginning to be the only one.
+
     Raises:
-        UnknownSegment: if the match has no such segment.
+        UnknownSegment: if no segment of the match, or more than one, begins so.
     """
-    found = store.read_table("segments", match_id).filter(pl.col("segment_id") == segment_id)
-    if found.is_empty():
-        raise UnknownSegment(f"{match_id} has no segment {segment_id}; its segments are in {store.uri('segments')}")
+    found = store.read_table("segments", match_id).filter(pl.col("segment_id").str.starts_with(segment_id))
+    if found.height != 1:
+        kept = store.part("segments", match_id).uri
+        raise UnknownSegment(f"{found.height} segments of {match_id} begin with {segment_id!r}; they are in {kept}")
     return found.with_columns(pl.lit("on demand").alias("interest"))
 
 

@@ -117,6 +117,8 @@ class Folder:
     @contextmanager
     def local_copy(self, path: str) -> Iterator[Path]:
         """The file itself."""
+        with _named("read", self._address(path)):
+            (self._root / path).stat()
         yield self._root / path
 
     def _address(self, path: str) -> str:

@@ -4,10 +4,11 @@ Belongs here: everything read from environment variables, once, typed. Does not 
 domain (`configs/`).
 """
 
+import hashlib
 from functools import cache
 from pathlib import Path
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -43,6 +44,13 @@ class Settings(BaseSettings):
     grid_api_key: SecretStr | None = None
     mlflow_tracking_uri: SecretStr | None = None
 
+    @field_validator("gridmotion_store")
+    @classmethod
+    def _known_scheme(cls, url: str | None) -> str | None:
+        if url and "://" in url and not url.startswith("s3://"):
+            raise ValueError("is a folder or an s3:// address")
+        return url
+
     @property
     def store_url(self) -> str:
         """Absolute folder or `s3://` address of the store."""
@@ -56,8 +64,10 @@ class Settings(BaseSettings):
 
     @property
     def mlflow_home(self) -> Path:
-        """Folder of the embedded MLflow: beside a local store, in `data` otherwise."""
-        return (Path("data") if "://" in self.store_url else Path(self.store_url)).resolve() / "mlflow"
+        """Folder of the embedded MLflow: beside a local store, else in `data`, one for each store on S3."""
+        if "://" not in self.store_url:
+            return Path(self.store_url) / "mlflow"
+        return Path("data").resolve() / f"mlflow-{hashlib.sha256(self.store_url.encode()).hexdigest()[:8]}"
 
     @property
     def tracking_uri(self) -> str:

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Protocol, cast
 
+import polars as pl
+
 from configs.events import LinesConfig
 from pipeline.errors import PipelineError
 
@@ -26,7 +28,13 @@ _BROKEN = (OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, Ru
 
 
 class UnusableLog(PipelineError):
-    """A log of which nothing can be used; the message names the log and the first reason."""
+    """A log of which nothing can be used; the message names the log and the first reason.
+
+    Attributes:
+        quarantine: table `quarantine` of the lines that were read before that was known; None if none was.
+    """
+
+    quarantine: pl.DataFrame | None = None
 
 
 @dataclass(frozen=True, slots=True)

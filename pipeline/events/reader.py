@@ -74,13 +74,20 @@ def read_log(path: Path, *, log_id: str, uri: str | None = None, config: EventsC
     """
     config = config or load_events()
     sha256, size = digest(path)
-    source_kind = _detect(path, config.lines)
     quarantine = QuarantineRows(log_id, config.lines.raw_chars)
+    try:
+        source_kind = _detect(path, config.lines)
+    except UnusableLog as error:
+        quarantine.add(0, "", str(error), b"")
+        error.quarantine = quarantine.frame()
+        raise
     tally = Tally()
     _, source = SOURCES[source_kind]
     reading = source(partial(read_lines, path, config.lines), quarantine, tally, config)
     if reading.drafts.is_empty():
-        raise UnusableLog(f"{path.name}: none of its events can be used; {quarantine.first()}")
+        nothing = UnusableLog(f"{path.name}: none of its events can be used; {quarantine.first()}")
+        nothing.quarantine = quarantine.frame()
+        raise nothing
     log = {"source_kind": source_kind, "log_id": log_id, "log_uri": uri or path.as_posix(), "log_sha256": sha256}
     matches = {
         match_id: _match(match_id, drafts, reading.told.get(match_id, {}), reading.started_us.get(match_id), log)

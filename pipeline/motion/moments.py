@@ -3,8 +3,7 @@
 Belongs here: interest, choice within a budget, the window of samples. Does not belong here: motion.
 """
 
-import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 from configs.motion import Moments, MotionConfig, load_motion
 from pipeline.events.model import is_attacker
 from pipeline.motion.clip import NULL, ClipRequest
+from pipeline.motion.keys import path_hash
 
 WORDS: dict[str, str] = {
     "plant": "plant",
@@ -176,7 +176,7 @@ def clip_request(segment: dict[str, Any], tracks: pl.DataFrame, *, config: Motio
     margin = (t >= from_ms - clips.margin_ms) & (t <= to_ms + clips.margin_ms)
     own = own.filter(pl.Series(margin))
     columns = {name: own[name].cast(pl.Int64).fill_null(NULL).to_numpy() for name in _COLUMNS}
-    return ClipRequest(
+    request = ClipRequest(
         match_id=segment["match_id"],
         segment_id=segment["segment_id"],
         player=segment["player"],
@@ -184,9 +184,11 @@ def clip_request(segment: dict[str, Any], tracks: pl.DataFrame, *, config: Motio
         intent=intent,
         from_ms=from_ms,
         to_ms=to_ms,
-        seed=int.from_bytes(hashlib.sha256(segment["segment_id"].encode()).digest()[:6], "big"),
+        seed=0,
         **columns,
     )
+    # From the path, not from a name: the same moment under another name is the same clip.
+    return replace(request, seed=int(path_hash(request)[:12], 16))
 
 
 def _window(intent: str, from_ms: int, to_ms: int, own: pl.DataFrame, config: MotionConfig) -> tuple[int, int]:

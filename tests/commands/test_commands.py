@@ -41,7 +41,18 @@ def test_a_log_is_ingested_analysed_and_listed(gridmotion, tmp_path: Path) -> No
     assert "feature rows │ 1" in ran.stdout
     assert "Traceback" not in ran.stdout + ran.stderr
     assert (tmp_path / "data" / "intents" / "match_id=m1" / "part-0.parquet").exists()
-    assert not list((tmp_path / "data" / "landing").iterdir())
+    assert not list((tmp_path / "data" / "ingest").iterdir())
+
+
+def test_another_log_of_a_match_is_refused_aloud_and_words_of_a_log_are_no_markup(gridmotion, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    (tmp_path / "lone.jsonl").write_text(LONE_EVENT)
+    (tmp_path / "odd[b]name.jsonl").write_text(LONE_EVENT.replace("12.4", "13.4"))
+    (tmp_path / "bad.jsonl").write_text(LONE_EVENT.replace("[12.4,0.0,8.9]", '"here"'))
+    done = gridmotion("ingest", "lone.jsonl", "odd[b]name.jsonl", "bad.jsonl")
+    assert done.returncode == 1
+    assert "failed: odd[b]name.jsonl: m1 stands from another log (--replace)" in done.stdout
+    assert "payload.pos: must be [x, y, z]" in done.stdout
+    assert gridmotion("ingest", "--replace", "odd[b]name.jsonl").returncode == 0
 
 
 def test_what_fails_is_named_in_one_line_and_the_exit_code_says_so(gridmotion, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]

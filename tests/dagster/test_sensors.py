@@ -28,6 +28,13 @@ def test_a_scanned_file_leaves_the_cursor_and_a_new_one_under_its_name_has_anoth
     assert first[1] != second[1]
 
 
+def test_files_that_are_no_logs_or_still_being_copied_are_left_alone() -> None:
+    listing = [(f"landing/{name}", 1, "t") for name in (".gitkeep", "README.txt", "a.jsonl.part", ".b.jsonl", "c.zip")]
+    _, cursor = settled_logs(listing, None)
+    settled, _ = settled_logs(listing, cursor)
+    assert [path for path, _ in settled] == ["landing/c.zip"]
+
+
 def test_the_sensor_requests_a_scan_of_each_landed_log_once_settled(tmp_path: Path) -> None:
     store = Store(str(tmp_path))
     for name in ("a.jsonl", "b.jsonl.gz"):

@@ -64,7 +64,8 @@ def test_a_simulated_match_leaves_every_table_and_clips_that_exist(workspace: An
         manifest = json.loads(workspace.store.read(row["manifest_uri"]))
         assert manifest["clip_key"] == row["clip_key"]
         assert manifest["trainable"] is True
-        assert manifest["model_version"]
+        assert manifest["model_version"] == row["model_version"]
+        assert manifest["path"]["t_ms"][-1] >= row["to_ms"] - row["from_ms"] > 0
 
 
 def test_the_same_match_from_its_grid_log_tells_the_same_story(workspace: Any, simulated_logs: list[Path]) -> None:
@@ -121,6 +122,39 @@ def test_a_stored_part_that_breaks_its_declaration_fails_the_blocking_check(
     assert ("features", "schema") not in _checks(result)
 
 
+def test_a_clip_whose_file_is_gone_is_made_again_as_it_was(workspace: Any, simulated_logs: list[Path]) -> None:
+    workspace.scan(simulated_logs[0])
+    (match_id,) = workspace.store.keys("matches")
+    workspace.analyse(match_id)
+    before = workspace.tree()
+    first, second = workspace.store.read_table("clips", match_id).filter("feasible")["uri"].head(2)
+    workspace.store.delete(first)
+    workspace.store.write(second.replace(".glb", ".png"), b"damaged")
+    assert workspace.analyse(match_id).success
+    assert workspace.tree() == before
+
+
+def test_a_copy_of_a_log_under_another_name_is_counted_once(workspace: Any, tmp_path: Path) -> None:
+    for name in ("first.jsonl", "copy.jsonl"):
+        (tmp_path / name).write_text(LONE_EVENT)
+        assert workspace.scan(tmp_path / name).success
+    assert len(workspace.store.keys("logs")) == 1
+    assert [path.rpartition("/")[2] for path, _, _ in workspace.store.files("recordings")] == ["first.jsonl"]
+
+
+def test_a_scan_that_dies_before_its_end_can_be_repeated(workspace: Any, tmp_path: Path, monkeypatch: Any) -> None:
+    (tmp_path / "lone.jsonl").write_text(LONE_EVENT)
+
+    def die(path: str) -> None:
+        raise OSError("the disk is gone")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(workspace.store, "delete", die)
+        assert not workspace.scan(tmp_path / "lone.jsonl").success
+    assert workspace.scan(tmp_path / "lone.jsonl").success
+    assert workspace.store.files("landing") == []
+
+
 def test_a_log_without_positions_succeeds_with_no_rows_and_a_warning(workspace: Any, tmp_path: Path) -> None:
     log = tmp_path / "blind.jsonl"
     kill = {"target": "player:b", "weapon": "ak47", "headshot": False, "assister": None, "ts": 3.0}
@@ -154,6 +188,8 @@ def test_an_unusable_file_fails_with_one_clear_error_and_stays_where_it_landed(w
         (failure,) = [e for e in result.all_events if e.is_step_failure]
         assert name in failure.step_failure_data.user_failure_data.description
         assert workspace.store.exists(f"landing/{name}")
+    assert len(workspace.store.keys("quarantine")) == 2
+    assert workspace.store.keys("logs") == []
     assert workspace.store.keys("matches") == []
     assert workspace.instance.get_dynamic_partitions("match_id") == []
 
