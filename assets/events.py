@@ -145,7 +145,7 @@ def _write_matches(
     for match_id, match in reading.matches.items():
         try:
             standing = store.read_table("matches", match_id)["log_sha256"].item()
-        except PartMissing:
+        except (PartMissing, PartDamaged):
             standing = None
         if standing not in (None, match.match["log_sha256"].item()) and not replace:
             refused[match_id] = standing

@@ -142,6 +142,15 @@ def test_a_copy_of_a_log_under_another_name_is_counted_once(workspace: Any, tmp_
     assert [path.rpartition("/")[2] for path, _, _ in workspace.store.files("recordings")] == ["first.jsonl"]
 
 
+def test_a_damaged_row_of_a_match_is_written_anew_by_the_next_scan(workspace: Any, tmp_path: Path) -> None:
+    (tmp_path / "lone.jsonl").write_text(LONE_EVENT)
+    assert workspace.scan(tmp_path / "lone.jsonl").success
+    before = workspace.tree()
+    workspace.store.write(workspace.store.part_path("matches", "m1"), b"damaged")
+    assert workspace.scan(tmp_path / "lone.jsonl").success
+    assert workspace.tree() == before
+
+
 def test_a_scan_that_dies_before_its_end_can_be_repeated(workspace: Any, tmp_path: Path, monkeypatch: Any) -> None:
     (tmp_path / "lone.jsonl").write_text(LONE_EVENT)
 
