@@ -6,11 +6,14 @@ addresses are shown without their user and password.
 
 import socket
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import urlsplit, urlunsplit
 
+from configs.grid import load_grid
 from resources.errors import ResourceError
+from resources.grid_api import GridApi, GridError, NotFound
 from resources.registry import ModelRegistry
 from resources.settings import Settings
 from resources.store import Store
@@ -137,14 +140,38 @@ def _database(environment: Settings) -> Finding:
 
 
 def _grid(environment: Settings) -> Finding:
+    url = without_secrets(environment.grid_api_url)
     if environment.grid_api_key is None:
-        return Finding(
-            "GRID",
-            "GRID_API_KEY not set",
-            "fallback",
-            "logs are taken from the landing folder; the download is not part of this version",
-        )
-    return Finding("GRID", "GRID_API_KEY set", "fallback", "kept for the download, which is not part of this version")
+        return Finding("GRID", "GRID_API_KEY not set", "fallback", "logs are taken from the landing folder only")
+
+    config = load_grid()
+    patience = {
+        "timeouts": config.timeouts.model_copy(update={"connect": _TIMEOUT_S, "read": _TIMEOUT_S}),
+        "retries": config.retries.model_copy(update={"attempts": 1}),
+    }
+    grid = GridApi(
+        environment.grid_api_key,
+        environment.grid_api_url,
+        environment.grid_central_data_url,
+        config.model_copy(update=patience),
+    )
+
+    def files() -> None:
+        """Asks for a series that nobody has: an allowed key is told just that."""
+        with suppress(NotFound):
+            grid.listed("0")
+
+    def ask() -> tuple[State, str]:
+        troubles = []
+        for probe in (grid.count, files):
+            try:
+                probe()
+            except GridError as error:
+                troubles.append(str(error))
+        return ("failed", "; ".join(troubles)) if troubles else ("ok", "answers; both APIs allow the key")
+
+    with grid.connected():
+        return _guarded("GRID", f"GRID_API_KEY set, {url}", ask)
 
 
 def _reaches(url: str) -> bool:

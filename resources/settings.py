@@ -7,6 +7,7 @@ domain (`configs/`).
 import hashlib
 from functools import cache
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -26,11 +27,13 @@ class Settings(BaseSettings):
         hitl_conf_threshold: segments under this confidence are marked for review.
         redis_url: Redis or Valkey of the live path.
         database_url: database of the review jobs; SQLite by default.
-        grid_api_key: key of GRID's download API.
+        grid_api_key: key of a GRID account, for its File Download and Central Data APIs.
+        grid_api_url: their address; Open Access has another.
+        grid_central_data_url: address of Central Data, where it is another one.
         mlflow_tracking_uri: MLflow server or database; without it, SQLite beside the store.
     """
 
-    model_config = SettingsConfigDict(frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True)
 
     gridmotion_store: str | None = None
     s3_bucket: str | None = None
@@ -42,6 +45,8 @@ class Settings(BaseSettings):
     redis_url: SecretStr | None = None
     database_url: SecretStr | None = None
     grid_api_key: SecretStr | None = None
+    grid_api_url: str = "https://api.grid.gg"
+    grid_central_data_url: str | None = None
     mlflow_tracking_uri: SecretStr | None = None
 
     @field_validator("gridmotion_store")
@@ -49,6 +54,16 @@ class Settings(BaseSettings):
     def _known_scheme(cls, url: str | None) -> str | None:
         if url and "://" in url and not url.startswith("s3://"):
             raise ValueError("is a folder or an s3:// address")
+        return url
+
+    @field_validator("grid_api_url", "grid_central_data_url")
+    @classmethod
+    def _safe_for_a_key(cls, url: str | None) -> str | None:
+        parts = urlsplit(url or "")
+        if url and (not parts.hostname or parts.username or parts.query or parts.scheme not in ("https", "http")):
+            raise ValueError("is an https:// address without user or query")
+        if url and parts.scheme == "http" and parts.hostname not in ("localhost", "127.0.0.1", "::1"):
+            raise ValueError("must be https, or the key could be read on the way")
         return url
 
     @property
@@ -67,7 +82,18 @@ class Settings(BaseSettings):
         """Folder of the embedded MLflow: beside a local store, else in `data`, one for each store on S3."""
         if "://" not in self.store_url:
             return Path(self.store_url) / "mlflow"
-        return Path("data").resolve() / f"mlflow-{hashlib.sha256(self.store_url.encode()).hexdigest()[:8]}"
+        return Path("data").resolve() / f"mlflow-{self._store_digest}"
+
+    @property
+    def grid_spool(self) -> Path:
+        """Folder of this machine where downloads from GRID lie until they are whole; like `mlflow_home`."""
+        if "://" not in self.store_url:
+            return Path(self.store_url) / "spool" / "grid"
+        return Path("data").resolve() / f"spool-{self._store_digest}" / "grid"
+
+    @property
+    def _store_digest(self) -> str:
+        return hashlib.sha256(self.store_url.encode()).hexdigest()[:8]
 
     @property
     def tracking_uri(self) -> str:

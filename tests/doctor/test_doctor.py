@@ -29,9 +29,7 @@ def test_with_nothing_configured_everything_works_or_says_what_is_used_instead(t
 
 
 def test_servers_that_answer_are_ok(tmp_path: Path, redis_server: str, postgres_server: str) -> None:
-    found = _examined(
-        Settings(gridmotion_store=str(tmp_path), redis_url=redis_server, database_url=postgres_server, grid_api_key="k")
-    )
+    found = _examined(Settings(gridmotion_store=str(tmp_path), redis_url=redis_server, database_url=postgres_server))
     assert found["Redis"].state == "ok"
     assert found["database"].state == "ok"
     assert "postgresql" in found["database"].detail
@@ -50,9 +48,12 @@ def test_servers_that_do_not_answer_fail_alone_and_keep_their_secrets(
         hy_motion_api_url="http://127.0.0.1:1/",
         hy_motion_api_key="hunter2",
         grid_api_key="hunter2",
+        grid_api_url="http://127.0.0.1:1",
     )
     found = _examined(environment)
-    assert {name for name, finding in found.items() if finding.state == "failed"} == {"store", "Redis", "database"}
+    failed = {name for name, finding in found.items() if finding.state == "failed"}
+    assert failed == {"store", "Redis", "database", "GRID"}
+    assert found["GRID"].detail.count("ConnectError") == 2
     assert "not reachable" in found["motion server"].detail
     assert "s3://gridmotion/x" in found["store"].detail
     assert "hunter2" not in str(found) + str(environment)

@@ -44,3 +44,27 @@ def test_a_configuration_error_names_the_file_and_the_field(monkeypatch: pytest.
     monkeypatch.setattr("configs.base.FOLDER", tmp_path)
     with pytest.raises(ConfigError, match=r"(?s)broken\.yaml.*analysed\.seed.*surprise"):
         load("broken", DemoConfig)
+
+
+def test_the_key_of_grid_goes_to_safe_addresses_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert Settings().grid_api_url == "https://api.grid.gg"
+    assert Settings(grid_api_url="https://api-op.grid.gg").grid_central_data_url is None
+    assert Settings(grid_api_url="http://127.0.0.1:8000").grid_api_url == "http://127.0.0.1:8000"
+    for url in (
+        "http://api.grid.gg",
+        "https://user@api.grid.gg",
+        "https://api.grid.gg?key=1",
+        "api.grid.gg",
+        "ftp://x",
+    ):
+        with pytest.raises(ValidationError, match="grid_api_url"):
+            Settings(grid_api_url=url)
+    monkeypatch.setenv("GRID_API_KEY", "")
+    monkeypatch.setenv("GRID_API_URL", "")
+    assert (Settings().grid_api_key, Settings().grid_api_url) == (None, "https://api.grid.gg")
+
+
+def test_downloads_lie_beside_a_local_store_and_on_this_machine_for_a_bucket() -> None:
+    assert Settings(gridmotion_store="/data/store").grid_spool == Path("/data/store/spool/grid")
+    one, other = (Settings(gridmotion_store=f"s3://bucket/{name}").grid_spool for name in ("a", "b"))
+    assert one != other and one.name == "grid" and one.is_relative_to(Path("data").resolve())
