@@ -194,10 +194,10 @@ class LabelsConfig(Config):
 
 
 class BoosterConfig(Config):
-    """The gradient-boosted trees; `rounds` × 9 trees."""
+    """The gradient-boosted trees; `rounds` × 9 trees. `pipeline.intents.trees` evaluates 128 leaves at most."""
 
     rounds: int = Field(gt=0)
-    leaves: int = Field(gt=1)
+    leaves: int = Field(gt=1, le=128)
     learning_rate: float = Field(gt=0, le=1)
     least_rows_in_leaf: int = Field(gt=0)
     l2: float = Field(ge=0)
@@ -229,12 +229,10 @@ class SegmentsConfig(Config):
     Attributes:
         switch_margin: how much more probable another intent must be than the present one to count against it.
         least_ms: how long an intent must last to become a segment, by intent.
-        sensitive: intents whose segments always go to review.
     """
 
     switch_margin: float = Field(ge=0, lt=1)
     least_ms: dict[str, int]
-    sensitive: tuple[str, ...] = ()
 
 
 class IntentsConfig(Config):
@@ -253,7 +251,7 @@ class IntentsConfig(Config):
             raise ValueError("two heuristics have the same name")
         if abs(sum(self.prior.values()) - 1) > 1e-9 or min(self.prior.values()) <= 0:
             raise ValueError("the prior must be positive and sum to 1")
-        used = {rule.intent for rule in self.heuristics} | set(self.segments.least_ms) | set(self.segments.sensitive)
+        used = {rule.intent for rule in self.heuristics} | set(self.segments.least_ms)
         if unknown := used - set(self.prior):
             raise ValueError(f"unknown intents: {', '.join(sorted(unknown))}")
         if missing := set(self.prior) - set(self.segments.least_ms):

@@ -22,12 +22,15 @@ class Title(Config):
         unit_m: length of one of its world units in metres.
         axes: which of its axes, with which sign, are our x, y (up) and z.
         bomb_items: ids by which inventories name the bomb.
+        freeze_time: whether a round starts with a time in which nobody may move; without it, a round is live from its
+            start. Of a title with freeze time only ROUND_LIVE tells when a round is live.
     """
 
     aliases: tuple[str, ...] = ()
     unit_m: float = Field(gt=0)
     axes: tuple[SignedAxis, SignedAxis, SignedAxis]
     bomb_items: tuple[str, ...] = ()
+    freeze_time: bool = True
 
     @model_validator(mode="after")
     def _every_axis_once(self) -> "Title":

@@ -7,10 +7,13 @@ Units are in the names: `_ms` milliseconds since match start, `_mm` millimetres,
 Space is right-handed, metres as int32 millimetres, y up.
 """
 
+from functools import cache
 from typing import Any
 
 import dataframely as dy
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from configs.features import FINEST_GRID_MS
 from pipeline.errors import PipelineError
@@ -183,10 +186,8 @@ Features = _instant(
         "team": dy.String(nullable=True),
         "side": dy.String(nullable=True),
         **{
-            f.name: (
-                dy.Int32(nullable=f.group != "quality" or f.name == "position_age_ms", description=f.meaning)
-                if f.integer
-                else dy.Float32(nullable=True, description=f.meaning)
+            f.name: (dy.Int32 if f.integer else dy.Float32)(
+                nullable=bool(f.null), description=f"{f.unit}: {f.meaning}" + (f"; null {f.null}" if f.null else "")
             )
             for f in FEATURES
         },
@@ -212,6 +213,12 @@ Intents = _instant(
         "intent": dy.Enum(list(INTENTS), nullable=False),
         "confidence": _probability(nullable=False),
         "decided_by": dy.String(nullable=False, description="rule:<name> or model:<version>"),
+        "model_against": dy.Float32(
+            nullable=True,
+            min=0.0,
+            max=1.0,
+            description="how sure the model alone is of another intent, where a rule decided and the model differs",
+        ),
     },
     "What a player means at one instant, as predicted then.",
 )
@@ -278,8 +285,17 @@ TABLES: dict[str, type[dy.Schema]] = {
 }
 
 
+STREAMED = ("events", "tracks", "quarantine")
+"""Tables without rules between columns: they may be checked and written piece by piece."""
+
+
 def empty(table: str) -> pl.DataFrame:
     """A frame of no rows with the columns and types of that table."""
+    return _nothing(table).clone()
+
+
+@cache
+def _nothing(table: str) -> pl.DataFrame:
     return TABLES[table].create_empty()
 
 
@@ -294,9 +310,95 @@ def conform(table: str, frame: pl.DataFrame) -> pl.DataFrame:
         SchemaViolation: names the table, the columns and the rules that fail.
     """
     try:
+        if _holds(table, frame):
+            return frame.select(TABLES[table].column_names())
         return TABLES[table].validate(frame, cast=True)
     except (dy.exc.ValidationError, dy.exc.SchemaError, pl.exceptions.PolarsError) as error:
         raise SchemaViolation(f"table {table}: {error}") from error
+
+
+def _holds(table: str, frame: pl.DataFrame) -> bool:
+    """Whether a frame is of its table's types already and every rule holds.
+
+    dataframely plans a query of all rules and columns, which takes 40 ms for the table of features however few rows
+    there are; asking each rule whether it holds takes one.
+    """
+    types, rules = _declared(table)
+    found = frame.schema
+    if any(found.get(name) != kind for name, kind in types.items()):
+        return False
+    return all(frame.select(rules).row(0))
+
+
+@cache
+def _declared(table: str) -> tuple[pl.Schema, list[pl.Expr]]:
+    rules = TABLES[table]._validation_rules(with_cast=False)
+    return empty(table).schema, [rule.expr.all().alias(name) for name, rule in rules.items()]
+
+
+class StreamCheck:
+    """Holds the frames of a table to its declaration as they pass by, for tables without rules between columns.
+
+    What `conform` asks of every value is asked here of every distinct one where texts are categorical. Keys are
+    compared by 64 bits of hash: what is refused might be two keys with one hash, what passes has no key twice.
+
+    Args:
+        table: one of `STREAMED`.
+
+    Raises:
+        SchemaViolation: if it is another table.
+    """
+
+    def __init__(self, table: str) -> None:
+        if table not in STREAMED:
+            raise SchemaViolation(f"table {table} has rules that only the whole of it can satisfy")
+        self._table, self._schema = table, TABLES[table]
+        self._types = empty(table).schema
+        self._keys: list[NDArray[np.uint64]] = []
+
+    def take(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """The next rows, with exactly the columns of the table in its order; texts may stay categorical.
+
+        Raises:
+            SchemaViolation: names the table, the columns and the rules that fail.
+        """
+        if missing := [name for name in self._types if name not in frame.columns]:
+            raise SchemaViolation(f"table {self._table}: no column {', '.join(missing)}")
+        frame = frame.select(list(self._types))
+        if wrong := [name for name, kind in frame.schema.items() if not _fits(kind, self._types[name])]:
+            raise SchemaViolation(f"table {self._table}: type of {', '.join(wrong)}")
+        broken = [
+            f"{name}|{rule}" for name, column in self._schema.columns().items() for rule in _broken(frame[name], column)
+        ]
+        if broken:
+            raise SchemaViolation(f"table {self._table}: {', '.join(broken)}")
+        if keys := self._schema.primary_key():
+            self._keys.append(frame.select(keys).hash_rows().to_numpy())
+        return frame
+
+    def finish(self) -> None:
+        """To be called behind the last rows.
+
+        Raises:
+            SchemaViolation: if a key comes twice.
+        """
+        keys = np.sort(np.concatenate([np.empty(0, np.uint64), *self._keys]))
+        if (keys[1:] == keys[:-1]).any():
+            raise SchemaViolation(f"table {self._table}: {', '.join(self._schema.primary_key())} comes twice")
+
+
+def _fits(kind: pl.DataType, declared: pl.DataType) -> bool:
+    return kind == declared or (declared == pl.String and isinstance(kind, pl.Categorical))
+
+
+def _broken(values: pl.Series, column: dy.Column) -> list[str]:
+    if not column.nullable and values.null_count():
+        return ["nullability"]
+    if isinstance(values.dtype, pl.Categorical):
+        values = values.unique().cast(pl.String)
+    rules = column.validation_rules(pl.col(values.name))
+    held = values.to_frame().select(**{rule: check.all() for rule, check in rules.items() if rule != "nullability"})
+    return [rule for rule, holds in held.row(0, named=True).items() if not holds] if held.width else []
 
 
 def documentation() -> str:

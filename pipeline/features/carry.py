@@ -1,25 +1,36 @@
 """What the kernel remembers between two calls: the last window of each player and the running round.
 
-Belongs here: the state's arrays, their sizes, their snapshot in bytes, and the call that advances them.
-Does not belong here: what the numbers mean (`kernel`), how frames become events (`pack`), when to take a snapshot.
+Belongs here: the state's arrays, their sizes and growth, and the call that advances them. Does not belong here: what
+the numbers mean (`kernel`), how frames become events (`pack`), the state in bytes (`snapshot`).
 """
 
-import json
-from dataclasses import astuple, dataclass
-from functools import cached_property
-from hashlib import sha256
+from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
 
-from configs import config_hash
 from configs.features import FeaturesConfig
 from pipeline.errors import PipelineError
-from pipeline.features import kernel
-from pipeline.versions import code_version
+from pipeline.features import kernel, snapshot
+from pipeline.features.cast import Cast
+from pipeline.features.snapshot import SnapshotMismatch
 
-_MAGIC = b"gridmotion carry 1\n"
+__all__ = [
+    "NO_ROWS",
+    "Batch",
+    "Carry",
+    "CarrySpent",
+    "Cast",
+    "CastMismatch",
+    "OutOfOrder",
+    "RingFull",
+    "Rows",
+    "SnapshotMismatch",
+    "ValueTooBig",
+    "joined",
+]
 
 
 class OutOfOrder(PipelineError):
@@ -30,29 +41,16 @@ class RingFull(PipelineError):
     """A player has more samples or combat events within one window than `configs/features.yaml` allows."""
 
 
-class SnapshotMismatch(PipelineError):
-    """The bytes are no snapshot, or one of another kernel or other limits."""
+class ValueTooBig(PipelineError):
+    """Damage, health or armour is beyond what a row holds exactly."""
 
 
-@dataclass(frozen=True)
-class Cast:
-    """Who plays, for whom, around what: the names behind the kernel's indices.
+class CastMismatch(PipelineError):
+    """An event names somebody whom the carry's cast lacks, or a cast is no growth of the one before."""
 
-    Attributes:
-        players: player ids, sorted.
-        teams: team ids, sorted.
-        sides: sides in the source's words, sorted.
-        attackers: per side: 1 attacks, 0 defends, -1 neither.
-        rosters: per player: index of the team that a roster names, -1 where none does.
-        objectives: x, y, z in mm of each objective of the map; y is `kernel.NULL` in a planar source.
-    """
 
-    players: tuple[str, ...]
-    teams: tuple[str, ...]
-    sides: tuple[str, ...]
-    attackers: tuple[int, ...]
-    rosters: tuple[int, ...]
-    objectives: tuple[tuple[int, int, int], ...]
+class CarrySpent(PipelineError):
+    """An earlier call failed half way, so the state is that of no instant."""
 
 
 @dataclass(frozen=True)
@@ -76,53 +74,90 @@ class Batch:
 
 @dataclass(frozen=True)
 class Rows:
-    """Feature rows, by instant and within it by player.
+    """Feature rows, by instant and within it by the player's name.
 
     Attributes:
         keys: (rows, `kernel.KEY_COLUMNS`) int64.
-        values: (`kernel.FEATURE_COUNT`, rows) float64 in the declared order of features; NaN is null.
+        values: (`kernel.FEATURE_COUNT`, rows) float32 in the declared order of features, NaN is null; integers are
+            exact.
     """
 
     keys: NDArray[np.int64]
-    values: NDArray[np.float64]
+    values: NDArray[np.float32]
+
+    def __len__(self) -> int:
+        return len(self.keys)
 
 
-def _ring(per_second: int, window_ms: int) -> int:
+NO_ROWS = Rows(np.empty((0, kernel.KEY_COLUMNS), dtype=np.int64), np.empty((kernel.FEATURE_COUNT, 0), dtype=np.float32))
+
+
+def joined(parts: Iterable[Rows]) -> Rows:
+    """The rows of several calls, one after the other."""
+    filled = [part for part in parts if len(part)]
+    if len(filled) < 2:
+        return filled[0] if filled else NO_ROWS
+    return Rows(
+        np.concatenate([part.keys for part in filled]), np.concatenate([part.values for part in filled], axis=1)
+    )
+
+
+def ring_size(per_second: int, window_ms: int) -> int:
     """The power of two that holds a window at that rate: the kernel finds a slot by masking."""
-    return 1 << (-(-per_second * window_ms // 1000) - 1).bit_length()
+    return 1 << max(1, (-(-per_second * window_ms // 1000) - 1).bit_length())
 
 
 class Carry:
-    """The kernel's state of one match. `advance` changes it in place; after an error it is of no use any more.
+    """The kernel's state of one match. `advance` changes it in place.
 
     Attributes:
         cast: the names behind its indices.
     """
 
     def __init__(self, cast: Cast, config: FeaturesConfig) -> None:
-        samples = _ring(config.max_samples_per_s, config.window_ms)
-        combat = _ring(config.max_combat_events_per_s, config.window_ms)
-        players = len(cast.players)
-        self.cast = cast
+        """The state before a match's first event."""
+        self.cast = Cast()
         self._config = config
-        self._limits = np.array([getattr(config, name) for name in kernel.LIMITS], dtype=np.int64)
-        self._objectives = np.array(cast.objectives, dtype=np.int64).reshape(-1, 3)
-        self._attackers = np.array(cast.attackers, dtype=np.int64)
+        self._is_spent = False
+        self._limits = np.array([*(getattr(config, name) for name in kernel.LIMITS), *config.radii_mm], dtype=np.int64)
         self._match = np.zeros(kernel.MATCH_FIELDS, dtype=np.int64)
-        self._teams = np.empty((len(cast.teams), kernel.TEAM_FIELDS), dtype=np.int64)
-        self._players = np.zeros((players, kernel.PLAYER_FIELDS), dtype=np.int64)
-        self._samples = np.zeros((players, samples, kernel.SAMPLE_FIELDS), dtype=np.int64)
-        self._maxima = np.zeros((players, 2, samples, kernel.MAXIMUM_FIELDS), dtype=np.int64)
-        self._combat = np.zeros((players, combat, kernel.COMBAT_FIELDS), dtype=np.int64)
-
-        never = [kernel.NEXT, kernel.LATEST, kernel.LIVE_SINCE, kernel.PLANTED_AT]
-        self._match[never] = kernel.NEVER
+        self._match[[kernel.NEXT, kernel.LATEST, kernel.LIVE_SINCE, kernel.PLANTED_AT]] = kernel.NEVER
         self._match[kernel.ROUND_NOW] = kernel.NULL
-        self._teams[:] = (kernel.NEVER, -1)
-        self._players[:, [kernel.SEEN_AT, kernel.PLANTS_SINCE, kernel.DEFUSES_SINCE]] = kernel.NEVER
-        self._players[:, [kernel.HP_NOW, kernel.HAS_BOMB_NOW]] = kernel.NULL
-        self._players[:, kernel.SIDE_NOW] = -1
-        self._players[:, kernel.TEAM_NOW] = cast.rosters
+        samples = ring_size(config.max_samples_per_s, config.long_window_ms)
+        combat = ring_size(config.max_combat_events_per_s, config.long_window_ms)
+        self._teams = np.empty((0, kernel.TEAM_FIELDS), dtype=np.int64)
+        self._players = np.empty((0, kernel.PLAYER_FIELDS), dtype=np.int64)
+        self._samples = np.empty((0, samples, kernel.SAMPLE_FIELDS), dtype=np.int64)
+        self._combat = np.empty((0, combat, kernel.COMBAT_FIELDS), dtype=np.int64)
+        self._values = np.empty(kernel.FEATURE_COUNT, dtype=np.float64)
+        self.grow(cast)
+
+    def grow(self, cast: Cast) -> None:
+        """Take in players, teams and sides that appear later, and objectives as soon as they are told.
+
+        What is remembered of everyone stays; what the cast tells of the map holds from here on.
+
+        Raises:
+            CastMismatch: if the cast is no growth of the present one.
+        """
+        if not cast.extends(self.cast):
+            raise CastMismatch("a cast can only grow: every index that it had must mean the same")
+        teams = np.empty((len(cast.teams), kernel.TEAM_FIELDS), dtype=np.int64)
+        teams[:] = (kernel.NEVER, -1)
+        players = np.zeros((len(cast.players), kernel.PLAYER_FIELDS), dtype=np.int64)
+        players[:, [kernel.TEAM_NOW, kernel.SIDE_NOW]] = -1
+        players[:, kernel.UNSEEN] = kernel.NEVER
+        players[:, kernel.UNTOLD] = kernel.NULL
+        self._teams = _after(self._teams, teams)
+        self._players = _after(self._players, players)
+        self._samples = _after(self._samples, np.empty((len(cast.players), *self._samples.shape[1:]), dtype=np.int64))
+        self._combat = _after(self._combat, np.empty((len(cast.players), *self._combat.shape[1:]), dtype=np.int64))
+        self._attackers = np.array(cast.attackers, dtype=np.int64)
+        self._order = np.array(sorted(range(len(cast.players)), key=cast.players.__getitem__), dtype=np.int64)
+        self._distances = np.empty(len(cast.players), dtype=np.float64)
+        self._objectives = np.array(cast.objectives, dtype=np.int64).reshape(-1, 3)
+        self._match[kernel.NO_FREEZE] = cast.no_freeze
+        self.cast = cast
 
     def advance(self, batch: Batch, *, until_ms: int | None = None) -> Rows:
         """Take events in, and give the rows of the instants that are thereby decided.
@@ -131,17 +166,23 @@ class Carry:
         call or in several.
 
         Args:
-            batch: events in total order, none older than those taken in before.
+            batch: events in total order, none older than those taken in before, all of the present cast.
             until_ms: no event at or before this instant will come any more.
 
         Raises:
-            OutOfOrder: if an event is older than one before it, or than an instant already decided.
-            RingFull: if a player has more samples or combat events in a window than configured.
+            OutOfOrder: if an event is older than one before it, or than an instant already decided. Nothing was taken
+                in, and the carry is as it was.
+            RingFull: if a player has more samples or combat events in a window than configured. This and what follows
+                spends the carry: go on from a snapshot.
+            CastMismatch: if an event names an index that the cast does not have.
+            ValueTooBig: if an integer of a row is beyond what float32 holds exactly.
+            CarrySpent: if an earlier call spent the carry.
         """
+        self._must_be_whole()
         until = kernel.NEVER if until_ms is None else until_ms
-        rows = self._most_instants(batch, until) * len(self.cast.players)
+        rows = self._most_rows(batch, until)
         keys = np.empty((rows, kernel.KEY_COLUMNS), dtype=np.int64)
-        values = np.empty((kernel.FEATURE_COUNT, rows), dtype=np.float64)
+        values = np.empty((kernel.FEATURE_COUNT, rows), dtype=np.float32)
         written, status, at = kernel.run(
             batch.t_ms,
             batch.events,
@@ -149,66 +190,81 @@ class Carry:
             self._limits,
             self._objectives,
             self._attackers,
+            self._order,
             self._match,
             self._teams,
             self._players,
             self._samples,
-            self._maxima,
             self._combat,
+            self._values,
+            self._distances,
             keys,
             values,
         )
         if status != kernel.DONE:
-            self._fail(status, batch.events[at], int(batch.t_ms[at]))
+            self._fail(status, batch, at)
         return Rows(keys[:written], values[:, :written])
 
-    def _most_instants(self, batch: Batch, until: int) -> int:
+    def _most_rows(self, batch: Batch, until: int) -> int:
+        """No more rows than these can follow: every player at every instant, and only while not absent."""
+        config, players, events = self._config, len(self.cast.players), len(batch.t_ms)
         first, last = int(self._match[kernel.NEXT]), until
-        if len(batch):
+        if events:
             first = int(batch.t_ms[0]) if first == kernel.NEVER else first
             last = max(last, int(batch.t_ms[-1]))
-        return 0 if first == kernel.NEVER else max(0, (last - first) // self._config.grid_ms + 1)
+        if first == kernel.NEVER or last < first:
+            return 0
+        instants = (last - first) // config.grid_ms + 1
+        return min(instants * players, (events + players) * (config.absent_ms // config.grid_ms + 1))
 
-    def _fail(self, status: int, event: NDArray[np.int32], t: int) -> NoReturn:
+    def _must_be_whole(self) -> None:
+        if self._is_spent:
+            raise CarrySpent("an earlier call failed half way through its events; go on from a snapshot")
+
+    def _fail(self, status: int, batch: Batch, at: int) -> NoReturn:
+        t = int(batch.t_ms[at]) if at >= 0 else int(self._match[kernel.NEXT])
         if status == kernel.OUT_OF_ORDER:
+            latest, following = self._match[kernel.LATEST], self._match[kernel.NEXT]
             raise OutOfOrder(
-                f"event at {t} ms: the newest event taken in is at {self._match[kernel.LATEST]} ms and "
-                f"instants before {self._match[kernel.NEXT]} ms are decided"
+                f"event at {t} ms: the newest event before it is at {max(latest, batch.t_ms[: at + 1].max())} ms and "
+                f"instants before {following} ms are decided"
             )
-        who = kernel.ACTOR if status in (kernel.SAMPLES_FULL, kernel.COMBAT_FULL_OF_ACTOR) else kernel.TARGET
+        self._is_spent = True
+        if status == kernel.TOO_BIG:
+            raise ValueTooBig(f"by {t} ms damage, health or armour is beyond {kernel.BIGGEST}")
+        event = batch.events[at]
+        if status == kernel.NOT_IN_CAST:
+            named = [int(event[field]) for field in (kernel.ACTOR, kernel.TARGET, kernel.TEAM, kernel.SIDE)]
+            raise CastMismatch(f"event at {t} ms names actor, target, team, side {named}, which the cast lacks")
+        who = kernel.TARGET if status == kernel.COMBAT_FULL_OF_TARGET else kernel.ACTOR
         field = "max_samples_per_s" if status == kernel.SAMPLES_FULL else "max_combat_events_per_s"
         raise RingFull(
-            f"{self.cast.players[event[who]]} at {t} ms: a window of {self._config.window_ms} ms holds more than "
+            f"{self.cast.players[event[who]]} at {t} ms: a window of {self._config.long_window_ms} ms holds more than "
             f"{field} = {getattr(self._config, field)} allows"
         )
 
     def to_bytes(self) -> bytes:
-        """A snapshot: two lines that say what it is and sign it, then the state, of the rings only what is in use."""
-        states = [self._match, self._teams, self._players, *(ring[slots] for ring, slots in self._used())]
-        body = self._header + b"".join(part.tobytes() for part in states)
-        return _MAGIC + sha256(body).digest() + body
+        """A snapshot: the cast, the fixed state, and of the rings what is in use.
+
+        Raises:
+            CarrySpent: if an earlier call spent the carry.
+        """
+        self._must_be_whole()
+        fixed = (self._match, self._teams, self._players)
+        rings = (ring[slots] for ring, slots in self._used())
+        return snapshot.pack(self.cast, self._config, (*fixed, *rings))
 
     @classmethod
-    def from_bytes(cls, snapshot: bytes, config: FeaturesConfig) -> "Carry":
+    def from_bytes(cls, data: bytes, config: FeaturesConfig) -> "Carry":
         """The state that `to_bytes` wrote, ready to advance to the same rows as the original.
 
         Raises:
             SnapshotMismatch: if the bytes are no whole snapshot, or one of another kernel or other limits.
         """
-        start = len(_MAGIC) + sha256().digest_size
-        body = snapshot[start:]
-        if snapshot[:start] != _MAGIC + sha256(body).digest():
-            raise SnapshotMismatch("these bytes are no whole snapshot of feature state")
-        head, _, rest = body.partition(b"\n")
-        header = json.loads(head)
-        for what, ours in (("code", code_version("features/kernel.py")), ("config", config_hash(config))):
-            if header[what] != ours:
-                raise SnapshotMismatch(f"the snapshot was taken with {what} {header[what]}, this is {what} {ours}")
-        players, teams, sides, attackers, rosters, objectives = (tuple(part) for part in header["cast"])
-        carry = cls(Cast(players, teams, sides, attackers, rosters, tuple(map(tuple, objectives))), config)
-        words = np.frombuffer(rest, dtype=np.int64)
+        cast, words = snapshot.unpack(data, config)
+        carry = cls(cast, config)
         for state in (carry._match, carry._teams, carry._players):
-            state[...] = words[: state.size].reshape(state.shape)
+            state.reshape(-1)[:] = words[: state.size]
             words = words[state.size :]
         for ring, slots in carry._used():
             size = len(slots) * ring.shape[1]
@@ -216,24 +272,20 @@ class Carry:
             words = words[size:]
         return carry
 
-    @cached_property
-    def _header(self) -> bytes:
-        header = {
-            "code": code_version("features/kernel.py"),
-            "config": config_hash(self._config),
-            "cast": astuple(self.cast),
-        }
-        return json.dumps(header, separators=(",", ":")).encode() + b"\n"
-
     def _used(self) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
-        """Each ring with its slots in use, oldest first."""
+        """The rings as rows of entries, and which of these rows are in use: player by player, oldest first."""
         rings = []
-        for p, state in enumerate(self._players):
-            for ring, head in (
-                (self._samples[p], kernel.SAMPLES_HEAD),
-                (self._maxima[p, 0], kernel.SPEED_HEAD),
-                (self._maxima[p, 1], kernel.GAP_HEAD),
-                (self._combat[p], kernel.COMBAT_HEAD),
-            ):
-                rings.append((ring, np.arange(state[head], state[head + 1]) & (len(ring) - 1)))
+        for ring, head in ((self._samples, kernel.SAMPLES_HEAD), (self._combat, kernel.COMBAT_HEAD)):
+            first, size = self._players[:, head], ring.shape[1]
+            counts = self._players[:, head + 1] - first
+            ends = counts.cumsum()
+            entry = np.arange(counts.sum()) + (first - ends + counts).repeat(counts)
+            slots = (entry & (size - 1)) + (np.arange(len(counts)) * size).repeat(counts)
+            rings.append((ring.reshape(-1, ring.shape[2]), slots))
         return rings
+
+
+def _after(old: NDArray[np.int64], new: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The new array with the old one's rows in front."""
+    new[: len(old)] = old
+    return new

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from configs.features import FeaturesConfig, load_features
 from pipeline.errors import PipelineError
 from pipeline.features import kernel
-from pipeline.features.carry import Carry, Cast, Rows
-from pipeline.features.definition import FEATURES
-from pipeline.features.pack import cast_of, pack
+from pipeline.features.carry import Carry, Cast, Rows, joined
+from pipeline.features.definition import FEATURES, NAMES
+from pipeline.features.pack import before_opening, cast_and_pack, from_first_that_matters
 from pipeline.tables import conform, empty
 
 
@@ -26,8 +26,9 @@ def match_features(
 ) -> pl.DataFrame:
     """The declared features of every player at every instant of a match.
 
-    One call of the kernel on an empty carry. The end of the log decides the next instant of the grid, so that a lone
-    event has its row.
+    One call of the kernel on an empty carry; two where events come before the MATCH_STARTED, since rosters and
+    objectives are known from there on. The end of the log decides the next instant of the grid, so that a lone event
+    has its row.
 
     Args:
         match: the match's row of table `matches`.
@@ -45,17 +46,21 @@ def match_features(
         RingFull: if a player has more samples or combat events in a window than configured.
     """
     config = config or load_features()
-    cast = cast_of(match, events, tracks)
-    batch = pack(cast, events, tracks)
-    matters = np.flatnonzero(batch.events[:, kernel.KIND] != kernel.NOTHING)
-    if not len(matters):
+    cast, whole = cast_and_pack(match, events, tracks)
+    batch = from_first_that_matters(whole)
+    if not len(batch):
         return empty("features")
-    batch = batch[int(matters[0]) :]  # a feed may open a day before its match, and nothing till then makes a row
     first, last = int(batch.t_ms[0]), int(batch.t_ms[-1])
     if last - first > config.max_span_ms:
         raise SpanTooLong(f"{match['match_id'].item()}: events from {first} to {last} ms, at most {config.max_span_ms}")
-    rows = Carry(cast, config).advance(batch, until_ms=-(-last // config.grid_ms) * config.grid_ms)
-    return frame(rows, cast, match["match_id"].item())
+    opening = max(0, before_opening(events, tracks) - (len(whole) - len(batch)))
+    carry = Carry(cast.unopened if opening else cast, config)
+    parts = []
+    if opening:
+        parts.append(carry.advance(batch[:opening], until_ms=int(batch.t_ms[opening]) - 1))
+        carry.grow(cast)
+    parts.append(carry.advance(batch[opening:], until_ms=-(-last // config.grid_ms) * config.grid_ms))
+    return frame(joined(parts), cast, match["match_id"].item())
 
 
 def frame(rows: Rows, cast: Cast, match_id: str) -> pl.DataFrame:
@@ -67,19 +72,18 @@ def frame(rows: Rows, cast: Cast, match_id: str) -> pl.DataFrame:
         match_id: of the match.
     """
     t_ms, player, round_, team, side = (rows.keys[:, column].copy() for column in range(kernel.KEY_COLUMNS))
-    columns = {
+    keys = {
         "match_id": pl.repeat(match_id, len(t_ms), dtype=pl.String, eager=True),
-        "round": pl.Series(round_).replace(kernel.NULL, None),
+        "round": pl.Series(round_).replace(kernel.NULL, None).cast(pl.Int32),
         "player": _names(player, cast.players),
-        "t_ms": pl.Series(t_ms),
+        "t_ms": t_ms,
         "team": _names(team, cast.teams),
         "side": _names(side, cast.sides),
-        **{
-            feature.name: pl.Series(values).fill_nan(None).cast(pl.Int32 if feature.integer else pl.Float32)
-            for feature, values in zip(FEATURES, rows.values, strict=True)
-        },
     }
-    return conform("features", pl.DataFrame(columns))
+    known = (pl.col(feature.name).fill_nan(None) for feature in FEATURES)
+    typed = (value.cast(pl.Int32) if feature.integer else value for feature, value in zip(FEATURES, known, strict=True))
+    values = dict(zip(NAMES, rows.values, strict=True))
+    return conform("features", pl.DataFrame({**keys, **values}).with_columns(*typed))
 
 
 def _names(indices: NDArray[np.int64], known: tuple[str, ...]) -> pl.Series:

@@ -39,7 +39,7 @@ class Calibration:
 
 def softmax(scores: Floats) -> Floats:
     """Softmax over the last axis of (n, classes), in an order of operations that does not depend on n."""
-    shifted = np.exp(np.ascontiguousarray(scores - scores.max(axis=1, keepdims=True)))
+    shifted = np.exp(scores - scores.max(axis=1, keepdims=True))
     total = shifted[:, 0].copy()
     for column in range(1, shifted.shape[1]):
         total += shifted[:, column]

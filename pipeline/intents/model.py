@@ -9,9 +9,9 @@ A trained model is three plain files: `model.txt` (LightGBM's own text), `calibr
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import numpy as np
 import polars as pl
@@ -22,12 +22,11 @@ from pipeline.errors import PipelineError
 from pipeline.features.definition import NAMES
 from pipeline.intents import calibration
 from pipeline.intents.calibration import Calibration
+from pipeline.intents.trees import MOST_THRESHOLDS, Trees, UnreadableTrees
 from pipeline.intents.vocabulary import INTENTS
 
-if TYPE_CHECKING:
-    import lightgbm
-
 Floats = NDArray[np.float64]
+Vectors = NDArray[np.float32]
 Ints = NDArray[np.int64]
 
 MODEL, CALIBRATION, MANIFEST = FILES = ("model.txt", "calibration.json", "manifest.json")
@@ -38,19 +37,23 @@ class UnusableModel(PipelineError):
 
 
 class IntentModel(Protocol):
-    """Anything that gives every feature row a probability for each intent."""
+    """Anything that gives every instant a probability for each intent."""
 
     @property
     def version(self) -> str:
         """Names the training, so that the same training has the same name."""
 
-    def probabilities(self, features: pl.DataFrame) -> Floats:
-        """Probabilities in the order of INTENTS, float64 (n, 9); a row's result depends on that row alone."""
+    def probabilities(self, vectors: Vectors) -> Floats:
+        """Probabilities in the order of INTENTS, float64 (n, 9); an instant's depend on that instant alone.
+
+        Args:
+            vectors: float32 (features, n), as the function `vectors` gives them.
+        """
 
 
 @dataclass(frozen=True)
 class PriorModel:
-    """Says the same of every row: how common each intent is. Stands in while no model is trained.
+    """Says the same of every instant: how common each intent is. Stands in while no model is trained.
 
     Attributes:
         prior: probability of each intent, in the order of INTENTS.
@@ -71,9 +74,9 @@ class PriorModel:
         """`prior-` and twelve hex digits that name its values."""
         return f"prior-{hashlib.sha256(json.dumps(self.prior).encode()).hexdigest()[:12]}"
 
-    def probabilities(self, features: pl.DataFrame) -> Floats:
-        """The prior, once per row."""
-        return np.tile(np.array(self.prior), (features.height, 1))
+    def probabilities(self, vectors: Vectors) -> Floats:
+        """The prior, once per instant."""
+        return np.tile(np.array(self.prior), (vectors.shape[1], 1))
 
 
 @dataclass(frozen=True)
@@ -135,26 +138,27 @@ class BoosterModel:
         return self.manifest.version
 
     @cached_property
-    def _booster(self) -> "lightgbm.Booster":
-        import lightgbm
+    def trees(self) -> Trees:
+        """The trees, ready to be evaluated.
 
+        Raises:
+            UnusableModel: if the text is damaged, of a kind that is not evaluated, or of other features or classes.
+        """
         try:
-            booster = lightgbm.Booster(model_str=self.text)
-        except lightgbm.basic.LightGBMError as error:
-            raise UnusableModel(f"model {self.version}: LightGBM cannot read {MODEL}: {error}") from error
-        return booster
+            trees = Trees.from_text(self.text)
+        except UnreadableTrees as error:
+            raise UnusableModel(f"model {self.version}: {MODEL}: {error}") from error
+        if trees.features != self.manifest.features or trees.outputs != len(self.manifest.intents):
+            raise UnusableModel(f"model {self.version}: {MODEL} has other features or classes than {MANIFEST}")
+        return trees
 
-    def scores(self, features: pl.DataFrame) -> Floats:
-        """Raw scores, float64 (n, 9)."""
-        if features.is_empty():
-            return np.zeros((0, len(INTENTS)))
-        found = self._booster.predict(matrix(features), raw_score=True, num_threads=1)
-        return np.asarray(found, dtype=np.float64).reshape(features.height, len(INTENTS))
+    def scores(self, vectors: Vectors) -> Floats:
+        """Raw scores of instants, float64 (n, 9), to the bit those of LightGBM."""
+        return self.trees.scores(vectors)
 
-    def probabilities(self, features: pl.DataFrame) -> Floats:
+    def probabilities(self, vectors: Vectors) -> Floats:
         """Calibrated probabilities in the order of INTENTS, float64 (n, 9)."""
-        scores = self.scores(features)
-        return self.calibration.probabilities(scores) if len(scores) else scores
+        return self.calibration.probabilities(self.scores(vectors))
 
     def files(self) -> dict[str, bytes]:
         """Its three files by name."""
@@ -167,7 +171,7 @@ class BoosterModel:
 
     @classmethod
     def from_files(cls, files: Mapping[str, bytes]) -> "BoosterModel":
-        """A model from its three files, every one checked before LightGBM sees it.
+        """A model from its three files, ready to be asked.
 
         Raises:
             UnusableModel: if a file is missing or damaged, or the model was made for other features.
@@ -190,13 +194,18 @@ class BoosterModel:
         if manifest.features != NAMES or manifest.intents != INTENTS:
             changed = sorted(set(manifest.features) ^ set(NAMES)) or ["their order"]
             raise UnusableModel(f"model {manifest.version} was made for other features: {', '.join(changed)}; retrain")
-        return cls(text, scaling, manifest)
+        model = cls(text, scaling, manifest)
+        _ = model.trees
+        return model
 
 
-def matrix(features: pl.DataFrame) -> Floats:
-    """The feature vector of every row, float64 (n, features), unknown values as NaN."""
-    columns = features.select(pl.col(name).cast(pl.Float64).fill_null(float("nan")) for name in NAMES)
-    return np.ascontiguousarray(columns.to_numpy())
+def vectors(features: pl.DataFrame) -> Vectors:
+    """The feature vector of every row of table `features` as rules and models see it: float32 (features, n).
+
+    A value not known is NaN. It is what the kernel itself writes (`pipeline.features.carry.Rows.values`), so that live
+    asks with the kernel's own rows.
+    """
+    return features.select(pl.col(NAMES).cast(pl.Float32)).to_numpy(order="fortran").T
 
 
 def classes(intents: pl.Series) -> Ints:
@@ -229,12 +238,14 @@ def train(samples: pl.DataFrame, manifest: Manifest, config: TrainingConfig) -> 
     weights /= (weights * counts).sum() / counts.sum()
     booster = lightgbm.train(
         _parameters(config),
-        lightgbm.Dataset(matrix(fitted), label=truth, weight=weights[truth], feature_name=list(NAMES)),
+        lightgbm.Dataset(
+            np.ascontiguousarray(vectors(fitted).T), label=truth, weight=weights[truth], feature_name=list(NAMES)
+        ),
         num_boost_round=config.booster.rounds,
     )
-    trees = BoosterModel(booster.model_to_string(), Calibration(1.0, tuple(np.log(weights).tolist())), manifest)
-    scaling = calibration.fit(trees.scores(held), classes(held["intent"]), trees.calibration.log_weights)
-    return BoosterModel(trees.text, scaling, manifest)
+    model = BoosterModel(booster.model_to_string(), Calibration(1.0, tuple(np.log(weights).tolist())), manifest)
+    scaling = calibration.fit(model.scores(vectors(held)), classes(held["intent"]), model.calibration.log_weights)
+    return replace(model, calibration=scaling)
 
 
 def _parameters(config: TrainingConfig) -> dict[str, object]:
@@ -243,6 +254,7 @@ def _parameters(config: TrainingConfig) -> dict[str, object]:
         "objective": "multiclass",
         "num_class": len(INTENTS),
         "num_leaves": trees.leaves,
+        "max_bin": MOST_THRESHOLDS + 1,
         "learning_rate": trees.learning_rate,
         "min_data_in_leaf": trees.least_rows_in_leaf,
         "lambda_l2": trees.l2,

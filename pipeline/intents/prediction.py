@@ -4,25 +4,76 @@ Belongs here: how a rule's answer and the model's become one row of table `inten
 Does not belong here: the rules (`heuristics`), the models (`model`), stretches of one intent (`segments`).
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from configs.intents import IntentsConfig, load_intents
-from pipeline.intents.heuristics import PREFIX as RULE
-from pipeline.intents.heuristics import decide
-from pipeline.intents.model import IntentModel
+from configs.intents import IntentsConfig
+from pipeline.intents.heuristics import Rules
+from pipeline.intents.model import IntentModel, vectors
 from pipeline.intents.vocabulary import INTENTS, PROBABILITIES
 from pipeline.tables import conform
 
-MODEL = "model:"
+RULE, MODEL = "rule:", "model:"
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What is predicted of n instants.
+
+    Attributes:
+        probabilities: float32 (n, 9), in the order of INTENTS.
+        intent: the most probable, by place in INTENTS, int64 (n,).
+        decider: who decided, by place in `Predictor.deciders`, int64 (n,).
+        against: how sure the model alone is of another intent where a rule decided and it differs, else NaN,
+            float32 (n,).
+    """
+
+    probabilities: NDArray[np.float32]
+    intent: NDArray[np.int64]
+    decider: NDArray[np.int64]
+    against: NDArray[np.float32]
+
+    @property
+    def confidence(self) -> NDArray[np.float32]:
+        """Probability of the most probable intent, float32 (n,)."""
+        return np.asarray(self.probabilities.max(axis=1, initial=0))
+
+
+class Predictor:
+    """The rules and a model, ready to be asked; whole matches and live instants ask it alike.
+
+    A deciding rule gives its intent the rule's own probability; the others share the rest in the model's
+    proportions. The answer for an instant depends on that instant alone, so any batching gives the same bits.
+
+    Attributes:
+        model: answers where no rule does.
+        rules: what answers first.
+        deciders: everything that `decided_by` can say: the rules in order of priority, then the model.
+    """
+
+    def __init__(self, model: IntentModel, config: IntentsConfig | None = None) -> None:
+        self.model = model
+        self.rules = Rules.configured(config)
+        self.deciders = deciders(self.rules, model.version)
+
+    def predict(self, vectors: NDArray[np.float32]) -> Prediction:
+        """Nine probabilities, the most probable intent and who decided it, for every instant.
+
+        Args:
+            vectors: float32 (features, n), as `model.vectors` gives them.
+        """
+        rule = self.rules.decide(vectors)
+        own = self.model.probabilities(vectors)
+        probabilities = blend(own, rule, self.rules).astype(np.float32)
+        decider = np.where(rule < 0, len(self.rules.names), rule)
+        return Prediction(probabilities, probabilities.argmax(axis=1), decider, _against(own, rule, self.rules))
 
 
 def predict(features: pl.DataFrame, model: IntentModel, config: IntentsConfig | None = None) -> pl.DataFrame:
-    """Nine probabilities, the most probable intent and who decided it, for every feature row.
-
-    A deciding rule gives its intent the rule's own probability; the others share the rest in the model's
-    proportions. Each row's result depends on that row alone, so any batching gives the same bits.
+    """What every player of a match means at every instant.
 
     Args:
         features: table `features`.
@@ -32,44 +83,44 @@ def predict(features: pl.DataFrame, model: IntentModel, config: IntentsConfig | 
     Returns:
         Table `intents`, in the order of the features.
     """
-    config = config or load_intents()
-    rule = decide(features, config).to_numpy()
-    probabilities = blend(model.probabilities(features), rule, config).astype(np.float32)
-    best = probabilities.argmax(axis=1)
-    names = deciders(config, model.version)
+    predictor = Predictor(model, config)
+    found = predictor.predict(vectors(features))
     return conform(
         "intents",
         features.select("match_id", "round", "player", "t_ms").with_columns(
-            *(pl.Series(name, probabilities[:, column]) for column, name in enumerate(PROBABILITIES)),
-            pl.Series("intent", best).replace_strict(dict(enumerate(INTENTS)), return_dtype=pl.String),
-            pl.Series("confidence", probabilities.max(axis=1, initial=0)),
-            pl.Series("decided_by", rule).replace_strict(
-                {**dict(enumerate(names[:-1])), -1: names[-1]},
-                return_dtype=pl.String,
-            ),
+            *(pl.Series(name, found.probabilities[:, column]) for column, name in enumerate(PROBABILITIES)),
+            pl.Series("intent", INTENTS, dtype=pl.Enum(INTENTS)).gather(found.intent),
+            pl.Series("confidence", found.confidence),
+            pl.Series("decided_by", predictor.deciders).gather(found.decider),
+            pl.Series("model_against", found.against).fill_nan(None),
         ),
     )
 
 
-def deciders(config: IntentsConfig, model_version: str) -> list[str]:
+def deciders(rules: Rules, model_version: str) -> list[str]:
     """Everything that `decided_by` can say: the rules in order of priority, then the model."""
-    return [*(f"{RULE}{each.name}" for each in config.heuristics), f"{MODEL}{model_version}"]
+    return [*(f"{RULE}{name}" for name in rules.names), f"{MODEL}{model_version}"]
 
 
-def blend(probabilities: NDArray[np.float64], rule: NDArray[np.int32], config: IntentsConfig) -> NDArray[np.float64]:
+def _against(own: NDArray[np.float64], rule: NDArray[np.int64], rules: Rules) -> NDArray[np.float32]:
+    decided = np.flatnonzero(rule >= 0)
+    said = own[decided]
+    against = np.full(len(own), np.nan, np.float32)
+    against[decided] = np.where(said.argmax(axis=1) != rules.intents[rule[decided]], said.max(axis=1), np.nan)
+    return against
+
+
+def blend(probabilities: NDArray[np.float64], rule: NDArray[np.int64], rules: Rules) -> NDArray[np.float64]:
     """The model's probabilities, and where a rule decides, that rule's with the rest shared in their proportions.
 
     Args:
         probabilities: the model's, (n, 9).
         rule: place of the deciding rule, or -1, (n,).
-        config: the rules.
+        rules: what the places mean.
     """
-    if not config.heuristics:
-        return probabilities
     decided = np.flatnonzero(rule >= 0)
-    chosen = np.array([INTENTS.index(each.intent) for each in config.heuristics])[rule[decided]]
-    own = np.array([each.probability for each in config.heuristics])[rule[decided]]
-    others = probabilities[decided].copy()
+    chosen, own = rules.intents[rule[decided]], rules.probabilities[rule[decided]]
+    others = probabilities[decided]
     others[np.arange(len(decided)), chosen] = 0
     total = others[:, 0].copy()
     for column in range(1, others.shape[1]):  # in this order whatever the number of rows
@@ -78,6 +129,6 @@ def blend(probabilities: NDArray[np.float64], rule: NDArray[np.int32], config: I
     shares = np.where(total[:, None] > 0, others / np.where(total > 0, total, 1)[:, None], even)
     shares *= (1 - own)[:, None]
     shares[np.arange(len(decided)), chosen] = own
-    blended = probabilities.copy()
+    blended = probabilities.copy(order="K")
     blended[decided] = shares
     return blended

@@ -1,18 +1,23 @@
 """Table `segments`: stretches of one intent of one player.
 
-Belongs here: from table `intents` to table `segments`, ids and reasons for review.
-Does not belong here: when a stretch begins and ends (`segmenter`), what an instant means (`prediction`), who reviews.
+Belongs here: from table `intents` to table `segments`, ids.
+Does not belong here: when a stretch begins and ends (`segmenter`), what an instant means (`prediction`), why somebody
+should look at it (`review`).
 """
 
 import hashlib
+from collections.abc import Sequence
 
 import numpy as np
 import polars as pl
 
 from configs.features import load_features
 from configs.intents import IntentsConfig, load_intents
+from configs.review import ReasonsConfig
 from pipeline.errors import PipelineError
-from pipeline.intents.prediction import deciders
+from pipeline.intents.heuristics import Rules
+from pipeline.intents.prediction import Prediction, deciders
+from pipeline.intents.review import reasons
 from pipeline.intents.segmenter import Ints, SegmenterState, advance, finish
 from pipeline.intents.vocabulary import INTENTS, PROBABILITIES
 from pipeline.tables import conform
@@ -32,6 +37,7 @@ def segment(
     model_version: str,
     config: IntentsConfig | None = None,
     review_threshold: float,
+    review: ReasonsConfig | None = None,
 ) -> pl.DataFrame:
     """The stretches of one intent of every player of a match.
 
@@ -41,6 +47,7 @@ def segment(
         model_version: the model that answered where no rule did.
         config: margins and least lengths; `configs/intents.yaml` if None.
         review_threshold: a confidence below it is a reason for review.
+        review: what else is; `configs/review.yaml` if None.
 
     Returns:
         Table `segments`, sorted by player and time. Confidence is the mean probability of the segment's intent over
@@ -48,31 +55,19 @@ def segment(
 
     Raises:
         UnknownDecider: if a row was decided by an unknown rule or another model.
+        UnknownIntent: if the configuration calls sensitive what is no intent.
     """
     config = config or load_intents()
     state = begin(config)
-    closed = extend(state, intents.sort("player", "t_ms"), model_version=model_version, config=config)
-    closed = np.concatenate([closed, finish(state, grid_ms=load_features().grid_ms)])
+    closed = [extend(state, intents.sort("t_ms"), model_version=model_version, config=config)]
+    closed.append(finish(state, grid_ms=load_features().grid_ms))
     match_id = intents["match_id"][0] if intents.height else ""
-    found = describe(match_id, state, closed, model_version=model_version, config=config)
-    reasons = {
-        "low_confidence": pl.col("confidence") < review_threshold,
-        "sensitive_intent": pl.col("intent").is_in(config.segments.sensitive),
-    }
-    sides = features.select("player", "t_ms", "team", "side").unique(["player", "t_ms"], keep="first")
-    return conform(
-        "segments",
-        found.join(sides, left_on=["player", "from_ms"], right_on=["player", "t_ms"], how="left")
-        .with_columns(
-            pl.concat_list(
-                pl.when(holds).then(pl.lit(reason)).otherwise(pl.lit(None, dtype=pl.String))
-                for reason, holds in reasons.items()
-            )
-            .list.drop_nulls()
-            .alias("review_reasons")
-        )
-        .sort("player", "from_ms"),
-    )
+    found = describe(match_id, state, np.concatenate(closed), model_version=model_version, config=config)
+    start = ["player", "from_ms"]
+    sides = features.select("player", pl.col("t_ms").alias("from_ms"), "team", "side")
+    sides = sides.join(found.select(start), on=start, how="semi").unique(start, keep="first")
+    found = found.hstack([reasons(found, intents, threshold=review_threshold, config=review)])
+    return conform("segments", found.join(sides, on=start, how="left").sort(start))
 
 
 def begin(config: IntentsConfig) -> SegmenterState:
@@ -95,14 +90,40 @@ def extend(state: SegmenterState, intents: pl.DataFrame, *, model_version: str, 
     Raises:
         UnknownDecider: if a row was decided by an unknown rule or another model.
     """
-    shares = intents.select(PROBABILITIES).to_numpy().astype(np.float64)
+    players = intents["player"].unique(maintain_order=True)
+    slots = state.indices(players.to_list())
+    prediction = Prediction(
+        intents.select(PROBABILITIES).to_numpy(),
+        _places(intents["intent"], INTENTS),
+        _deciders(intents["decided_by"], model_version, config),
+        intents["model_against"].fill_null(np.nan).to_numpy(),
+    )
+    rounds = intents["round"].cast(pl.Int64).fill_null(NO_ROUND).to_numpy()
+    return take_in(
+        state, slots[_places(intents["player"], players)], intents["t_ms"].to_numpy(), rounds, prediction, config
+    )
+
+
+def take_in(
+    state: SegmenterState, slots: Ints, t_ms: Ints, rounds: Ints, prediction: Prediction, config: IntentsConfig
+) -> Ints:
+    """What `extend` does, from arrays.
+
+    Args:
+        state: changed in place.
+        slots: of each row's player, from `SegmenterState.indices`, int64 (n,).
+        t_ms: int64 (n,).
+        rounds: int64 (n,), NO_ROUND where there is none.
+        prediction: of the n rows.
+        config: as in `segment`.
+    """
     return advance(
         state,
-        state.indices(intents["player"].to_list()),
-        intents["t_ms"].to_numpy(),
-        intents["round"].cast(pl.Int64).fill_null(NO_ROUND).to_numpy(),
-        np.ascontiguousarray(np.rint(shares * MILLION).astype(np.int64)),
-        _deciders(intents["decided_by"], model_version, config),
+        slots,
+        t_ms,
+        rounds,
+        np.rint(prediction.probabilities.astype(np.float64, order="C") * MILLION).astype(np.int64),
+        prediction.decider,
         least_ms=np.array([config.segments.least_ms[intent] for intent in INTENTS], dtype=np.int64),
         margin=round(config.segments.switch_margin * MILLION),
         grid_ms=load_features().grid_ms,
@@ -113,25 +134,23 @@ def describe(
     match_id: str, state: SegmenterState, closed: Ints, *, model_version: str, config: IntentsConfig
 ) -> pl.DataFrame:
     """Closed segments in the columns of table `segments`, without team, side and review reasons."""
-    names = deciders(config, model_version)
-    rows = [
+    slot, round_, from_ms, to_ms, intent, confidence, decider = (pl.Series(column) for column in closed.T.copy())
+    players, names = pl.Series(state.players, dtype=pl.String), deciders(Rules.configured(config), model_version)
+    frame = pl.DataFrame(
         {
-            "segment_id": segment_id(match_id, state.players[slot], start, INTENTS[intent]),
-            "match_id": match_id,
-            "round": None if round_ == NO_ROUND else round_,
-            "player": state.players[slot],
-            "from_ms": start,
-            "to_ms": stop,
-            "intent": INTENTS[intent],
+            "match_id": pl.repeat(match_id, len(closed), dtype=pl.String, eager=True),
+            "round": round_.replace(NO_ROUND, None).cast(pl.Int32),
+            "player": players.gather(slot),
+            "from_ms": from_ms,
+            "to_ms": to_ms,
+            "intent": pl.Series(INTENTS).gather(intent),
             "confidence": confidence / MILLION,
-            "decided_by": names[decider],
-            "model_version": model_version,
+            "decided_by": pl.Series(names).gather(decider),
+            "model_version": pl.repeat(model_version, len(closed), dtype=pl.String, eager=True),
         }
-        for slot, round_, start, stop, intent, confidence, decider in closed.tolist()
-    ]
-    types = {"round": pl.Int32, "from_ms": pl.Int64, "to_ms": pl.Int64, "confidence": pl.Float64}
-    columns = ("segment_id", "match_id", "round", "player", "from_ms", "to_ms", "intent", "confidence", "decided_by")
-    return pl.DataFrame(rows, schema={name: types.get(name, pl.String) for name in (*columns, "model_version")})
+    )
+    named = zip(*(frame[column].to_list() for column in ("match_id", "player", "from_ms", "intent")), strict=True)
+    return frame.with_columns(pl.Series("segment_id", [segment_id(*names) for names in named], dtype=pl.String))
 
 
 def segment_id(match_id: str, player: str, from_ms: int, intent: str) -> str:
@@ -140,7 +159,12 @@ def segment_id(match_id: str, player: str, from_ms: int, intent: str) -> str:
 
 
 def _deciders(decided_by: pl.Series, model_version: str, config: IntentsConfig) -> Ints:
-    places = {name: place for place, name in enumerate(deciders(config, model_version))}
-    if unknown := sorted(set(decided_by.unique()) - set(places)):
-        raise UnknownDecider(f"rows decided by {', '.join(unknown)}; known are {', '.join(places)}")
-    return decided_by.replace_strict(places, return_dtype=pl.Int64).to_numpy()
+    known = deciders(Rules.configured(config), model_version)
+    if unknown := sorted(set(decided_by.unique()) - set(known)):
+        raise UnknownDecider(f"rows decided by {', '.join(unknown)}; known are {', '.join(known)}")
+    return _places(decided_by, known)
+
+
+def _places(values: pl.Series, known: Sequence[str] | pl.Series) -> Ints:
+    """Place of each value among the known ones, int64 (n,)."""
+    return values.cast(pl.Enum(known)).to_physical().cast(pl.Int64).to_numpy()

@@ -19,8 +19,8 @@ from pipeline.errors import PipelineError
 from pipeline.features.definition import NAMES
 from pipeline.intents import evaluation
 from pipeline.intents.evaluation import Scores
-from pipeline.intents.heuristics import decide
-from pipeline.intents.model import BoosterModel, Manifest, PriorModel, classes, matrix, train
+from pipeline.intents.heuristics import Rules
+from pipeline.intents.model import BoosterModel, Manifest, PriorModel, classes, train, vectors
 from pipeline.intents.prediction import blend
 from pipeline.intents.vocabulary import INTENTS
 from pipeline.versions import code_version
@@ -140,7 +140,7 @@ def cap(parts: pl.DataFrame, config: TrainingConfig) -> pl.DataFrame:
 def manifest(labelled: pl.DataFrame, config: IntentsConfig) -> Manifest:
     """Everything that this training depends on; the order of the rows is not part of it."""
     labelled = labelled.sort(*ORDER)
-    digest = hashlib.sha256(np.ascontiguousarray(matrix(labelled)).tobytes())
+    digest = hashlib.sha256(vectors(labelled).tobytes())
     for name in (*KEYS, "intent"):
         digest.update("\0".join(map(str, labelled[name].to_list())).encode())
     return Manifest(
@@ -151,7 +151,9 @@ def manifest(labelled: pl.DataFrame, config: IntentsConfig) -> Manifest:
         intents=INTENTS,
         config_hash=config_hash(config.training, config.labels),
         label_version=code_version("intents/labels"),
-        code_version=code_version("features", "intents/calibration.py", "intents/model.py", "intents/training.py"),
+        code_version=code_version(
+            "features", *(f"intents/{name}.py" for name in ("calibration", "model", "training", "trees"))
+        ),
         seed=config.training.seed,
         libraries={"lightgbm": version("lightgbm")},
     )
@@ -161,9 +163,10 @@ def judge(model: BoosterModel, parts: pl.DataFrame, config: IntentsConfig) -> di
     """Agreement with the labels on part `test`, of the model and of the baselines it must beat."""
     held = parts.filter(pl.col("part") == "test")
     truth = classes(held["intent"])
-    rule = decide(held, config).to_numpy()
-    alone = model.probabilities(held)
+    seen, rules = vectors(held), Rules.configured(config)
+    rule = rules.decide(seen)
+    alone = model.probabilities(seen)
     common = evaluation.majority(classes(parts.filter(pl.col("part") == "train")["intent"]), held.height)
-    prior = PriorModel.configured(config).probabilities(held)
-    ways = {"hybrid": blend(alone, rule, config), "model": alone, "heuristics": blend(prior, rule, config)}
+    prior = PriorModel.configured(config).probabilities(seen)
+    ways = {"hybrid": blend(alone, rule, rules), "model": alone, "heuristics": blend(prior, rule, rules)}
     return {who: evaluation.score(found, truth) for who, found in {**ways, "majority": common}.items()}

@@ -11,12 +11,15 @@ import polars as pl
 import pytest
 
 from configs.features import FeaturesConfig, load_features
+from configs.titles import load_titles
 from pipeline.events.model import TYPE_RANK
 from pipeline.features.carry import Batch, Carry, Cast, Rows
+from pipeline.features.match import match_features
 from pipeline.features.pack import cast_of, pack
 from pipeline.tables import empty
 
 TEAMS = ("team:a", "team:b")
+NO_FREEZE = "no freeze"
 STEPS_MS = (0, 0, 1, 7, 62, 125, 125, 125, 250, 400, 1000, 1700)
 ACTIONS = (
     "WEAPON_FIRED",
@@ -31,6 +34,7 @@ ACTIONS = (
     "BOMB_DROPPED",
     "BOMB_PICKED_UP",
     "OTHER",
+    "PLAYER_BLINDED",
     "GRENADE_THROWN",
 )
 
@@ -70,7 +74,8 @@ def _random_match(seed: int, *, count: int = 160, from_ms: int = 0) -> Frames:
     side_of = {"team:a": "terrorists", "team:b": "counter-terrorists", None: None}
     planar = dice.choice([0.0, 0.0, 0.3, 1.0])
     reach = dice.choice([300, 4000, 40_000, 2_000_000])
-    with_rounds = dice.random() < 0.7
+    marks = dice.choice([[], *[["ROUND_STARTED", "ROUND_LIVE", "ROUND_LIVE", "ROUND_ENDED"]] * 3, ["ROUND_LIVE"]])
+    title = dice.choice([None, "cs2", NO_FREEZE])
     with_seq = dice.random() < 0.5
     told_objectives = dice.random() < 0.4
     at = {player: [dice.randint(-reach, reach) for _ in range(3)] for player in players}
@@ -85,10 +90,11 @@ def _random_match(seed: int, *, count: int = 160, from_ms: int = 0) -> Frames:
         if dice.random() < planar:
             place["y_mm"] = None
         base = {"t_ms": t, "seq": seq, "team": team, "side": side_of[team], **place}
-        if with_rounds and dice.random() < 0.06:
-            kind = dice.choice(["ROUND_STARTED", "ROUND_LIVE", "ROUND_LIVE", "ROUND_ENDED"])
-            number += kind == "ROUND_STARTED"
-            events.append({"t_ms": t, "seq": seq, "event_type": kind, "actor": f"round:{number}", "round": number})
+        if marks and dice.random() < 0.06:
+            kind = dice.choice(marks)
+            number += kind == "ROUND_STARTED" or dice.random() < 0.2
+            named = dice.choice([number, number, number, None])
+            events.append({"t_ms": t, "seq": seq, "event_type": kind, "actor": f"round:{number}", "round": named})
         elif dice.random() < 0.7:
             if dice.random() < 0.8:
                 at[who] = [value + dice.randint(-reach // 8, reach // 8) for value in at[who]]
@@ -100,7 +106,9 @@ def _random_match(seed: int, *, count: int = 160, from_ms: int = 0) -> Frames:
             details = {
                 "yaw_mdeg": dice.choice([None, dice.randint(-180_000, 180_000)]),
                 "hp": dice.choice([None, dice.randint(0, 100)]),
-                "has_bomb": dice.choice([None, None, False, True]),
+                "armor": dice.choice([None, dice.randint(0, 100)]),
+                "has_bomb": dice.choice([None, None, None, False, True]),
+                "has_kit": dice.choice([None, None, False, True]),
                 **dict(zip(("objective_x_mm", "objective_y_mm", "objective_z_mm"), goal, strict=True)),
             }
             tracks.append({"player": who, **base, **details})
@@ -112,19 +120,41 @@ def _random_match(seed: int, *, count: int = 160, from_ms: int = 0) -> Frames:
                 target = None
             if dice.random() < 0.2:
                 base |= dict.fromkeys(("x_mm", "y_mm", "z_mm"))
-            events.append({**base, **action, "target": target, "amount": dice.choice([None, 0, 13, 100])})
+            events.append({**base, **action, "target": target, "amount": dice.choice([None, 0, 13, 100, 900])})
     objectives = [
         {"id": f"site_{n}", "x_mm": dice.randint(-reach, reach), "y_mm": dice.choice([None, 5]), "z_mm": 0}
         for n in range(dice.choice([0, 1, 2]))
     ]
     roster = [{"player": p, "team": team_of[p], "name": None} for p in players if dice.random() < 0.7]
-    return _frames("m1", events, tracks, teams=list(TEAMS), players=roster, objectives=objectives)
+    return _frames("m1", events, tracks, title=title, teams=list(TEAMS), players=roster, objectives=objectives)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def a_title_without_freeze_time():
+    """`NO_FREEZE` is a title whose rounds are live from their start."""
+    titles = load_titles()
+    quick = titles.unknown.model_copy(update={"freeze_time": False})
+    more = titles.model_copy(update={"titles": {**titles.titles, NO_FREEZE: quick}})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("configs.titles.load", lambda area, kind: more)
+        yield
 
 
 @pytest.fixture(scope="session")
 def frames():
     """Tables of a match from a few events and positions given as dicts."""
     return _frames
+
+
+@pytest.fixture(scope="session")
+def rows(frames):
+    """The feature rows of a match given by events and positions."""
+
+    def rows(events, tracks, **match) -> pl.DataFrame:
+        log = frames("m1", events, tracks, **match)
+        return match_features(log.match, log.events, log.tracks)
+
+    return rows
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipeline.features.carry import Carry, OutOfOrder, RingFull, SnapshotMismatch
+from pipeline.features.carry import Carry, CarrySpent, OutOfOrder, RingFull, SnapshotMismatch
 from pipeline.features.match import SpanTooLong, match_features
 from pipeline.features.pack import NotOneMatch
 
@@ -44,6 +44,35 @@ def test_an_event_older_than_the_newest_is_refused(random_match, packed, limits)
         carry.advance(match.batch[:1])
 
 
+def test_a_refused_order_changes_nothing_even_in_the_middle_of_a_call(random_match, packed, at_once, digest, limits):
+    match = packed(random_match(1))
+    carry, half = Carry(match.cast, limits), len(match.batch) // 2
+    parts = [carry.advance(match.batch[:half])]
+    before = carry.to_bytes()
+    swapped = match.batch[half:]
+    for refused in (match.batch[:half], type(swapped)(swapped.t_ms[::-1].copy(), swapped.events)):
+        with pytest.raises(OutOfOrder):
+            carry.advance(refused)
+    assert carry.to_bytes() == before
+    parts.append(carry.advance(swapped, until_ms=match.until_ms))
+    assert digest(*parts) == at_once(match)
+
+
+def test_a_carry_is_spent_after_a_failure_and_its_snapshot_from_before_is_not(frames, packed, limits):
+    tight = limits.model_copy(update={"max_samples_per_s": 2})
+    match = packed(frames("m1", [], _positions(*range(0, 400 * 30, 400))))
+    carry = Carry(match.cast, tight)
+    carry.advance(match.batch[:2])
+    snapshot = carry.to_bytes()
+    with pytest.raises(RingFull):
+        carry.advance(match.batch[2:])
+    with pytest.raises(CarrySpent):
+        carry.advance(match.batch[:0])
+    with pytest.raises(CarrySpent):
+        carry.to_bytes()
+    assert len(Carry.from_bytes(snapshot, tight).advance(match.batch[2:4])) > 0
+
+
 def test_an_event_at_a_decided_instant_is_refused_and_the_next_one_is_not(frames, packed, limits):
     match = packed(frames("m1", [], _positions(100, 1000, 1001)))
     for event, is_late in ((1, True), (2, False)):
@@ -77,7 +106,7 @@ def test_damaged_snapshots_are_refused(random_match, packed, limits, damage):
 def test_a_snapshot_taken_with_other_limits_is_refused(random_match, packed, limits):
     snapshot = Carry(packed(random_match(2)).cast, limits).to_bytes()
     with pytest.raises(SnapshotMismatch, match="config"):
-        Carry.from_bytes(snapshot, limits.model_copy(update={"near_mm": 1}))
+        Carry.from_bytes(snapshot, limits.model_copy(update={"site_mm": 1}))
 
 
 def test_a_match_longer_than_a_day_is_refused(frames, limits):

@@ -3,6 +3,7 @@
 import polars as pl
 import pytest
 
+from pipeline.features.carry import ValueTooBig
 from pipeline.features.definition import FEATURES
 from pipeline.features.match import match_features
 from pipeline.tables import empty
@@ -21,17 +22,6 @@ def _event(t, event_type, actor=None, **details):
 def _round(number=1, *, start=0, live=0, end=None):
     marks = [("ROUND_STARTED", start), ("ROUND_LIVE", live), ("ROUND_ENDED", end)]
     return [_event(t, kind, f"round:{number}", round=number) for kind, t in marks if t is not None]
-
-
-@pytest.fixture(scope="module")
-def rows(frames):
-    """The feature rows of a match given by events and positions."""
-
-    def rows(events, tracks, **match) -> pl.DataFrame:
-        log = frames("m1", events, tracks, **match)
-        return match_features(log.match, log.events, log.tracks)
-
-    return rows
 
 
 def _last(frame: pl.DataFrame, player: str = A) -> dict:
@@ -82,40 +72,40 @@ def test_the_window_begins_anew_with_the_round(rows):
 def test_movement_is_measured_over_steps_inside_the_window(rows):
     row = _last(rows([], [_at(0), _at(1000, x=4000), _at(2000, x=4000, z=3000), _at(4000, x=4000, z=3000)]))
     assert (row["sample_count"], row["max_gap_ms"], row["position_age_ms"]) == (3, 2000, 0)
-    assert (row["path_m"], row["speed_mean_mps"], row["speed_max_mps"]) == (3.0, 3.0, 3.0)
-    assert row["displacement_m"] == 3.0
-    assert (row["speed_mps"], row["straightness"]) == (None, None)
+    assert (row["path_4s_m"], row["speed_mean_4s_mps"], row["speed_max_4s_mps"]) == (3.0, 3.0, 3.0)
+    assert row["displacement_4s_m"] == 3.0
+    assert (row["speed_mps"], row["straightness_4s"]) == (None, None)
 
 
 def test_a_straight_run_is_straight_and_a_turn_is_less(rows):
     straight = _last(rows([], [_at(t, x=5 * t) for t in range(0, 2001, 250)]))
-    assert (straight["straightness"], straight["speed_mps"]) == (1.0, 5.0)
-    assert _last(rows([], [_at(0), _at(500, x=2000), _at(1000, x=2000, z=2000)]))["straightness"] < 0.75
-    assert _last(rows([], [_at(0), _at(500, x=200)]))["straightness"] is None
+    assert (straight["straightness_4s"], straight["speed_mps"]) == (1.0, 5.0)
+    assert _last(rows([], [_at(0), _at(500, x=2000), _at(1000, x=2000, z=2000)]))["straightness_4s"] < 0.75
+    assert _last(rows([], [_at(0), _at(500, x=200)]))["straightness_4s"] is None
 
 
 def test_no_speed_is_invented_over_a_long_gap_or_from_an_old_position(rows):
     assert _last(rows([], [_at(0), _at(1501, x=3000)]))["speed_mps"] is None
     assert _last(rows([], [_at(0), _at(1500, x=3000)]))["speed_mps"] == 2.0
     aged = rows([_event(4000, "OTHER")], [_at(1000), _at(1500, x=500)]).filter(t_ms=3750)
-    assert (aged["speed_mps"].item(), aged["speed_mean_mps"].item()) == (None, 1.0)
+    assert (aged["speed_mps"].item(), aged["speed_mean_4s_mps"].item()) == (None, 1.0)
 
 
 def test_a_planar_source_measures_in_the_plane(rows):
     row = _last(rows([], [_at(0, y=None), _at(250, x=300, z=400, y=9000), _at(500, x=300, z=400, y=None)]))
-    assert (row["path_m"], row["displacement_m"]) == (0.5, 0.5)
+    assert (row["path_4s_m"], row["displacement_4s_m"]) == (0.5, 0.5)
 
 
 def test_of_two_positions_in_one_millisecond_the_later_one_counts(rows):
     row = _last(rows([], [_at(0), _at(250, x=9000), _at(250, x=1000)]))
-    assert (row["sample_count"], row["path_m"], row["speed_max_mps"]) == (2, 1.0, 4.0)
+    assert (row["sample_count"], row["path_4s_m"], row["speed_max_4s_mps"]) == (2, 1.0, 4.0)
 
 
 def test_enemies_and_teammates_are_told_by_team_and_unknown_ones_are_neither(rows):
     tracks = [_at(0, team="x"), _at(0, B, x=9000, team="y"), _at(0, C, x=3000, team="x"), _at(0, "player:d", x=100)]
     row = _last(rows([], tracks))
     assert (row["nearest_enemy_m"], row["nearest_teammate_m"]) == (9.0, 3.0)
-    assert (row["alive_enemies"], row["alive_teammates"], row["enemies_near"]) == (1, 1, 1)
+    assert (row["alive_enemies"], row["alive_teammates"], row["enemies_within_10m"]) == (1, 1, 1)
     lone = _last(rows([], tracks), "player:d")
     assert {lone[n] for n in ("nearest_enemy_m", "nearest_teammate_m", "alive_enemies", "alive_teammates")} == {None}
 
@@ -124,8 +114,8 @@ def test_an_enemy_whose_position_is_old_is_alive_but_nowhere(rows):
     tracks = [_at(0, B, x=5000, team="y"), *(_at(t, team="x") for t in range(0, 3000, 250))]
     frame = rows([], tracks).filter(player=A)
     fresh, old = (frame.filter(t_ms=t).row(0, named=True) for t in (2000, 2250))
-    assert (fresh["nearest_enemy_m"], fresh["enemies_near"], fresh["alive_enemies"]) == (5.0, 1, 1)
-    assert (old["nearest_enemy_m"], old["enemies_near"], old["alive_enemies"]) == (None, None, 1)
+    assert (fresh["nearest_enemy_m"], fresh["enemies_within_10m"], fresh["alive_enemies"]) == (5.0, 1, 1)
+    assert (old["nearest_enemy_m"], old["enemies_within_10m"], old["alive_enemies"]) == (None, None, 1)
 
 
 @pytest.mark.parametrize(
@@ -145,7 +135,7 @@ def test_the_order_of_equally_near_enemies_does_not_show(rows):
 def test_the_nearest_objective_of_the_map_is_approached_and_a_planar_one_is_flat(rows):
     sites = [{"id": "a", "x_mm": 90_000, "y_mm": 0, "z_mm": 0}, {"id": "b", "x_mm": 10_000, "y_mm": None, "z_mm": 0}]
     row = _last(rows([], [_at(0, y=500), _at(2000, x=4000)], objectives=sites))
-    assert (row["objective_m"], row["objective_closing_mps"]) == (6.0, 2.0)
+    assert (row["objective_m"], row["objective_closing_4s_mps"]) == (6.0, 2.0)
     assert _last(rows([], [_at(0), _at(2000, x=4000)]))["objective_m"] is None
 
 
@@ -157,9 +147,39 @@ def test_the_bomb_is_where_it_was_dropped_until_someone_picks_it_up(rows):
     ]
     frame = rows(events, [_at(t, who, has_bomb=None) for t in range(0, 1501, 250) for who in (A, B)])
     own = frame.filter(player=A)
-    assert own["bomb_m"].to_list() == [None, 3.0, 3.0, None, None, 1.0, 1.0]
+    assert own["bomb_m"].to_list() == [None, 3.0, 3.0, 0.0, 0.0, 1.0, 1.0]
+    assert own["bomb_planted"].to_list() == [None, 0, 0, 0, 0, 1, 1]
     assert own["since_plant_s"].to_list()[4:] == [None, pytest.approx(0.15), pytest.approx(0.4)]
     assert frame.filter(player=B)["has_bomb"].to_list() == [None, 0, 0, 1, 1, 0, 0]
+
+
+def test_the_bomb_is_with_its_only_living_carrier_and_nowhere_with_two(rows):
+    def bomb_m(*events, b=True, c=False):
+        tracks = [_at(0), _at(0, B, x=4000, has_bomb=b), _at(0, C, x=7000, has_bomb=c), _at(250)]
+        return _last(rows(list(events), tracks))["bomb_m"]
+
+    assert (bomb_m(), bomb_m(c=True), bomb_m(b=False), bomb_m(b=None)) == (4.0, None, None, None)
+    assert bomb_m(_event(100, "PLAYER_KILLED", None, target=B)) is None
+    assert bomb_m(_event(100, "BOMB_DROPPED", B, x_mm=9000, y_mm=0, z_mm=0)) == 9.0
+    assert bomb_m(_event(100, "BOMB_DROPPED", B)) is None
+
+
+def test_who_has_the_bomb_has_picked_it_up_unless_it_is_planted(rows):
+    tracks = [_at(0), _at(0, B, x=4000), _at(300), _at(300, B, x=5000, has_bomb=True)]
+    dropped, planted = (
+        _last(rows([_event(100, kind, B, x_mm=9000, y_mm=0, z_mm=0)], tracks))["bomb_m"]
+        for kind in ("BOMB_DROPPED", "BOMB_PLANTED")
+    )
+    assert (dropped, planted) == (5.0, 9.0)
+
+
+def test_a_site_is_around_an_objective_of_the_map(rows, limits):
+    sites = [{"id": "a", "x_mm": 0, "y_mm": 0, "z_mm": 0}]
+    edge = limits.site_mm
+    assert [_last(rows([], [_at(0, x=x)], objectives=sites))["in_site"] for x in (0, edge, edge + 1)] == [1, 1, 0]
+    named = {"objective_x_mm": 0, "objective_y_mm": 0, "objective_z_mm": 0}
+    row = _last(rows([], [_at(0, x=1, **named)]))
+    assert row["in_site"] is None and row["objective_m"] is not None
 
 
 def test_planting_ends_with_a_shot_a_drop_the_plant_or_the_time_it_takes(rows):
@@ -190,14 +210,14 @@ def test_damage_and_kills_count_against_enemies_only_but_hurt_from_anyone(rows):
     events = [hit(10, A, B, 30), hit(20, A, C, 40), hit(30, A, A, 5), hit(40, None, A, 7), hit(50, C, A, 11)]
     events += [_event(60, "PLAYER_KILLED", A, target=B), _event(70, "PLAYER_KILLED", A, target=C)]
     row = _last(rows(events, tracks))
-    assert (row["damage_dealt"], row["damage_taken"], row["kills"]) == (30, 23, 1)
-    assert (row["alive_enemies"], row["alive_teammates"], row["shots"]) == (0, 0, None)
+    assert (row["damage_dealt_4s"], row["damage_taken_4s"], row["kills_4s"]) == (30, 23, 1)
+    assert (row["alive_enemies"], row["alive_teammates"], row["shots_4s"]) == (0, 0, None)
 
 
 def test_counts_leave_with_the_window(rows):
     frame = rows([_event(t, "WEAPON_FIRED", A) for t in (0, 10)], [_at(t) for t in range(0, 5000, 250)])
-    assert frame["shots"].to_list()[:2] == [1, 2]
-    assert frame.filter(pl.col("t_ms").is_in([3750, 4000, 4250]))["shots"].to_list() == [2, 1, 0]
+    assert frame["shots_4s"].to_list()[:2] == [1, 2]
+    assert frame.filter(pl.col("t_ms").is_in([3750, 4000, 4250]))["shots_4s"].to_list() == [2, 1, 0]
 
 
 def test_a_teammates_death_by_an_enemy_is_remembered_for_a_while_and_by_others_not(rows):
@@ -231,8 +251,8 @@ def test_a_jump_is_no_movement_and_hides_what_the_window_spans_until_it_has_left
     sites = [{"id": "a", "x_mm": 0, "y_mm": 0, "z_mm": 0}]
     frame = rows([], [_at(t, x=t if t < 500 else 50_000 + t) for t in range(0, 5001, 250)], objectives=sites)
     assert frame["speed_mps"].to_list()[1:4] == [1.0, None, 1.0]
-    assert frame["speed_max_mps"].max() == 1.0
-    for name in ("displacement_m", "straightness", "objective_closing_mps"):
+    assert frame["speed_max_4s_mps"].max() == 1.0
+    for name in ("displacement_4s_m", "straightness_4s", "objective_closing_4s_mps"):
         assert frame.filter(pl.col("t_ms").is_between(500, 4000))[name].is_null().all()
         assert frame.filter(t_ms=4250)[name].item() is not None
 
@@ -240,6 +260,48 @@ def test_a_jump_is_no_movement_and_hides_what_the_window_spans_until_it_has_left
 def test_absurdly_far_positions_overflow_nothing(rows):
     far = 2**31 - 1
     row = _last(rows([], [_at(0, x=-far, y=-far, z=-far), _at(250, x=far, y=far, z=far)]))
-    assert (row["sample_count"], row["path_m"]) == (2, None)
+    assert (row["sample_count"], row["path_4s_m"]) == (2, None)
     apart = _last(rows([], [_at(0, x=-far, y=-far, z=-far, team="x"), _at(0, B, x=far, y=far, z=far, team="y")]))
     assert apart["nearest_enemy_m"] == pytest.approx(2 * far * 3**0.5 / 1000)
+
+
+def test_both_windows_count_and_the_short_one_forgets_first(rows):
+    frame = rows([_event(0, "WEAPON_FIRED", A), _event(0, "GRENADE_THROWN", A)], [_at(t) for t in range(0, 4251, 250)])
+    told = frame.filter(pl.col("t_ms").is_in([750, 1000, 3750, 4000])).select(
+        "shots_1s", "shots_4s", "utility_thrown_4s"
+    )
+    assert told.rows() == [(1, 1, 1), (0, 1, 1), (0, 1, 1), (0, 0, 0)]
+    untold = _last(rows([], [_at(0)]))
+    assert {untold[name] for name in ("shots_1s", "utility_thrown_4s", "flashed_s", "bomb_planted")} == {None}
+
+
+def test_the_last_hit_given_and_taken_is_remembered_through_the_round(rows):
+    hit = _event(0, "PLAYER_DAMAGED", A, target=B, amount=30)
+    tracks = [_at(t, who, team=who[-1]) for t in range(0, 9001, 500) for who in (A, B)]
+    frame = rows([hit], tracks).filter(t_ms=9000)
+    told = frame.select("player", "since_damage_dealt_s", "since_damage_taken_s").rows()
+    assert told == [(A, 9.0, None), (B, None, 9.0)]
+
+
+def test_a_flash_lasts_as_long_as_the_longest_told(rows):
+    flashes = [
+        _event(0, "PLAYER_BLINDED", B, target=A, amount=700),
+        _event(100, "PLAYER_BLINDED", B, target=A, amount=100),
+    ]
+    frame = rows(flashes, [_at(t, who) for t in range(0, 1001, 250) for who in (A, B)])
+    left = [0.7, 0.45, 0.2, 0.0, 0.0]
+    assert frame.filter(player=A)["flashed_s"].to_list() == pytest.approx(left)
+    assert set(frame.filter(player=B)["flashed_s"]) == {0.0}
+
+
+def test_state_is_as_last_told_and_numbers_are_compared(rows):
+    tracks = [_at(0, team="x", hp=80, armor=50, has_kit=True), _at(0, B, team="y"), _at(0, C, team="y")]
+    row = _last(rows([], [*tracks, _at(250, team="x", armor=40)]))
+    assert (row["hp"], row["armor"], row["has_kit"], row["advantage"]) == (80, 40, 1, -1)
+    assert _last(rows([], tracks), B)["hp"] is None
+
+
+def test_damage_beyond_what_a_row_holds_is_refused(rows):
+    hits = [_event(t, "PLAYER_DAMAGED", None, target=A, amount=2**31 - 1) for t in (0, 1)]
+    with pytest.raises(ValueTooBig, match="beyond 16777216"):
+        rows(hits, [_at(0)])

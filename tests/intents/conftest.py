@@ -14,7 +14,7 @@ from pipeline.tables import conform, empty
 
 TERRORISTS = ("team:t", "terrorists")
 DEFENDERS = ("team:ct", "counter-terrorists")
-COUNTS = {"sample_count": 32, "max_gap_ms": 125}
+COUNTS = {"sample_count": 32, "max_gap_ms": 125, "position_age_ms": 0}
 
 
 @pytest.fixture(scope="session")
@@ -109,7 +109,7 @@ def _table(name: str, rows: list[dict[str, Any]]) -> pl.DataFrame:
 @pytest.fixture(scope="session")
 def labelled() -> pl.DataFrame:
     """Labelled rows of six made-up matches, in which speed and place tell most of the intent."""
-    random = np.random.default_rng(7)
+    random = np.random.default_rng(8)
     frames = []
     for match in range(6):
         count = 400

@@ -226,11 +226,12 @@ def test_real_plants_and_defuses_are_labelled_where_the_log_says_so(shared_data)
 
     reading = read_log(shared_data / "cs2" / "cs2-am-inferno.jsonl.gz", log_id="a")
     match = reading.matches["cs2-am-inferno"]
-    features = match_features(match.match, match.events, match.tracks)
-    found = label(match.events, match.tracks, features)
+    events, tracks = match.events.read(), match.tracks.read()
+    features = match_features(match.match, events, tracks)
+    found = label(events, tracks, features)
     assert found.height == features.height
     for done, intent, within_ms in (("BOMB_PLANTED", "plant", 3000), ("BOMB_DEFUSED", "defuse", 4750)):
-        for actor, t in match.events.filter(pl.col("event_type") == done).select("actor", "t_ms").iter_rows():
+        for actor, t in events.filter(pl.col("event_type") == done).select("actor", "t_ms").iter_rows():
             inside = pl.col("t_ms").is_between(t - within_ms, t, closed="left")
             rows = found.filter((pl.col("player") == actor) & inside)
             assert rows.height >= within_ms // 250 - 1

@@ -5,10 +5,24 @@ import numpy as np
 import polars as pl
 import pytest
 
-from pipeline.intents.model import PriorModel
-from pipeline.intents.prediction import blend, predict
+from configs.features import load_features
+from pipeline.events.reader import read_log
+from pipeline.events.sources.simulator import simulate, write
+from pipeline.features.carry import Carry
+from pipeline.features.definition import NAMES
+from pipeline.features.match import frame
+from pipeline.features.pack import cast_of, pack
+from pipeline.intents.heuristics import Rules
+from pipeline.intents.model import BoosterModel, PriorModel, train, vectors
+from pipeline.intents.prediction import Predictor, blend, predict
+from pipeline.intents.training import cap, manifest, split
 from pipeline.intents.vocabulary import INTENTS, PROBABILITIES
 from pipeline.tables import empty
+
+
+@pytest.fixture(scope="module")
+def trained(labelled, quick) -> BoosterModel:
+    return train(cap(split(labelled, quick.training), quick.training), manifest(labelled, quick), quick.training)
 
 
 def test_a_lone_instant_of_which_nothing_is_known_gets_the_prior(config, instants):
@@ -35,7 +49,7 @@ def test_a_deciding_rule_keeps_its_probability_and_the_others_share_the_rest_as_
 def test_where_the_model_leaves_nothing_to_the_others_they_share_evenly(config):
     place = next(number for number, rule in enumerate(config.heuristics) if rule.intent == "plant")
     sure = np.eye(9)[[INTENTS.index("plant")]]
-    found = blend(sure, np.array([place], dtype=np.int32), config)
+    found = blend(sure, np.array([place]), Rules.configured(config))
     assert found.sum() == pytest.approx(1)
     assert found[0, 0] == pytest.approx((1 - config.heuristics[place].probability) / 8)
 
@@ -53,6 +67,42 @@ def test_rows_predicted_one_by_one_are_those_predicted_together(config, instants
     assert whole["decided_by"].n_unique() == 2
 
 
+def test_a_table_and_its_vectors_in_any_chunks_get_the_same_bits(config, instants, labelled, trained):
+    """What live asks, instant by instant, is what batch asks for a whole match."""
+    told = labelled[:500].select(pl.col("speed_mps", "bomb_m", "objective_m").cast(pl.Float32))
+    defuses = [1.0 if row % 3 else None for row in range(500)]
+    rows = instants(500, since_defuse_start_s=defuses).with_columns(told)
+    table, predictor, seen = predict(rows, trained, config), Predictor(trained, config), vectors(rows)
+    assert table["decided_by"].n_unique() > 1
+    for size in (1, 10, 333):
+        chunks = [predictor.predict(seen[:, start : start + size]) for start in range(0, 500, size)]
+        probabilities = np.concatenate([chunk.probabilities for chunk in chunks])
+        assert probabilities.tobytes() == table.select(PROBABILITIES).to_numpy().tobytes(order="C")
+        assert [INTENTS[place] for chunk in chunks for place in chunk.intent] == table["intent"].to_list()
+        assert [predictor.deciders[place] for chunk in chunks for place in chunk.decider] == table[
+            "decided_by"
+        ].to_list()
+        assert np.concatenate([chunk.confidence for chunk in chunks]).tolist() == table["confidence"].to_list()
+
+
+def test_live_asks_with_the_rows_of_the_kernel_as_they_are(tmp_path):
+    log = write(tmp_path, simulate(rounds=1, seed=2))[0]
+    (match,) = read_log(log, log_id="m").matches.values()
+    cast = cast_of(match.match, match.events.read(), match.tracks.read())
+    rows = Carry(cast, load_features()).advance(pack(cast, match.events.read(), match.tracks.read()))
+    assert np.array_equal(vectors(frame(rows, cast, "m")), rows.values, equal_nan=True)
+    assert np.isnan(rows.values).any()
+    assert rows.values.dtype == np.float32
+
+
+def test_a_vector_has_the_features_in_order_and_no_number_where_nothing_is_known(instants):
+    found = vectors(instants(2, speed_mps=[1.5, None], hp=[100, None]))
+    assert (found.shape, found.dtype) == ((len(NAMES), 2), np.float32)
+    assert found[NAMES.index("speed_mps")].tolist() == [1.5, pytest.approx(np.nan, nan_ok=True)]
+    assert found[NAMES.index("hp")].tolist() == [100, pytest.approx(np.nan, nan_ok=True)]
+    assert found[NAMES.index("sample_count")].tolist() == [32, 32]
+
+
 def test_no_rows_are_no_rows_and_no_rules_leave_the_model(config, instants):
     prior = PriorModel.configured(config)
     assert predict(empty("features"), prior, config).is_empty()
@@ -60,11 +110,19 @@ def test_no_rows_are_no_rows_and_no_rules_leave_the_model(config, instants):
     assert predict(instants(since_plant_start_s=1.0), prior, bare)["decided_by"].item().startswith("model:")
 
 
-def test_nothing_that_predicts_loads_what_looks_ahead_or_what_trains():
+def test_nothing_that_predicts_loads_what_looks_ahead_or_what_trains(trained, tmp_path):
+    for name, content in trained.files().items():
+        (tmp_path / name).write_bytes(content)
     code = (
-        "import sys, pipeline.intents.prediction, pipeline.intents.segments, pipeline.intents.model\n"
+        "import sys, pathlib, pipeline.intents.segments\n"
+        "from pipeline.intents.model import FILES, BoosterModel\n"
+        "from pipeline.intents.prediction import predict\n"
+        "from pipeline.tables import empty\n"
+        "folder = pathlib.Path(sys.argv[1])\n"
+        "model = BoosterModel.from_files({name: (folder / name).read_bytes() for name in FILES})\n"
+        "assert predict(empty('features'), model).is_empty()\n"
         "unwanted = ('pipeline.intents.labels', 'pipeline.intents.training', 'lightgbm', 'matplotlib', 'mlflow')\n"
         "print([name for name in sys.modules if name.startswith(unwanted)])"
     )
-    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    ran = subprocess.run([sys.executable, "-c", code, tmp_path], capture_output=True, text=True, check=True)
     assert ran.stdout.strip() == "[]"

@@ -30,6 +30,7 @@ def told(instants):
 
 def _intents(features, probabilities, intent, decided_by) -> pl.DataFrame:
     frame = features.select("match_id", "round", "player", "t_ms").hstack(probabilities)
+    frame = frame.with_columns(pl.lit(None, pl.Float32).alias("model_against"))
     confidence = pl.max_horizontal(PROBABILITIES)
     decider = (
         pl.Series("decided_by", decided_by) if isinstance(decided_by, list) else pl.lit(decided_by).alias("decided_by")
@@ -106,12 +107,10 @@ def test_who_decided_most_of_the_rows_that_spoke_for_it_decided_the_segment(told
         cut(told("h", decided_by="model:other"), config)
 
 
-def test_doubt_and_sensitive_intents_are_reasons_for_review(told, config):
-    sensitive = config.model_copy(update={"segments": config.segments.model_copy(update={"sensitive": ("plant",)})})
-    found = cut(told("hhhhPPPP"), sensitive, threshold=0.6)
-    assert found["review_reasons"].to_list() == [[], ["sensitive_intent"]]
-    found = cut(told("hhhhPPPP", sure=0.5), sensitive, threshold=0.6)
-    assert found["review_reasons"].to_list() == [["low_confidence"], ["low_confidence", "sensitive_intent"]]
+def test_doubt_is_a_reason_for_review(told, config):
+    assert cut(told("hhhhPPPP"), config, threshold=0.6)["review_reasons"].to_list() == [[], []]
+    found = cut(told("hhhhPPPP", sure=0.5), config, threshold=0.6)
+    assert found["review_reasons"].to_list() == [["low_confidence"], ["low_confidence"]]
 
 
 def test_no_rows_are_no_segments(config):

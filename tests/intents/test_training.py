@@ -63,8 +63,8 @@ def test_a_trained_model_beats_the_majority_and_says_against_what_it_was_judged(
 def test_rules_that_are_right_make_the_hybrid_better_than_the_model(labelled, quick):
     from configs.intents import Bound, Heuristic
 
-    told = labelled.with_columns(shots=pl.when(pl.col("intent") == "trade").then(99).otherwise(0))
-    rule = Heuristic(name="told", intent="trade", probability=0.99, when={"shots": Bound(min=99)})
+    told = labelled.with_columns(shots_4s=pl.when(pl.col("intent") == "trade").then(99).otherwise(0))
+    rule = Heuristic(name="told", intent="trade", probability=0.99, when={"shots_4s": Bound(min=99)})
     config = quick.model_copy(update={"heuristics": (rule,)})
     parts = split(told, config.training)
     blind = training.train(  # the model never sees the rows that the rule decides

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.intents.model import PriorModel
+from pipeline.intents.model import PriorModel, vectors
 from resources.errors import ResourceError
 from resources.registry import GATE, DamagedModel, ModelNotFound, ModelRegistry, RegistryUnreachable, _create
 
@@ -30,7 +30,7 @@ def test_a_registered_model_comes_back_with_the_same_bits(registry, model, rows,
     assert (kept.version, kept.champion, kept.metrics["temperature"]) == (made.version, True, 1.1)
     again = ModelRegistry(registry.tracking_uri, registry.artifact_root).champion()
     assert again.version == made.version
-    assert again.probabilities(rows).tobytes() == made.probabilities(rows).tobytes()
+    assert again.probabilities(vectors(rows)).tobytes() == made.probabilities(vectors(rows)).tobytes()
     assert registry.get(made.version).files() == made.files()
     assert len(artefacts(tmp_path, "confusion.png")) == 1
     assert artefacts(tmp_path, "*.pkl") == artefacts(tmp_path, "MLmodel") == []

@@ -60,12 +60,16 @@ def _table(rows: pl.DataFrame, votes: Bools, horizon: Ints, config: LabelsConfig
     soft = (1 - config.doubt) * shares + config.doubt / len(INTENTS)
     winner = pl.Series(shares.argmax(axis=1), dtype=pl.Int64)
     names = dict(enumerate(INTENTS))
-    voters = pl.DataFrame({rule.name: votes[:, column] for column, rule in enumerate(RULES)}).select(
-        pl.concat_list(pl.when(pl.col(rule.name)).then(pl.lit(rule.name)) for rule in RULES).list.drop_nulls()
-    )
     return rows.select("match_id", "round", "player", "t_ms").with_columns(
         *(pl.when(decided).then(pl.Series(soft[:, i])).alias(name) for i, name in enumerate(PROBABILITIES)),
         pl.when(decided).then(winner.replace_strict(names, return_dtype=pl.String)).alias("intent"),
-        voters.to_series().alias("rules"),
+        _voters(votes).alias("rules"),
         pl.Series("horizon_ms", horizon, dtype=pl.Int32),
     )
+
+
+def _voters(votes: Bools) -> pl.Series:
+    """Names of the rules that voted, per row; few sets of rules ever vote together, so each is spelt once."""
+    sets, row = np.unique(votes @ (1 << np.arange(len(RULES))), return_inverse=True)
+    names = [[rule.name for place, rule in enumerate(RULES) if chosen >> place & 1] for chosen in sets.tolist()]
+    return pl.Series(names, dtype=pl.List(pl.String)).gather(row)

@@ -5,7 +5,6 @@ Does not belong here: what any of it means (`rules`).
 """
 
 import json
-from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -175,12 +174,9 @@ class Hindsight:
             types: canonical event types.
             aimed: leave out weapons that do not hit what the view points at.
         """
-        chosen = pl.col("event_type").is_in(types)
+        frame = self._deeds.filter(pl.col("event_type").is_in(types))
         if aimed:
-            weapon = pl.col("weapon").fill_null("").str.to_lowercase()
-            for word in self._config.not_aimed:
-                chosen &= ~weapon.str.contains(word, literal=True)
-        frame = self._events.filter(chosen).sort("t_ms", "seq", maintain_order=True)
+            frame = frame.filter("aimed")
         actor, target = _codes(frame["actor"], self._players), _codes(frame["target"], self._players)
         round_ = _codes(frame["round"], self._rounds)
         found = Happenings(
@@ -193,6 +189,17 @@ class Hindsight:
             frame.select("x_mm", pl.col("y_mm").fill_null(0), "z_mm").cast(pl.Float64).fill_null(np.nan).to_numpy(),
         )
         return found.pick(round_ >= 0)
+
+    @cached_property
+    def _deeds(self) -> pl.DataFrame:
+        """Everything but positions, in order of time, and whether its weapon hits what the view points at."""
+        weapon = pl.col("weapon").fill_null("").str.to_lowercase()
+        words = (weapon.str.contains(word, literal=True) for word in self._config.not_aimed)
+        return (
+            self._events.filter(pl.col("event_type") != "POSITION_UPDATE")
+            .sort("t_ms", "seq", maintain_order=True)
+            .with_columns(aimed=~pl.any_horizontal(False, *words))
+        )
 
     def _faction_of(self, player: Ints, round_: Ints) -> Ints:
         table = np.full((len(self._players) + 1, len(self._rounds) + 1), -1)
@@ -253,15 +260,18 @@ class Hindsight:
         With `rows` ahead in time this tells what the player's own movement changed.
         """
         nearest = np.full(self.count, np.inf)
-        for distance, _ in self._enemies(rows):
-            nearest = np.fmin(nearest, distance)
+        for row, position in self._enemies:
+            nearest[row] = np.fmin(nearest[row], _norm(position - self.position[rows[row]]))
         return np.where(np.isfinite(nearest), nearest, np.nan)
 
     def aim(self, within_mm: int) -> Floats:
         """Smallest angle in degrees between the view and any enemy within that distance; NaN if unknown or none."""
         smallest = np.full(self.count, np.inf)
-        for distance, offset in self._enemies(np.arange(self.count)):
-            smallest = np.fmin(smallest, np.where(distance <= within_mm, _angle(offset, self.yaw), np.inf))
+        for row, position in self._enemies:
+            offset = position - self.position[row]
+            near = np.flatnonzero(_norm(offset) <= within_mm)
+            row, offset = row[near], offset[near]
+            smallest[row] = np.fmin(smallest[row], _angle(offset, self.yaw[row]))
         return np.where(np.isfinite(smallest), smallest, np.nan)
 
     def sight(self, rows: Ints, others: Ints) -> tuple[Floats, Floats]:
@@ -276,12 +286,17 @@ class Hindsight:
         offset = np.where(known[:, None], position[others, at[rows]] - self.position[rows], np.nan)
         return _norm(offset), _angle(offset, self.yaw[rows])
 
-    def _enemies(self, rows: Ints) -> Iterable[tuple[Floats, Floats]]:
+    @cached_property
+    def _enemies(self) -> list[tuple[Ints, Floats]]:
+        """For each player, the rows to whom they are an enemy whose place is known, and their place then."""
         at, position, faction = self._dense
+        found = []
         for other in range(len(self._players)):
-            hostile = (faction[other, at] >= 0) & (self.faction >= 0) & (faction[other, at] != self.faction)
-            offset = np.where(hostile[:, None], position[other, at] - self.position[rows], np.nan)
-            yield _norm(offset), offset
+            theirs = faction[other, at]
+            hostile = (theirs >= 0) & (self.faction >= 0) & (theirs != self.faction)
+            row = np.flatnonzero(hostile & ~np.isnan(position[other, at, 0]))
+            found.append((row, position[other, at[row]]))
+        return found
 
 
 def _codes(values: pl.Series, codes: dict[str, int] | dict[int | None, int]) -> Ints:
@@ -297,5 +312,6 @@ def _angle(offset: Floats, yaw: Floats) -> Floats:
 
 
 def _norm(offset: Floats) -> Floats:
-    lengths: Floats = np.sqrt((offset * offset).sum(axis=-1))
+    x, y, z = offset[..., 0], offset[..., 1], offset[..., 2]
+    lengths: Floats = np.sqrt(x * x + y * y + z * z)
     return lengths

@@ -1,0 +1,365 @@
+"""Which segments people look at, why, how urgently, and what their decisions mean.
+
+Belongs here: the reasons for a review, the jobs that follow from them, the verdict of one or several people, what may be
+shown and animated before and after it. Does not belong here: who has which job (`resources.reviews`), when jobs are
+opened (`assets/reviews.py`), how a segment came to be (`segments`).
+
+Chance is a hash of the segment's id: the same segment is always in the audit, or never.
+"""
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+import polars as pl
+
+from configs.features import load_features
+from configs.review import JobsConfig, Reason, ReasonsConfig, ReviewConfig, load_review
+from pipeline.errors import PipelineError
+from pipeline.features.definition import NAMES
+from pipeline.intents.vocabulary import INTENTS, PROBABILITIES
+
+REASONS: tuple[Reason, ...] = get_args(Reason)
+"""Why a segment is looked at, weightiest first: what an operator called sensitive; its clip could not be made; chance;
+the model alone would have said otherwise; its confidence is low."""
+
+Verdict = Literal["accept", "correct", "reject", "skip"]
+VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
+"""What a reviewer says: it is so; it is another intent; it is none of the nine; I can't tell."""
+
+DISPUTED = "disputed"
+OPEN, CLOSED, WITHDRAWN = "open", "closed", "withdrawn"
+
+JOB: dict[str, pl.DataType | type[pl.DataType]] = {
+    "job_id": pl.String,
+    "segment_id": pl.String,
+    "match_id": pl.String,
+    "round": pl.Int32,
+    "player": pl.String,
+    "team": pl.String,
+    "side": pl.String,
+    "from_ms": pl.Int64,
+    "to_ms": pl.Int64,
+    "intent": pl.String,
+    "confidence": pl.Float64,
+    "decided_by": pl.String,
+    "model_version": pl.String,
+    "reasons": pl.List(pl.String),
+    "priority": pl.Float64,
+    "required": pl.Boolean,
+    "wanted": pl.Int32,
+    "features": pl.String,
+    "prediction": pl.String,
+    "preview_uri": pl.String,
+}
+"""Columns of `jobs`."""
+
+
+class BadDecision(PipelineError):
+    """A decision that says nothing, or two things at once."""
+
+
+class UnknownIntent(PipelineError):
+    """A configuration or a decision names an intent that is none of the nine."""
+
+
+def is_sensitive_intent(intent: str, config: ReasonsConfig | None = None) -> bool:
+    """Whether nobody may see a segment of that intent before people have accepted it.
+
+    Raises:
+        UnknownIntent: if the configuration lists what is no intent.
+    """
+    return intent in _sensitive(config or load_review().reasons)
+
+
+def reasons(
+    segments: pl.DataFrame, intents: pl.DataFrame, *, threshold: float, config: ReasonsConfig | None = None
+) -> pl.Series:
+    """Why somebody should look at each segment, as far as intents tell.
+
+    Args:
+        segments: `segment_id`, `player`, `from_ms`, `to_ms`, `intent`, `confidence` of one match's segments.
+        intents: table `intents` of that match.
+        threshold: a confidence below it is a reason.
+        config: what else is; `configs/review.yaml` if None.
+
+    Returns:
+        `review_reasons`, a list of REASONS per segment, in their order; empty where there is none.
+
+    Raises:
+        UnknownIntent: if the configuration lists what is no intent.
+    """
+    config = config or load_review().reasons
+    holds: dict[Reason, pl.Expr] = {
+        "sensitive_intent": pl.col("intent").cast(pl.String).is_in(_sensitive(config)),
+        "audit": pl.Series([chance("audit", name) < config.audit_share for name in segments["segment_id"]], dtype=bool),
+        "disagreement": pl.Series(_disagree(segments, intents, config), dtype=pl.Boolean),
+        "low_confidence": pl.col("confidence") < threshold,
+    }  # type: ignore[dict-item]  # a column of its own counts as an expression
+    words = [pl.when(held).then(pl.lit(reason)).otherwise(pl.lit(None, pl.String)) for reason, held in holds.items()]
+    listed = segments.select(pl.concat_list(words).list.drop_nulls().alias("review_reasons"))
+    return listed["review_reasons"].cast(pl.List(pl.String))
+
+
+def jobs(
+    segments: pl.DataFrame,
+    intents: pl.DataFrame,
+    features: pl.DataFrame,
+    clips: pl.DataFrame | None = None,
+    config: ReviewConfig | None = None,
+) -> pl.DataFrame:
+    """What people are asked about one match.
+
+    Args:
+        segments: table `segments`.
+        intents: table `intents` it was cut from.
+        features: table `features` those were predicted from.
+        clips: table `clips`, if there are any yet: one that is not feasible is a reason of its own.
+        config: priorities and shares; `configs/review.yaml` if None.
+
+    Returns:
+        One row per segment with a reason, in the columns of JOB, most urgent first. `job_id` names segment and model
+        version. `features` is a JSON object of the features at the segment's middle instant and that instant's `t_ms`;
+        `prediction` one of the mean probability of each intent over the segment's instants.
+    """
+    config = config or load_review()
+    asked = _with_motion(segments, clips).filter(pl.col("reasons").list.len() > 0)
+    spans = asked.select("segment_id", "player", "from_ms", "to_ms")
+    found = (
+        asked.with_columns(
+            pl.Series(
+                "job_id",
+                [job_id(*names) for names in asked.select("segment_id", "model_version").iter_rows()],
+                dtype=pl.String,
+            ),
+            pl.Series("priority", _priorities(asked, config.jobs), dtype=pl.Float64),
+            pl.Series("required", [not config.jobs.required.isdisjoint(why) for why in asked["reasons"]], dtype=bool),
+            pl.Series("wanted", [_wanted(name, config.jobs) for name in asked["segment_id"]], dtype=pl.Int32),
+        )
+        .join(_looks(spans, features), on="segment_id", how="left")
+        .join(_predictions(spans, intents), on="segment_id", how="left")
+        .with_columns(pl.col("intent").cast(pl.String), pl.col("confidence").cast(pl.Float64))
+    )
+    return found.select(pl.col(name).cast(kind) for name, kind in JOB.items()).sort(
+        ["priority", "job_id"], descending=[True, False]
+    )
+
+
+def job_id(segment_id: str, model_version: str) -> str:
+    """The first 16 hex digits of the SHA-256 of the two, separated by a zero byte."""
+    return _digest(segment_id, model_version).hex()[:16]
+
+
+def chance(what: str, segment_id: str) -> float:
+    """A number in [0, 1) that is the segment's own, another for each `what`, evenly spread over segments."""
+    return int.from_bytes(_digest(what, segment_id)[:8]) / 2**64
+
+
+def answer(verdict: str, predicted: str, intent: str | None) -> str | None:
+    """The intent that a decision stands for; None where it stands for none of the nine, or for no opinion.
+
+    Args:
+        verdict: one of VERDICTS.
+        predicted: the intent that was asked about.
+        intent: the one the reviewer names, where the verdict is to correct.
+
+    Raises:
+        BadDecision: if there is no such verdict, or the intent does not go with it.
+        UnknownIntent: if it is none of the nine.
+    """
+    if verdict not in VERDICTS:
+        raise BadDecision(f"no verdict is called {verdict!r}; there are {', '.join(VERDICTS)}")
+    if verdict != "correct":
+        if intent is not None and (verdict, intent) != ("accept", predicted):
+            raise BadDecision(f"{verdict} names no other intent; to say {intent}, correct it")
+        return predicted if verdict == "accept" else None
+    if intent is None:
+        raise BadDecision("a correction names the right intent")
+    if intent not in INTENTS:
+        raise UnknownIntent(f"no intent is called {intent!r}; there are {', '.join(INTENTS)}")
+    if intent == predicted:
+        raise BadDecision(f"{intent} is what was predicted: accept it")
+    return intent
+
+
+@dataclass(frozen=True)
+class Settled:
+    """Where a job stands after some decisions.
+
+    Attributes:
+        state: `open` or `closed`.
+        wanted: how many decisions it takes now.
+        verdict: `accept`, `correct`, `reject` or `disputed`; None while open.
+        intent: what people say it is; None while open, where they reject or differ.
+    """
+
+    state: str
+    wanted: int
+    verdict: str | None = None
+    intent: str | None = None
+
+
+def settle(predicted: str, answers: Sequence[str | None], wanted: int, config: JobsConfig | None = None) -> Settled:
+    """What the answers of some people come to: most votes win, a tie asks one more, up to the configured number.
+
+    Args:
+        predicted: the intent that was asked about.
+        answers: what each said it is, None for none of the nine; without those who skipped.
+        wanted: how many answers the job takes.
+        config: the greatest number; `configs/review.yaml` if None.
+    """
+    if len(answers) < wanted:
+        return Settled(OPEN, wanted)
+    ranked = Counter(answers).most_common(2)
+    if len(ranked) == 2 and ranked[0][1] == ranked[1][1]:
+        if len(answers) < (config or load_review().jobs).most_decisions:
+            return Settled(OPEN, len(answers) + 1)
+        return Settled(CLOSED, wanted, DISPUTED)
+    intent = ranked[0][0]
+    verdict = "reject" if intent is None else "accept" if intent == predicted else "correct"
+    return Settled(CLOSED, wanted, verdict, intent)
+
+
+def published(segments: pl.DataFrame, reviews: pl.DataFrame, config: JobsConfig | None = None) -> pl.DataFrame:
+    """The segments that may be shown as final: not those that wait for a required review, nor those people refused.
+
+    Args:
+        segments: table `segments` of one match.
+        reviews: jobs of that match, of any model, as `resources.reviews.Reviews.reviews` gives them: `segment_id`,
+            `to_ms`, `verdict`, `verdict_intent`, latest last.
+        config: which reasons require a review; `configs/review.yaml` if None.
+
+    Returns:
+        Rows of `segments`, `intent` being what people say where they said something, and `reviewed`, whether they did.
+    """
+    required = [*(config or load_review().jobs).required]
+    judged = _judged(segments, reviews)
+    waits = pl.col("review_reasons").list.set_intersection(pl.lit(required, pl.List(pl.String))).list.len() > 0
+    agreed = pl.col("verdict").is_in(["accept", "correct"]).fill_null(False)
+    refused = (pl.col("verdict") == "reject").fill_null(False)
+    shown = judged.filter(agreed | (~waits & ~refused))
+    agreed_intent = pl.col("verdict_intent").cast(segments.schema["intent"])
+    return shown.select(
+        pl.when(agreed).then(agreed_intent).otherwise(pl.col("intent")).alias("intent") if name == "intent" else name
+        for name in segments.columns
+    ).hstack([shown.select(agreed.alias("reviewed"))["reviewed"]])
+
+
+def animated(segments: pl.DataFrame, reviews: pl.DataFrame, config: ReasonsConfig | None = None) -> pl.DataFrame:
+    """The segments for which motion may be made: a sensitive one only once its review has accepted it.
+
+    Args:
+        segments: table `segments` of one match.
+        reviews: as in `published`.
+        config: which intents are sensitive; `configs/review.yaml` if None.
+
+    Returns:
+        Rows of `segments`.
+    """
+    sensitive = pl.col("intent").cast(pl.String).is_in(_sensitive(config or load_review().reasons))
+    accepted = (pl.col("verdict") == "accept").fill_null(False)
+    return _judged(segments, reviews).filter(~sensitive | accepted).select(segments.columns)
+
+
+def _judged(segments: pl.DataFrame, reviews: pl.DataFrame) -> pl.DataFrame:
+    """Segments with the latest verdict on the same stretch of the same intent, whichever model's question it was."""
+    span = ["segment_id", "to_ms"]
+    said = reviews.filter(pl.col("verdict").is_not_null()).unique(span, keep="last", maintain_order=True)
+    said = said.select(pl.col("segment_id"), pl.col("to_ms").cast(pl.Int64), "verdict", "verdict_intent")
+    return segments.join(said, on=span, how="left", maintain_order="left")
+
+
+def _sensitive(config: ReasonsConfig) -> list[str]:
+    if unknown := sorted(set(config.sensitive) - set(INTENTS)):
+        raise UnknownIntent(f"review.yaml: reasons.sensitive: no intent is called {', '.join(unknown)}")
+    return list(config.sensitive)
+
+
+def _disagree(segments: pl.DataFrame, intents: pl.DataFrame, config: ReasonsConfig) -> list[bool]:
+    """Whether the model alone would have said otherwise for most of each segment."""
+    against = intents.filter(pl.col("model_against") >= config.disagreement.model_at_least)
+    spans = segments.select("segment_id", "player", "from_ms", "to_ms")
+    counts = dict(_instants(spans, against.select("player", "t_ms")).group_by("segment_id").len().iter_rows())
+    grid_ms = load_features().grid_ms
+    return [
+        counts.get(name, 0) * grid_ms >= config.disagreement.share_at_least * (to_ms - from_ms)
+        for name, _, from_ms, to_ms in spans.iter_rows()
+    ]
+
+
+def _instants(spans: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
+    """Rows (`player`, `t_ms`, …) that lie in a span `[from_ms, to_ms)` of their player, with its columns."""
+    return (
+        rows.sort("t_ms")
+        .join_asof(
+            spans.with_columns(pl.col("from_ms").alias("t_ms")).sort("t_ms"),
+            on="t_ms",
+            by="player",
+            strategy="backward",
+            check_sortedness=False,  # sorted just now; it cannot tell within groups
+        )
+        .filter(pl.col("t_ms") < pl.col("to_ms"))
+    )
+
+
+def _with_motion(segments: pl.DataFrame, clips: pl.DataFrame | None) -> pl.DataFrame:
+    """Segments with `reasons` and `preview_uri`: those of the intents, and what their clips add."""
+    made = pl.DataFrame(schema={"segment_id": pl.String, "feasible": pl.Boolean, "preview_uri": pl.String})
+    if clips is not None:
+        made = clips.select("segment_id", "feasible", "preview_uri").unique("segment_id", keep="last")
+    failed = pl.when(~pl.col("feasible")).then(pl.lit(["motion_failed"])).otherwise(pl.lit([], pl.List(pl.String)))
+    both = segments.join(made, on="segment_id", how="left", maintain_order="left").with_columns(
+        pl.concat_list("review_reasons", failed).alias("reasons")
+    )
+    place: Callable[[str], int] = REASONS.index  # type: ignore[assignment]  # of a literal
+    ordered = [sorted(why, key=place) for why in both["reasons"].to_list()]
+    return both.with_columns(pl.Series("reasons", ordered, dtype=pl.List(pl.String)))
+
+
+def _priorities(asked: pl.DataFrame, config: JobsConfig) -> list[float]:
+    weights: Mapping[str, float] = dict(config.priorities)
+    return [
+        round(max(weights[reason] for reason in why) + config.doubt * (1 - confidence), 6)
+        for why, confidence in asked.select("reasons", "confidence").iter_rows()
+    ]
+
+
+def _wanted(segment_id: str, config: JobsConfig) -> int:
+    return 2 if chance("second", segment_id) < config.second_review_share else 1
+
+
+def _looks(spans: pl.DataFrame, features: pl.DataFrame) -> pl.DataFrame:
+    """`features` of each span: those at its middle instant."""
+    rows = _instants(spans, features.select("player", "t_ms", *NAMES))
+    middle = rows.group_by("segment_id").agg(
+        pl.col("t_ms", *NAMES).sort_by("t_ms").get(pl.len() // 2)  # of an even number the later
+    )
+    return _packed(middle, "features", lambda row: row)
+
+
+def _predictions(spans: pl.DataFrame, intents: pl.DataFrame) -> pl.DataFrame:
+    """`prediction` of each span: the mean probability of each intent."""
+    rows = _instants(spans, intents.select("player", "t_ms", *PROBABILITIES))
+    means = rows.group_by("segment_id").agg(pl.col(PROBABILITIES).cast(pl.Float64).mean())
+    names = dict(zip(PROBABILITIES, INTENTS, strict=True))
+    return _packed(means, "prediction", lambda row: {names[name]: value for name, value in row.items()})
+
+
+def _packed(rows: pl.DataFrame, name: str, shape: Callable[[dict[str, Any]], dict[str, Any]]) -> pl.DataFrame:
+    """The columns beside `segment_id` as one column of JSON, floats to the seven digits that they have."""
+    texts = [
+        json.dumps({key: _plain(value) for key, value in shape(row).items()}, separators=(",", ":"))
+        for row in rows.drop("segment_id").iter_rows(named=True)
+    ]
+    return rows.select("segment_id").with_columns(pl.Series(name, texts, dtype=pl.String))
+
+
+def _plain(value: Any) -> Any:
+    return float(f"{value:.7g}") if isinstance(value, float) else value
+
+
+def _digest(*names: str) -> bytes:
+    return hashlib.sha256("\0".join(names).encode()).digest()
