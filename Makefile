@@ -13,7 +13,7 @@ FIND_LINKS = $$($(BIN)/python -m pip config get global.find-links 2>/dev/null | 
 # One single-threaded process per core: two OpenMP jobs on two cores run 8 x slower.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help setup demo test test-slow lint format dev bench lock docs clean
+.PHONY: help setup demo test test-slow fuzz lint format dev bench bench-quick lock docs clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | column -t -s "$$(printf '\t')"
@@ -36,6 +36,9 @@ test: setup ## the whole suite but what is slow
 test-slow: setup ## what takes longer
 	$(BIN)/pytest -n 2 --dist worksteal -m slow
 
+fuzz: setup ## damage logs for SECONDS=600 and look for a crash, a hang, or an event lost; one process a reader
+	$(BIN)/python -m tests.fuzz.readers --seconds $${SECONDS_EACH:-600}
+
 lint: setup ## format, lint, types, layers, definitions
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -51,14 +54,18 @@ dev: setup ## the Dagster UI with everything loaded, on http://127.0.0.1:3000
 	mkdir -p .dagster && cp dagster.yaml .dagster/dagster.yaml
 	DAGSTER_HOME="$(CURDIR)/.dagster" $(BIN)/dagster dev -m assets.definitions -h 127.0.0.1 -p $${PORT:-3000}
 
-bench: setup ## measure, and write bench/RESULTS.md
+bench: setup ## measure everything, and write bench/RESULTS.md
 	$(BIN)/python -m bench
+
+bench-quick: setup ## a look in two minutes: less input, fewer runs, nothing written
+	$(BIN)/python -m bench --quick
 
 lock: ## pin every dependency anew
 	$(BIN)/uv pip compile --quiet --python-version 3.11 --universal --no-annotate --no-emit-find-links $(FIND_LINKS) --extra dev pyproject.toml -o requirements.lock
 
-docs: setup ## write what the program knows about itself: docs/tables.md
+docs: setup ## write what the program knows about itself: docs/tables.md, and docs/sparse.md where the data is
 	$(BIN)/python -c "from pathlib import Path; from pipeline.tables import documentation; Path('docs/tables.md').write_text(documentation())"
+	$(BIN)/python -m bench.sparse
 
 clean: ## remove what the commands wrote, not the environment
 	rm -rf data .dagster

@@ -17,7 +17,15 @@ from typing import Annotated, Any
 import dagster as dg
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
 from rich.text import Text
 
@@ -226,17 +234,92 @@ def run(
     matches: Annotated[list[str], typer.Argument(help="Match ids, as ingest printed them.")],
 ) -> None:
     """Analyse matches: events, features, labels, intents, segments, clips."""
+    from assets.partitions import register
+
     with _instance() as instance:
         known = set(_store().keys("matches"))
         unknown = [match_id for match_id in matches if match_id not in known]
         if unknown:
             _report([f"{match_id}: no such match; ingest its log first" for match_id in unknown])
+        register(instance, matches)  # an instance that is younger than the store has not heard of them
         seconds, failures = _analyse(instance, matches)
     failed = {failure.partition(":")[0] for failure in failures}
     done = [match_id for match_id in matches if match_id not in failed]
     if done:
         console.print(_match_table(done, seconds))
     _report(failures)
+
+
+@app.command(name="backfill")
+def analyse_many(
+    matches: Annotated[list[str] | None, typer.Argument(help="Match ids, as ingest printed them; or --all.")] = None,
+    every: Annotated[bool, typer.Option("--all", help="Every match that was ingested.")] = False,
+    processes: Annotated[int, typer.Option(help="Matches at once; 0 is one per core.", min=0)] = 0,
+) -> None:
+    """Analyse many matches, a process per core: events, features, labels, intents, segments; for clips: run."""
+    from assets.backfill import JOB, BackfillRunning, the_only_one
+    from assets.partitions import register
+
+    if bool(matches) == every:
+        _report(["name the matches, or take --all"])
+    known = _store().keys("matches")
+    chosen = known if every else list(dict.fromkeys(matches or []))
+    _report([f"{match_id}: no such match; ingest its log first" for match_id in chosen if match_id not in set(known)])
+    watcher = _Watcher(len(chosen))
+    try:
+        with _instance() as instance, the_only_one(instance), watcher.shown():
+            register(instance, chosen)
+            config = {"matches": chosen, "processes": processes}
+            result = _execute(
+                instance, JOB, ops={"analyse_matches": {"config": config}}, resources={"watcher": watcher}
+            )
+            warnings = _warnings(instance, result.run_id)
+    except BackfillRunning as other:
+        _report([str(other)])
+    _tell_once(warnings)
+    console.print(watcher.summary())
+    _report(watcher.failures or ([] if result.success else [_failure(result)]))
+
+
+class _Watcher:
+    """Shows how far a backfill is, and remembers what failed."""
+
+    def __init__(self, total: int) -> None:
+        self.failures: list[str] = []
+        self._done, self._total = 0, total
+        self._begin = time.monotonic()
+
+    @contextmanager
+    def shown(self) -> Iterator[None]:
+        """With a bar, the rate and the time left, as long as the context lasts."""
+        columns = (
+            SpinnerColumn(),
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[rate]}"),
+            TimeRemainingColumn(),
+        )
+        with Progress(*columns, console=console) as self._bars:
+            self._bar = self._bars.add_task("analyse", total=self._total, rate="")
+            self._begin = time.monotonic()
+            yield
+
+    def finished(self, match_id: str, failure: str | None) -> None:
+        """One match more."""
+        self._done += 1
+        if failure:
+            self.failures.append(f"{match_id}: {failure}")
+        state = f"analyse, {len(self.failures)} failed" if self.failures else "analyse"
+        self._bars.update(self._bar, advance=1, rate=f"{self._rate:,.0f} matches/h", description=state)
+
+    def summary(self) -> str:
+        """What was done, how fast."""
+        return f"{self._done - len(self.failures)} of {self._total} matches analysed, {self._rate:,.0f} matches/h"
+
+    @property
+    def _rate(self) -> float:
+        return 3600 * self._done / (time.monotonic() - self._begin)
 
 
 @app.command()
@@ -299,6 +382,28 @@ def doctor() -> None:
         view.add_row(finding.service, finding.configured, state, finding.detail)
     console.print(view)
     raise typer.Exit(1 if failed else 0)
+
+
+@app.command()
+def fetch(
+    series: Annotated[
+        list[str] | None, typer.Argument(help="Ids of GRID series; those that configs/grid.yaml follows if none.")
+    ] = None,
+) -> None:
+    """Fetch event logs and end states from GRID; logs wait in the store's landing folder."""
+    with _instance() as instance:
+        with console.status("fetching"):
+            result = _execute(instance, "fetch_grid", ops={"grid_series": {"config": {"series": series or []}}})
+        if not result.success:
+            _report([_failure(result)])
+    metadata = result.asset_materializations_for_node("grid_series")[0].metadata
+    told = {name: value.value for name, value in metadata.items()}
+    for name in ("series", "events_fetched", "events_known", "MB", "waiting", "left_for_the_next_tick"):
+        console.print(f"{name}: {told[name] or 0}")
+    if told["events_fetched"]:
+        landed = _store().uri("landing")
+        console.print(f"Next: the logs are in {landed}; make dev scans them there, gridmotion ingest by hand")
+    _report([f"{what}: {why}" for what, why in told["failed"].items()])
 
 
 @app.command()

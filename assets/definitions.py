@@ -8,9 +8,10 @@ from typing import Any
 
 import dagster as dg
 
-from assets import events, features, intents, jobs, motion, schedules, sensors
+from assets import analysis, backfill, events, grid, intents, jobs, motion, schedules, sensors
 from configs.motion import load_motion
 from resources.clips import ClipStudio
+from resources.grid_api import GridApi
 from resources.motion_backends.local import LocalBackend
 from resources.registry import ModelRegistry
 from resources.settings import Settings, settings
@@ -36,29 +37,31 @@ def open_registry(environment: Settings) -> ModelRegistry:
     return ModelRegistry(environment.tracking_uri, artifact_root=environment.mlflow_home / "artifacts")
 
 
+def open_grid(environment: Settings) -> GridApi:
+    """GRID's APIs with the key of the environment; without one, the first request says so."""
+    return GridApi(environment.grid_api_key, environment.grid_api_url, environment.grid_central_data_url)
+
+
 def build_defs(environment: Settings | None = None, **overrides: Any) -> dg.Definitions:
     """Everything that Dagster serves.
 
     Args:
         environment: the settings; those of the process by default.
-        overrides: resources that take the place of the default ones, by name (`store`, `models`, `studio`).
+        overrides: resources that take the place of the default ones, by name (`store`, `models`, `studio`, `grid`).
     """
     environment = environment or settings()
     store = overrides.pop("store", None) or open_store(environment)
     assets = [
+        grid.grid_series,
         events.scanned_log,
-        events.match_recording,
-        features.features,
-        intents.labels,
-        intents.intents,
-        intents.segments,
+        analysis.match_analysis,
         intents.intent_model,
         motion.clips,
     ]
     return dg.Definitions(
         assets=dg.map_asset_specs(lambda spec: spec.replace_attributes(owners=[OWNERS[spec.group_name or ""]]), assets),
-        jobs=[jobs.scan_log, jobs.analyse_match, jobs.retrain],
-        schedules=[schedules.nightly_retraining],
+        jobs=[jobs.fetch_grid, jobs.scan_log, jobs.analyse_match, jobs.retrain, backfill.backfill],
+        schedules=[schedules.daily_grid_fetch, schedules.nightly_retraining],
         sensors=[sensors.landing_sensor, sensors.scanned_matches_sensor],
         # A match takes seconds and a spawned step would import everything again (2 to 5 s each): one process per run.
         executor=dg.in_process_executor,
@@ -66,7 +69,9 @@ def build_defs(environment: Settings | None = None, **overrides: Any) -> dg.Defi
             "store": store,
             "models": open_registry(environment),
             "studio": ClipStudio(store, LocalBackend(), load_motion().budget),
+            "grid": open_grid(environment),
             "environment": environment,
+            "watcher": backfill.Nobody(),
             **overrides,
         },
     )

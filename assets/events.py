@@ -14,14 +14,15 @@ import dagster as dg
 import polars as pl
 
 from assets import reports
+from assets.end_state import end_state_check
 from assets.partitions import matches as match_partitions
-from assets.partitions import one_match_per_run, register
-from assets.stages import Recipe, ensure, result, schema_result, schema_spec
+from assets.partitions import register
+from assets.stages import Made, MatchTables, Recipe, ensure, result, schema_result, schema_spec
 from configs.events import load_events
 from configs.maps import load_maps
 from configs.titles import load_titles
 from pipeline.events.reader import LogReading, UnusableLog, read_log
-from resources.store import PartDamaged, PartMissing, Stamp, Store
+from resources.store import PartDamaged, PartMissing, Rows, Stamp, Store
 
 GROUP = "recording"
 LANDING = "landing"
@@ -180,62 +181,61 @@ def _one_log_result(refused: dict[str, str]) -> dg.AssetCheckResult:
     )
 
 
-@dg.multi_asset(
-    name="match_recording",
-    group_name=GROUP,
+RECORDING_SPECS = [
+    dg.AssetSpec(
+        table,
+        deps=["matches"],
+        group_name=GROUP,
+        kinds={"polars"},
+        code_version=RECIPE.code_version,
+        description=description,
+    )
+    for table, description in {
+        "rounds": "The rounds of a match: when they were live, who won, why.",
+        "events": "Canonical events that stand, corrections applied, in total order.",
+        "tracks": "Where each player was and looked, sorted by player and time.",
+    }.items()
+]
+COUNTS_SPEC = dg.AssetCheckSpec(
+    COUNTS_CHECK,
+    asset="events",
+    blocking=True,
+    description="as many events stand as position updates + others",
     partitions_def=match_partitions,
-    backfill_policy=one_match_per_run,
-    specs=[
-        dg.AssetSpec(
-            table, deps=["matches"], kinds={"polars"}, code_version=RECIPE.code_version, description=description
-        )
-        for table, description in {
-            "rounds": "The rounds of a match: when they were live, who won, why.",
-            "events": "Canonical events that stand, corrections applied, in total order.",
-            "tracks": "Where each player was and looked, sorted by player and time.",
-        }.items()
-    ],
-    check_specs=[
-        schema_spec("rounds"),
-        schema_spec("events"),
-        schema_spec("tracks"),
-        dg.AssetCheckSpec(
-            COUNTS_CHECK, asset="events", blocking=True, description="as many events stand as position updates + others"
-        ),
-    ],
 )
-def match_recording(
-    context: dg.AssetExecutionContext, store: dg.ResourceParam[Store]
-) -> Iterator[dg.MaterializeResult]:
+
+
+def recording(tables: MatchTables) -> Iterator[Made]:
     """The recording of one match, read into rounds, events and tracks."""
-    match_id = context.partition_key
-    match = store.read_table("matches", match_id)
+    match = tables.read("matches")
     row = match.row(0, named=True)
     stamp = RECIPE.stamp(row["log_sha256"])
 
     @cache
-    def read() -> dict[str, pl.DataFrame]:
-        with store.local_copy(row["log_uri"]) as file:
-            reading = read_log(file, log_id=row["log_id"], uri=row["log_uri"]).matches[match_id]
+    def read() -> dict[str, Rows]:
+        with tables.store.local_copy(row["log_uri"]) as file:
+            reading = read_log(file, log_id=row["log_id"], uri=row["log_uri"]).matches[tables.match_id]
         return {"rounds": reading.rounds, "events": reading.events, "tracks": reading.tracks}
 
-    parts = {
-        table: ensure(context, store, table, match_id, stamp, partial(lambda name: read()[name], table))
-        for table in ("rounds", "events", "tracks")
-    }
-    rounds, events, tracks = (store.read_table(table, match_id) for table in ("rounds", "events", "tracks"))
-    if tracks.is_empty():
-        context.log.warning(f"{match_id} has no position in its log: there will be no features, intents or clips")
-    yield result(store, "rounds", match_id, parts["rounds"], reports.rounds(rounds))
-    yield result(store, "events", match_id, parts["events"], reports.event_counts(events), [_counts(events, tracks)])
-    yield result(store, "tracks", match_id, parts["tracks"], reports.position_map(match, tracks))
+    for table in ("rounds", "events", "tracks"):
+        tables.ensure(table, stamp, partial(lambda name: read()[name], table))
+    if not tables.part("tracks").rows:
+        tables.warn(f"{tables.match_id} has no position in its log: there will be no features, intents or clips")
+    yield tables.made("rounds", lambda: reports.rounds(tables.read("rounds")))
+    yield tables.made(
+        "events",
+        lambda: reports.event_counts(tables.read("events")),
+        lambda: [_counts(tables), end_state_check(tables)],
+    )
+    yield tables.made("tracks", lambda: reports.position_map(match, tables.read("tracks")))
 
 
-def _counts(events: pl.DataFrame, tracks: pl.DataFrame) -> dg.AssetCheckResult:
+def _counts(tables: MatchTables) -> dg.AssetCheckResult:
+    events, positions = tables.read("events"), tables.part("tracks").rows
     updates = events.filter(pl.col("event_type") == "POSITION_UPDATE").height
     return dg.AssetCheckResult(
         check_name=COUNTS_CHECK,
         asset_key="events",
-        passed=updates == tracks.height,
-        metadata={"events": events.height, "position_updates": updates, "tracks": tracks.height},
+        passed=updates == positions,
+        metadata={"events": events.height, "position_updates": updates, "tracks": positions},
     )

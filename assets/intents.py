@@ -5,21 +5,24 @@ model (`pipeline.intents`), where models are kept (`resources.registry`).
 Concept: https://docs.dagster.io/guides/build/assets
 """
 
+from collections.abc import Iterator
+
 import dagster as dg
 import polars as pl
 
 from assets import reports
-from assets.stages import Recipe, ensure, match_stage, result
+from assets.stages import Made, MatchTables, Recipe
 from configs.features import load_features
 from configs.intents import load_intents
 from configs.maps import load_maps
+from configs.review import load_review
 from configs.titles import load_titles
 from pipeline.intents.labels import label
+from pipeline.intents.model import IntentModel
 from pipeline.intents.prediction import predict
 from pipeline.intents.segments import segment
 from pipeline.intents.training import fit, manifest, samples
 from resources.registry import ModelRegistry
-from resources.settings import Settings
 from resources.store import Store
 
 GROUP = "intents"
@@ -28,61 +31,67 @@ LABELS = Recipe(
     (load_intents(), load_features(), load_maps(), load_titles()),
 )
 PREDICTION = Recipe(("intents", "errors.py"), (load_intents(), load_features()))
+SEGMENTATION = Recipe(PREDICTION.rooms, (*PREDICTION.configs, load_review().reasons))
 MODEL_KEY = dg.AssetKey(["models", "intent"])
 BASELINE_CHECK = "beats_the_majority"
 
 
-@match_stage(LABELS, group=GROUP, deps=["events", "tracks", "features"], kinds={"polars"})
-def labels(context: dg.AssetExecutionContext, store: dg.ResourceParam[Store]) -> dg.MaterializeResult:
+LABELS_SPEC = dg.AssetSpec(
+    "labels",
+    deps=["events", "tracks", "features"],
+    group_name=GROUP,
+    kinds={"polars"},
+    code_version=LABELS.code_version,
+    description="What each player meant at each instant, in hindsight, or an abstention.",
+)
+INTENTS_SPEC = dg.AssetSpec(
+    "intents",
+    deps=["features", MODEL_KEY],
+    group_name=GROUP,
+    kinds={"lightgbm", "polars"},
+    code_version=PREDICTION.code_version,
+    description="What each player means at each instant: rules where they are certain, else the champion model.",
+)
+SEGMENTS_SPEC = dg.AssetSpec(
+    "segments",
+    deps=["intents", "features", "rounds"],
+    group_name=GROUP,
+    kinds={"polars"},
+    code_version=SEGMENTATION.code_version,
+    description="Stretches of one intent of one player, each with its confidence and why somebody should look at it.",
+)
+
+
+def labels(tables: MatchTables) -> Iterator[Made]:
     """What each player meant at each instant, in hindsight, or an abstention."""
-    match_id = context.partition_key
-    stamp = LABELS.stamp(*(store.part(table, match_id).digest for table in ("events", "tracks", "features")))
-
-    def look_back() -> pl.DataFrame:
-        events, tracks = store.read_table("events", match_id), store.read_table("tracks", match_id)
-        return label(events, tracks, store.read_table("features", match_id))
-
-    part = ensure(context, store, "labels", match_id, stamp, look_back)
-    return result(store, "labels", match_id, part, reports.labels(store.read_table("labels", match_id)))
+    stamp = LABELS.stamp(*(tables.part(table).digest for table in ("events", "tracks", "features")))
+    tables.ensure("labels", stamp, lambda: label(tables.read("events"), tables.read("tracks"), tables.read("features")))
+    yield tables.made("labels", lambda: reports.labels(tables.read("labels")))
 
 
-@match_stage(PREDICTION, group=GROUP, deps=["features", MODEL_KEY], kinds={"lightgbm", "polars"})
-def intents(
-    context: dg.AssetExecutionContext, store: dg.ResourceParam[Store], models: dg.ResourceParam[ModelRegistry]
-) -> dg.MaterializeResult:
+def intents(tables: MatchTables, model: IntentModel) -> Iterator[Made]:
     """What each player means at each instant: rules where they are certain, else the champion model."""
-    match_id = context.partition_key
-    model = models.champion()
     if model.version.startswith("prior"):
-        context.log.warning(f"no trained model in the registry: {model.version} decides where no rule does")
-    stamp = PREDICTION.stamp(store.part("features", match_id).digest, model_version=model.version)
-    part = ensure(
-        context, store, "intents", match_id, stamp, lambda: predict(store.read_table("features", match_id), model)
-    )
-    return result(store, "intents", match_id, part, reports.predicted(store.read_table("intents", match_id)))
+        tables.warn(f"no trained model in the registry: {model.version} decides where no rule does")
+    stamp = PREDICTION.stamp(tables.part("features").digest, model_version=model.version)
+    tables.ensure("intents", stamp, lambda: predict(tables.read("features"), model))
+    yield tables.made("intents", lambda: reports.predicted(tables.read("intents")))
 
 
-@match_stage(PREDICTION, group=GROUP, deps=["intents", "features", "rounds"], kinds={"polars"})
-def segments(
-    context: dg.AssetExecutionContext, store: dg.ResourceParam[Store], environment: dg.ResourceParam[Settings]
-) -> dg.MaterializeResult:
+def segments(tables: MatchTables, review_threshold: float) -> Iterator[Made]:
     """Stretches of one intent of one player, each with its confidence and why somebody should look at it."""
-    match_id = context.partition_key
-    predicted, looked = store.part("intents", match_id), store.part("features", match_id)
-    model_version, threshold = predicted.stamp.model_version, environment.hitl_conf_threshold
-    stamp = PREDICTION.stamp(predicted.digest, looked.digest, f"review under {threshold}", model_version=model_version)
+    predicted, looked = tables.part("intents"), tables.part("features")
+    model_version = predicted.stamp.model_version
+    stamp = SEGMENTATION.stamp(
+        predicted.digest, looked.digest, f"review under {review_threshold}", model_version=model_version
+    )
 
     def cut() -> pl.DataFrame:
-        return segment(
-            store.read_table("intents", match_id),
-            store.read_table("features", match_id),
-            model_version=model_version,
-            review_threshold=threshold,
-        )
+        frames = tables.read("intents"), tables.read("features")
+        return segment(*frames, model_version=model_version, review_threshold=review_threshold)
 
-    part = ensure(context, store, "segments", match_id, stamp, cut)
-    frame, rounds = store.read_table("segments", match_id), store.read_table("rounds", match_id)
-    return result(store, "segments", match_id, part, reports.intent_timeline(frame, rounds))
+    tables.ensure("segments", stamp, cut)
+    yield tables.made("segments", lambda: reports.intent_timeline(tables.read("segments"), tables.read("rounds")))
 
 
 @dg.asset(

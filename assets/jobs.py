@@ -1,4 +1,4 @@
-"""The three jobs: scan a landed log, analyse a match, retrain the intent model.
+"""The jobs: fetch logs from GRID, scan a landed log, analyse a match, retrain the intent model.
 
 Belongs here: selections of assets that run together. Does not belong here: when they run (`schedules`, `sensors`).
 Concept: https://docs.dagster.io/guides/build/jobs/asset-jobs
@@ -9,6 +9,12 @@ import dagster as dg
 from assets.partitions import matches
 
 ANALYSIS = ("rounds", "events", "tracks", "features", "labels", "intents", "segments", "clips")
+
+fetch_grid = dg.define_asset_job(
+    "fetch_grid",
+    dg.AssetSelection.assets("grid_series"),
+    description="Fetch what is new of the series that configs/grid.yaml follows.",
+)
 
 scan_log = dg.define_asset_job(
     "scan_log",

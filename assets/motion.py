@@ -9,7 +9,8 @@ import dagster as dg
 import polars as pl
 
 from assets import reports
-from assets.stages import Recipe, ensure, match_stage, result
+from assets.partitions import matches, one_match_per_run
+from assets.stages import MatchTables, Recipe, schema_spec
 from configs.motion import load_motion
 from configs.titles import load_titles
 from pipeline.motion.moments import choose
@@ -19,28 +20,36 @@ from resources.store import Store
 RECIPE = Recipe(("motion", "events/model.py", "errors.py"), (load_motion(), load_titles()))
 
 
-@match_stage(RECIPE, group="motion", deps=["segments", "tracks"], kinds={"numba", "gltf"}, pool="motion")
+@dg.asset(
+    group_name="motion",
+    partitions_def=matches,
+    backfill_policy=one_match_per_run,
+    deps=["segments", "tracks"],
+    kinds={"numba", "gltf"},
+    pool="motion",
+    code_version=RECIPE.code_version,
+    check_specs=[schema_spec("clips", matches)],
+)
 def clips(
     context: dg.AssetExecutionContext, store: dg.ResourceParam[Store], studio: dg.ResourceParam[ClipStudio]
 ) -> dg.MaterializeResult:
     """Animated bodies on the players' true paths, for the most interesting segments up to the match's budget."""
-    match_id = context.partition_key
-    segments_part, tracks_part = store.part("segments", match_id), store.part("tracks", match_id)
+    tables = MatchTables(store, context.partition_key, context.log.warning)
+    segments, tracks = tables.part("segments"), tables.part("tracks")
     stamp = RECIPE.stamp(
-        segments_part.digest,
-        tracks_part.digest,
+        segments.digest,
+        tracks.digest,
         f"{studio.budget} clips by {studio.backend.name}",
-        model_version=segments_part.stamp.model_version,
+        model_version=segments.stamp.model_version,
     )
 
     def make() -> pl.DataFrame:
-        segments, tracks = store.read_table("segments", match_id), store.read_table("tracks", match_id)
-        return studio.make(choose(segments, tracks, budget=studio.budget), tracks, log=context.log.info)
+        moments = choose(tables.read("segments"), tables.read("tracks"), budget=studio.budget)
+        return studio.make(moments, tables.read("tracks"), log=context.log.info)
 
-    part = ensure(context, store, "clips", match_id, stamp, make)
-    frame = store.read_table("clips", match_id)
-    if part.reused and (missing := studio.missing(frame)):
+    part = tables.ensure("clips", stamp, make)
+    if part.reused and (missing := studio.missing(tables.read("clips"))):
         context.log.warning(f"{len(missing)} files of clips are gone, the first is {missing[0]}: made anew")
-        part = store.write_table("clips", match_id, make(), stamp)
-        frame = store.read_table("clips", match_id)
-    return result(store, "clips", match_id, part, reports.clips(frame, studio.previews(frame)))
+        tables.write("clips", make(), stamp)
+    frame = tables.read("clips")
+    return tables.made("clips", lambda: reports.clips(frame, studio.previews(frame))).result()

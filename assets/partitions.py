@@ -6,11 +6,15 @@ rounds, windows and clips are rows. Concept: https://docs.dagster.io/guides/buil
 
 import dagster as dg
 
+from configs.backfill import load_backfill
+
 MATCH = "match_id"
 
 matches = dg.DynamicPartitionsDefinition(name=MATCH)
 
-# One match per run: a match that fails fails alone, and is listed alone.
+# A run costs seconds to start and a match takes about two: a run takes many, and names those of them that failed.
+many_matches_per_run = dg.BackfillPolicy.multi_run(max_partitions_per_run=load_backfill().matches_per_run)
+# Clips of a match take far longer than a run takes to start.
 one_match_per_run = dg.BackfillPolicy.multi_run(max_partitions_per_run=1)
 
 _CHUNK = 500  # SQLite takes at most 1,000 keys at a time

@@ -5,19 +5,15 @@ Concept: https://docs.dagster.io/guides/build/assets/metadata-and-tags
 """
 
 import base64
-import io
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import dagster as dg
 import polars as pl
 
+from assets import plots
 from pipeline.events.model import is_attacker
 from pipeline.intents.vocabulary import INTENTS
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 Metadata = dict[str, Any]
 
@@ -31,12 +27,14 @@ INTENT_COLOURS: dict[str, str] = dict(
 )
 # The colours that the clips' mannequins wear: attackers orange, defenders blue.
 _ROLE_COLOURS: dict[bool | None, str] = {True: "#E8710A", False: "#1D4ED8", None: "#666666"}
-_MAP_POINTS = 20_000  # enough to see every corridor; more only makes the picture slow
 
 
 def picture(png: bytes, alt: str, media: str = "image/png") -> dg.MarkdownMetadataValue:
     """An image that the Dagster UI shows inline."""
     return dg.MetadataValue.md(f"![{alt}](data:{media};base64,{base64.b64encode(png).decode()})")
+
+
+_MOST_REASONS = 10_000  # different ones that are counted at once
 
 
 def table(frame: pl.DataFrame, limit: int = 50) -> dg.MarkdownMetadataValue:
@@ -54,16 +52,20 @@ def conservation(log: pl.DataFrame) -> Metadata:
     return {name: row[name] for name in buckets} | {"source": row["uri"], "source_kind": row["source_kind"]}
 
 
-def quarantine(frame: pl.DataFrame) -> Metadata:
+def quarantine(frames: Iterable[pl.DataFrame]) -> Metadata:
     """Reasons for quarantine, most frequent first, each with its first line."""
-    if frame.is_empty():
-        return {"lines": 0}
-    reasons = (
-        frame.group_by("field", "reason")
-        .agg(pl.len().alias("lines"), pl.col("source_line").min().alias("first_line"))
-        .sort("lines", "field", "reason", descending=[True, False, False])
-    )
-    return {"lines": frame.height, "reasons": table(reasons)}
+    reasons, lines = None, 0
+    for frame in frames:
+        lines += frame.height
+        found = frame.select("field", "reason", lines=pl.lit(1), first_line="source_line")
+        reasons = (
+            (found if reasons is None else pl.concat([reasons, found.cast(reasons.schema)]))
+            .group_by("field", "reason")
+            .agg(pl.col("lines").sum(), pl.col("first_line").min())
+            .sort("lines", "field", "reason", descending=[True, False, False])
+            .head(_MOST_REASONS)
+        )
+    return {"lines": 0} if reasons is None else {"lines": lines, "reasons": table(reasons)}
 
 
 def matches(frame: pl.DataFrame) -> Metadata:
@@ -98,28 +100,18 @@ def position_map(match: pl.DataFrame, tracks: pl.DataFrame) -> Metadata:
     """Where the match was played, by side, with the map's objectives."""
     if tracks.is_empty():
         return {"positions": "this log holds no position"}
-    figure, axes = _figure(6.4, 6.0)
-    sample = tracks.gather_every(max(1, tracks.height // _MAP_POINTS))
-    for (side,), points in sorted(sample.group_by("side"), key=lambda group: str(group[0])):
-        axes.scatter(
-            points["x_mm"] / 1000,
-            points["z_mm"] / 1000,
-            s=1.5,
-            alpha=0.25,
-            linewidths=0,
-            c=_ROLE_COLOURS[is_attacker(str(side) if side else None)],
-            label=side or "side unknown",
-        )
-    for objective in match["objectives"].item():
-        x, z = objective["x_mm"] / 1000, objective["z_mm"] / 1000
-        axes.plot(x, z, marker="*", markersize=16, color="#F59E0B", markeredgecolor="black", linestyle="none")
-        axes.annotate(objective["id"], (x, z), xytext=(8, 6), textcoords="offset points", fontsize=9, weight="bold")
-    axes.set(aspect="equal", xlabel="x, m", ylabel="z, m", title=f"{match['map'].item() or 'unknown map'}: positions")
-    axes.invert_yaxis()
-    legend = axes.legend(loc="best", frameon=False, markerscale=8)
-    for handle in legend.legend_handles:
-        handle.set_alpha(1.0)  # type: ignore[union-attr]
-    return {"players": tracks["player"].n_unique(), "positions": picture(_png(figure), "positions")}
+    dots = [
+        (str(side or "side unknown"), _ROLE_COLOURS[is_attacker(side)], points["x_mm"] / 1000, points["z_mm"] / 1000)
+        for (side,), points in sorted(tracks.group_by("side"), key=lambda group: str(group[0][0]))
+    ]
+    marks = [(entry["id"], entry["x_mm"] / 1000, entry["z_mm"] / 1000) for entry in match["objectives"].item()]
+    png = plots.scatter(
+        [(name, colour, x.to_numpy(), z.to_numpy()) for name, colour, x, z in dots],
+        marks,
+        f"{match['map'].item() or 'unknown map'}: positions",
+        "m",
+    )
+    return {"players": tracks["player"].n_unique(), "positions": picture(png, "positions")}
 
 
 def features(frame: pl.DataFrame) -> Metadata:
@@ -152,13 +144,8 @@ def class_balance(frame: pl.DataFrame, title: str) -> Metadata:
     total = sum(counts.values())
     if not total:
         return {"class_balance": "no rows"}
-    figure, axes = _figure(6.4, 2.8)
-    shares = [counts.get(intent, 0) / total * 100 for intent in INTENTS]
-    bars = axes.bar(INTENTS, shares, color=[INTENT_COLOURS[intent] for intent in INTENTS])
-    axes.bar_label(bars, fmt="%.1f", fontsize=8)
-    axes.set(ylabel="% of instants", title=title)
-    axes.margins(y=0.15)
-    return {"class_balance": picture(_png(figure), title)}
+    values = [(intent, 100 * counts.get(intent, 0) / total, INTENT_COLOURS[intent]) for intent in INTENTS]
+    return {"class_balance": picture(plots.bars(values, title, "% of instants"), title)}
 
 
 def labels(frame: pl.DataFrame) -> Metadata:
@@ -209,22 +196,20 @@ def timeline_png(segments: pl.DataFrame, rounds: pl.DataFrame) -> bytes:
     starts = rounds.filter(pl.col("round") == busiest)["live_ms"].to_list() if busiest is not None else []
     origin = next((start for start in starts if start is not None), shown["from_ms"].min())
     order = shown.select("side", "player").unique().sort("side", "player", nulls_last=True)
-    figure, axes = _figure(9.6, 0.6 + 0.36 * order.height)
-    for line, (side, player) in enumerate(order.iter_rows()):
-        for row in shown.filter(pl.col("player") == player).iter_rows(named=True):
-            start, length = (row["from_ms"] - origin) / 1000, (row["to_ms"] - row["from_ms"]) / 1000
-            axes.broken_barh(
-                [(start, length)],
-                (line - 0.4, 0.8),
-                facecolors=INTENT_COLOURS[row["intent"]],
-                alpha=0.35 + 0.65 * row["confidence"],
-            )
-        name = f"{player.removeprefix('player:')} ({side or '?'})"
-        axes.text(-0.01, line, name, transform=axes.get_yaxis_transform(), ha="right", va="center", fontsize=8)
-    shown_round = f"s since round {busiest} went live" if busiest is not None else "s since the log began"
-    axes.set(yticks=[], xlabel=shown_round, ylim=(order.height - 0.5, -0.5))
-    _intent_legend(axes)
-    return _png(figure)
+    line = {player: place for place, player in enumerate(order["player"])}
+    stretches = [
+        (
+            line[row["player"]],
+            (row["from_ms"] - origin) / 1000,
+            (row["to_ms"] - origin) / 1000,
+            INTENT_COLOURS[row["intent"]],
+            row["confidence"],
+        )
+        for row in shown.iter_rows(named=True)
+    ]
+    names = [f"{player.removeprefix('player:')} ({side or '?'})" for side, player in order.iter_rows()]
+    axis = f"s since round {busiest} went live" if busiest is not None else "s since the log began"
+    return plots.timeline(names, stretches, list(INTENT_COLOURS.items()), axis)
 
 
 def clips(frame: pl.DataFrame, contact_sheet: bytes | None) -> Metadata:
@@ -242,30 +227,6 @@ def figures(metrics: Mapping[str, float]) -> Metadata:
     """Metrics of a training, as a table."""
     rows = pl.DataFrame({"metric": list(metrics), "value": [f"{value:.4f}" for value in metrics.values()]})
     return {"metrics": table(rows, limit=rows.height)}
-
-
-def _figure(width: float, height: float) -> "tuple[Figure, Axes]":
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, height), dpi=110, layout="constrained")
-    axes = figure.subplots()
-    axes.spines[["top", "right"]].set_visible(False)
-    return figure, axes
-
-
-def _png(figure: "Figure") -> bytes:
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", metadata={"Software": None})
-    return buffer.getvalue()
-
-
-def _intent_legend(axes: "Axes") -> None:
-    from matplotlib.patches import Patch
-
-    patches = [Patch(color=colour, label=intent) for intent, colour in INTENT_COLOURS.items()]
-    axes.legend(
-        handles=patches, ncols=len(patches), loc="lower right", bbox_to_anchor=(1, 1), frameon=False, fontsize=7
-    )
 
 
 def _rounded(value: Any) -> float | None:

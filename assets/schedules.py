@@ -6,7 +6,9 @@ Concept: https://docs.dagster.io/guides/automate/schedules
 
 import dagster as dg
 
-from assets.jobs import retrain
+from assets.jobs import fetch_grid, retrain
+from resources.grid_api import GridApi
+from resources.settings import Settings
 
 nightly_retraining = dg.ScheduleDefinition(
     name="nightly_retraining",
@@ -16,3 +18,23 @@ nightly_retraining = dg.ScheduleDefinition(
     default_status=dg.DefaultScheduleStatus.RUNNING,
     description="Retrains on everything labelled so far; an unchanged training set reuses the model it gave before.",
 )
+
+
+@dg.schedule(
+    job=fetch_grid,
+    cron_schedule="0 2 * * *",  # most series of a day are over and processed; two hours before the retraining
+    execution_timezone="UTC",
+    # Running from the start costs a skipped tick a day where nothing is configured, and nobody has to remember to
+    # switch it on where something is.
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+    description="Fetches new series from GRID; skips where there is no key or nothing to follow.",
+)
+def daily_grid_fetch(
+    grid: dg.ResourceParam[GridApi], environment: dg.ResourceParam[Settings]
+) -> dg.RunRequest | dg.SkipReason:
+    """Requests the fetch if there is something to fetch and a key to do it with."""
+    if not grid.config.follow.anything:
+        return dg.SkipReason("configs/grid.yaml follows no tournament, team or series")
+    if environment.grid_api_key is None:
+        return dg.SkipReason("GRID_API_KEY is not set")
+    return dg.RunRequest()

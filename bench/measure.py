@@ -1,11 +1,44 @@
-"""Two ways to do the same work, timed in turn, so that a noisy machine is equally noisy to both."""
+"""Figures: two ways to do the same work, timed in turn, so that a noisy machine is equally noisy to both.
 
+Belongs here: what a figure is, when its goal is met, how it is taken. Does not belong here: what is measured (areas).
+"""
+
+import multiprocessing
+import os
+import resource
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
-RUNS = 5
+RUNS, QUICK_RUNS = 5, 2
+QUICK = "GRIDMOTION_BENCH_QUICK"
+"""Set in the environment of an area that shall take fewer runs."""
+
+
+@dataclass(frozen=True)
+class Goal:
+    """What a figure shall reach: its ratio if it has one, else its value.
+
+    Attributes:
+        at_least: lower bound, or None.
+        at_most: upper bound, or None.
+        stretch: a bound beyond, shown beside it.
+    """
+
+    at_least: float | None = None
+    at_most: float | None = None
+    stretch: float | None = None
+
+    def met_by(self, value: float) -> bool:
+        """Whether a value lies within the bounds."""
+        return (self.at_least is None or value >= self.at_least) and (self.at_most is None or value <= self.at_most)
+
+    def __str__(self) -> str:
+        """The bounds in words."""
+        bounds = [f"{sign} {number(b)}" for sign, b in (("≥", self.at_least), ("≤", self.at_most)) if b is not None]
+        return " and ".join(bounds) + (f" (stretch {number(self.stretch)})" if self.stretch is not None else "")
 
 
 @dataclass(frozen=True)
@@ -13,43 +46,129 @@ class Figure:
     """One line of RESULTS.md.
 
     Attributes:
-        stage: what was measured.
-        ours_s: median seconds of our way.
-        other: the alternative, in words.
-        other_s: its median seconds; None where only our own figure is shown.
-        amount: how much work it was, in `unit`.
-        unit: events, MB, clips.
+        stage: what was measured, and on what.
+        value: our own figure.
+        unit: its unit: `MB/s`, `µs`, `bytes/row`, `%`.
+        other: the alternative's name; empty where our figure stands alone.
+        ratio: how many times as good as the alternative; None where there is none.
+        goal: what it shall reach; None where it is only shown.
     """
 
     stage: str
-    ours_s: float
-    other: str
-    other_s: float | None
-    amount: float
+    value: float
     unit: str
+    other: str = ""
+    ratio: float | None = None
+    goal: Goal | None = None
 
     @property
-    def rate(self) -> str:
-        """Work per second."""
-        return f"{self.amount / self.ours_s:,.1f} {self.unit}/s"
+    def met(self) -> bool | None:
+        """Whether the goal is reached; None without one."""
+        return None if self.goal is None else self.goal.met_by(self.value if self.ratio is None else self.ratio)
 
-    @property
-    def ratio(self) -> str:
-        """How many times as fast as the alternative."""
-        return f"{self.other_s / self.ours_s:.1f} x" if self.other_s else ""
+
+def number(value: float) -> str:
+    """A figure with as many digits as anyone wants to read."""
+    if value == int(value) or abs(value) >= 1000:
+        return f"{value:,.0f}"
+    return f"{value:,.1f}" if abs(value) >= 10 else f"{value:.3g}"
+
+
+def runs() -> int:
+    """How many runs are counted here."""
+    return QUICK_RUNS if os.environ.get(QUICK) else RUNS
 
 
 def interleaved(
-    stage: str, ours: Callable[[], object], other: Callable[[], object] | None, name: str, amount: float, unit: str
+    stage: str,
+    ours: Callable[[], object],
+    other: Callable[[], object] | None,
+    other_name: str,
+    amount: float,
+    unit: str,
+    goal: Goal | float | None = None,
 ) -> Figure:
-    """Medians of `RUNS` runs of each, A B A B, after one uncounted run of each."""
-    ways = [ours, *([other] if other else [])]
-    seconds: list[list[float]] = [[] for _ in ways]
-    for run in range(RUNS + 1):
-        for way, taken in zip(ways, seconds, strict=True):
+    """Our rate and how many times the alternative's it is: medians of runs A B A B after one uncounted run of each.
+
+    Args:
+        stage: what is measured.
+        ours: our way.
+        other: the alternative, on the same input; None where our rate stands alone.
+        other_name: the alternative, in words.
+        amount: how much work one run is, in `unit`.
+        unit: events, rows, MB; the figure's unit is that per second.
+        goal: for the ratio, or for the rate where there is no alternative; a number is a lower bound.
+    """
+    seconds = medians(ours, *([other] if other else []))
+    ratio = seconds[1] / seconds[0] if other else None
+    return Figure(stage, amount / seconds[0], f"{unit}/s", other_name, ratio, as_goal(goal))
+
+
+def medians(*ways: Callable[[], object]) -> list[float]:
+    """Median seconds of each way, taken in turn, after one uncounted run of each."""
+    taken: list[list[float]] = [[] for _ in ways]
+    for run in range(runs() + 1):
+        for way, seconds in zip(ways, taken, strict=True):
             begin = time.perf_counter()
             way()
             if run:
-                taken.append(time.perf_counter() - begin)
-    medians = [statistics.median(taken) for taken in seconds]
-    return Figure(stage, medians[0], name, medians[1] if other else None, amount, unit)
+                seconds.append(time.perf_counter() - begin)
+    return [statistics.median(seconds) for seconds in taken]
+
+
+def percentile(
+    stage: str, seconds: Sequence[float], percent: float, unit: str = "µs", goal: Goal | float | None = None
+) -> Figure:
+    """A percentile of many single timings.
+
+    Args:
+        stage: what one timing is of.
+        seconds: the timings.
+        percent: 50 for the median, 99 for p99.
+        unit: `µs` or `ms`.
+        goal: for the percentile; a number is an upper bound.
+    """
+    rank = min(len(seconds) - 1, int(len(seconds) * percent / 100))
+    value = sorted(seconds)[rank] * {"µs": 1e6, "ms": 1e3}[unit]
+    limit = Goal(at_most=float(goal)) if isinstance(goal, int | float) else goal
+    return Figure(f"{stage}, p{percent:g}", value, unit, goal=limit)
+
+
+def peak_memory(function: Callable[..., object], *arguments: object) -> int:
+    """Bytes by which a call raises the peak of resident memory, in a fresh process of its own.
+
+    Args:
+        function: of a module, so that the process can find it by name; its module's imports don't count.
+        arguments: picklable.
+    """
+    context = multiprocessing.get_context("spawn")
+    receiver, sender = context.Pipe(duplex=False)
+    process = context.Process(target=_peak, args=(sender, function, arguments))
+    process.start()
+    sender.close()
+    try:
+        taken: int = receiver.recv()
+    except EOFError:
+        raise RuntimeError(f"{function.__name__} died before its memory could be read") from None
+    finally:
+        process.join()
+    return taken
+
+
+def as_goal(goal: Goal | float | None) -> Goal | None:
+    """A bare number is a lower bound."""
+    return Goal(at_least=float(goal)) if isinstance(goal, int | float) else goal
+
+
+def _peak(sender: object, function: Callable[..., object], arguments: tuple[object, ...]) -> None:
+    before = _high_water()
+    function(*arguments)
+    sender.send(_high_water() - before)  # type: ignore[attr-defined]
+
+
+def _high_water() -> int:
+    """Bytes. Not `ru_maxrss`: that begins, in a process that was just started, with what its parent had."""
+    status = Path("/proc/self/status")
+    if not status.exists():
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return int(status.read_text().partition("VmHWM:")[2].split()[0]) * 1024

@@ -15,17 +15,25 @@ class LinesConfig(Config):
         chunk_bytes: how much is read at once.
         max_line_bytes: a longer line is quarantined without being kept.
         max_members: more `.jsonl` members than this make a zip unusable.
+        max_directory_bytes: a zip whose directory is larger is unusable.
         max_unpacked_bytes: reading stops, and says so, where an archive unpacks to more.
+        max_ratio: and so where it unpacks to more than this many times its own size.
+        ratio_floor_bytes: a file that unpacks to no more than this may do so at any ratio.
         raw_chars: how much of a bad line, and at most of what is said of it, quarantine keeps.
         batch_rows: how many events become a columnar frame at once.
+        held_rows: how many rows stand in memory at once, apart from what one block of lines gives; more go to disk.
     """
 
     chunk_bytes: int = Field(ge=1)
     max_line_bytes: int = Field(ge=1)
     max_members: int = Field(ge=1)
+    max_directory_bytes: int = Field(ge=1)
     max_unpacked_bytes: int = Field(ge=1)
+    max_ratio: int = Field(ge=1)
+    ratio_floor_bytes: int = Field(ge=0)
     raw_chars: int = Field(ge=1)
     batch_rows: int = Field(ge=1)
+    held_rows: int = Field(ge=1)
 
 
 class ValidityConfig(Config):
@@ -48,8 +56,8 @@ class ValidityConfig(Config):
     max_amount: int = Field(gt=0, le=2_147_483_647)
     max_duration_s: float = Field(gt=0, le=2_000_000)
     max_id_chars: int = Field(ge=1)
-    earliest_ms: int
-    latest_ms: int
+    earliest_ms: int = Field(ge=-(2**31) + 1)
+    latest_ms: int = Field(lt=2**31)
     max_clock_skew_ms: int = Field(gt=0)
     clock_neighbours: int = Field(ge=1)
 

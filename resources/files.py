@@ -12,7 +12,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, Protocol
@@ -40,6 +40,9 @@ class Files(Protocol):
 
     def write(self, path: str, data: bytes) -> None:
         """Write a file at once and atomically, replacing what was there."""
+
+    def writing(self, path: str) -> AbstractContextManager[BinaryIO]:
+        """A file to write in pieces; it appears at once, and only if the context ends without an error."""
 
     def put(self, source: Path, path: str) -> None:
         """Copy a local file there, in pieces, atomically."""
@@ -83,12 +86,28 @@ class Folder:
 
     def write(self, path: str, data: bytes) -> None:
         """Write to `.tmp/`, flush, rename."""
-        with self._replacing(path) as file:
+        with self.writing(path) as file:
             file.write(data)
+
+    @contextmanager
+    def writing(self, path: str) -> Iterator[BinaryIO]:
+        """A file in `.tmp/`, flushed and renamed at the end."""
+        target, folder = self._root / path, self._root / _TEMPORARY
+        with _named("write", str(target)):
+            folder.mkdir(parents=True, exist_ok=True)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with _locked_file(folder) as file:
+                try:
+                    yield file
+                    file.flush()
+                    os.fsync(file.fileno())
+                    Path(file.name).replace(target)
+                finally:
+                    Path(file.name).unlink(missing_ok=True)
 
     def put(self, source: Path, path: str) -> None:
         """Copy to `.tmp/`, flush, rename."""
-        with _named("read", str(source)), source.open("rb") as original, self._replacing(path) as file:
+        with _named("read", str(source)), source.open("rb") as original, self.writing(path) as file:
             shutil.copyfileobj(original, file, _COPY_BYTES)
 
     def read(self, path: str) -> bytes:
@@ -124,21 +143,6 @@ class Folder:
     def _address(self, path: str) -> str:
         return f"{self.url}/{path}"
 
-    @contextmanager
-    def _replacing(self, path: str) -> Iterator[BinaryIO]:
-        target, folder = self._root / path, self._root / _TEMPORARY
-        with _named("write", str(target)):
-            folder.mkdir(parents=True, exist_ok=True)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            with _locked_file(folder) as file:
-                try:
-                    yield file
-                    file.flush()
-                    os.fsync(file.fileno())
-                    Path(file.name).replace(target)
-                finally:
-                    Path(file.name).unlink(missing_ok=True)
-
     def _sweep(self) -> None:
         """Remove what processes that are gone left behind: their locks went with them."""
         for leftover in (self._root / _TEMPORARY).glob("*"):
@@ -170,6 +174,14 @@ class Bucket:
         """One put."""
         with self._named("write", path) as address:
             self._s3.pipe_file(address, data)
+
+    @contextmanager
+    def writing(self, path: str) -> Iterator[BinaryIO]:
+        """A local file, put at the end."""
+        with tempfile.NamedTemporaryFile(prefix="gridmotion-") as file:
+            yield file  # type: ignore[misc]
+            file.flush()
+            self.put(Path(file.name), path)
 
     def put(self, source: Path, path: str) -> None:
         """One put, or one multipart upload, which appears only when it is complete."""

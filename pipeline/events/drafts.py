@@ -1,14 +1,19 @@
 """Canonical events as columns, before rounds, teams and sides are known to them.
 
-Belongs here: the one wide frame that every source fills, and its growth by bounded batches.
+Belongs here: the one wide frame that every source fills, its growth by bounded batches, its order.
 Does not belong here: how a source is read, how tables are made from it (`tracks`, `matches`, `reader`).
 """
 
-from typing import NamedTuple, get_args
+from typing import Any, NamedTuple, get_args
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
+from configs.events import LinesConfig
 from pipeline.events.model import TYPE_RANK
+from pipeline.events.order import Order
+from pipeline.events.spool import Spool
 
 
 class Draft(NamedTuple):
@@ -55,21 +60,33 @@ class Draft(NamedTuple):
 
 _TYPES: dict[type, pl.DataType] = {str: pl.String(), bool: pl.Boolean(), int: pl.Int32()}
 _WIDE = ("seq", "t_ms", "source_line", "occurred_us")
-_RANK = pl.col("event_type").replace_strict(TYPE_RANK, return_dtype=pl.Int8)
 
 SCHEMA: dict[str, pl.DataType] = {
     name: pl.Int64() if name in _WIDE else _TYPES[(get_args(kind) or (kind,))[0]]
     for name, kind in Draft.__annotations__.items()
 }
 
+TEXTS = ("match_id", "event_type", "actor", "target", "team", "side", "weapon", "site", "place")
+"""Columns whose texts come again and again: `Drafts` holds them as codes."""
+
+
+def text_codes() -> pl.Categorical:
+    """The type of `TEXTS` as codes. Its list of texts is shared by all frames, and gone with the last of them."""
+    return pl.Categorical(pl.Categories("gridmotion.events"))
+
 
 class Drafts:
-    """Grows a frame of drafts, holding at most one batch of Python objects."""
+    """Events in the order of their adding, as a sequence of bounded frames: columns of `SCHEMA`, `TEXTS` as codes.
 
-    def __init__(self, batch_rows: int) -> None:
-        self._batch_rows = batch_rows
+    Args:
+        config: how many events become a frame at once, and how many rows may stand in memory.
+    """
+
+    def __init__(self, config: LinesConfig) -> None:
+        self._batch_rows = config.batch_rows
         self._batch: list[Draft] = []
-        self._frames: list[pl.DataFrame] = []
+        self._spool = Spool(config.held_rows)
+        self._codes = pl.Series(dtype=text_codes())  # keeps the codes while all frames are on disk
 
     def add(self, draft: Draft) -> None:
         """Adds one event."""
@@ -77,19 +94,96 @@ class Drafts:
         if len(self._batch) >= self._batch_rows:
             self._flush()
 
-    def frame(self) -> pl.DataFrame:
-        """All events in the order of their adding, columns as in `SCHEMA`."""
+    def add_frame(self, frame: pl.DataFrame) -> None:
+        """Adds events as columns, those of `SCHEMA` in its order and types; `TEXTS` may be codes."""
         self._flush()
-        return pl.concat(self._frames) if self._frames else pl.DataFrame(schema=SCHEMA)
+        self._spool.add(coded(frame))
+
+    @property
+    def heights(self) -> list[int]:
+        """How many events each frame has."""
+        self._flush()
+        return self._spool.heights
+
+    def __len__(self) -> int:
+        return len(self.heights)
+
+    def __getitem__(self, place: int) -> pl.DataFrame:
+        self._flush()
+        return self._spool[place]
 
     def _flush(self) -> None:
         if self._batch:
-            columns = zip(*self._batch, strict=True)
-            series = [pl.Series(name, values, dtype=SCHEMA[name]) for name, values in zip(SCHEMA, columns, strict=True)]
-            self._frames.append(pl.DataFrame(series))
+            self._spool.add(coded(draft_frame(self._batch)))
             self._batch.clear()
+
+
+def draft_frame(drafts: list[Draft]) -> pl.DataFrame:
+    """Drafts as rows, columns as in `SCHEMA`."""
+    columns: list[Any] = list(zip(*drafts, strict=True)) or [()] * len(SCHEMA)
+    return pl.DataFrame(
+        [pl.Series(name, values, kind) for (name, kind), values in zip(SCHEMA.items(), columns, strict=True)]
+    )
+
+
+def coded(frame: pl.DataFrame) -> pl.DataFrame:
+    """The frame with `TEXTS` as codes."""
+    texts = [name for name in TEXTS if frame.schema[name] == pl.String]
+    return frame.with_columns(pl.col(texts).cast(text_codes())) if texts else frame
 
 
 def in_order(drafts: pl.DataFrame) -> pl.DataFrame:
     """The drafts in the total order of events: `(t_ms, seq, rank of the type, event_id)`."""
-    return drafts.sort("t_ms", "seq", _RANK, "event_id")
+    order = _order(drafts)
+    return drafts if order is None else drafts[order]
+
+
+TOTAL_ORDER = Order(("t_ms", "seq", "event_type", "event_id"), in_order)
+
+
+def _order(drafts: pl.DataFrame) -> NDArray[np.intp] | None:
+    """Where each row in turn lies; None if they lie in order.
+
+    Numbers first, texts only where numbers tie, as a comparison of texts costs fifty of numbers.
+    """
+    if drafts.height < 2:
+        return None
+    keys = [drafts["t_ms"].to_numpy(), drafts["seq"].to_numpy(), _ranks(drafts["event_type"])]
+    order = None
+    tied, sorted_ = _ties(keys)
+    if not sorted_:
+        order = np.lexsort(keys[::-1])
+        keys = [key[order] for key in keys]
+        tied, _ = _ties(keys)
+    ids = drafts["event_id"] if order is None else drafts["event_id"][order]
+    at = np.flatnonzero(tied)
+    wrong = at[(ids[at] > ids[at + 1]).to_numpy()]
+    if not wrong.size:
+        return order
+    group = np.concatenate([[0], np.cumsum(~tied)])
+    bad = np.zeros(group[-1] + 1, bool)
+    bad[group[wrong]] = True
+    rows = np.flatnonzero(bad[group])
+    within = pl.DataFrame({"group": group[rows], "id": ids[rows]}).select(pl.arg_sort_by("group", "id"))["group"]
+    order = np.arange(drafts.height) if order is None else order
+    order[rows] = order[rows[within.to_numpy()]]
+    return order
+
+
+def _ties(keys: list[NDArray[Any]]) -> tuple[NDArray[np.bool_], bool]:
+    """Which rows have the same keys as the next one, and whether no row stands before a lesser one."""
+    tied = np.ones(len(keys[0]) - 1, bool)
+    for key in keys:
+        if (tied & (key[:-1] > key[1:])).any():
+            return tied, False
+        tied &= key[:-1] == key[1:]
+    return tied, True
+
+
+def _ranks(types: pl.Series) -> NDArray[np.int8]:
+    codes = types.cast(text_codes())
+    known = codes.unique()
+    places = known.to_physical().to_numpy()
+    ranks = np.zeros(int(places.max()) + 1, np.int8)
+    ranks[places] = [TYPE_RANK[name] for name in known]
+    return ranks.take(codes.to_physical().to_numpy())

@@ -1,40 +1,23 @@
-"""A log as a bounded stream of lines, whatever it is packed in.
+"""A log as a bounded stream of blocks of whole lines, whatever it is packed in.
 
-Belongs here: opening `.jsonl`, gzip and zip by their content, cutting lines, limits on memory.
-Does not belong here: what a line says (`pipeline.events.sources`).
+Belongs here: cutting lines, numbering them, limits on memory.
+Does not belong here: packed files (`pipeline.events.archives`), what a line says (`pipeline.events.sources`).
 """
 
-import gzip
 import hashlib
-import lzma
-import zipfile
-import zlib
 from collections.abc import Iterator
-from contextlib import ExitStack
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
-from typing import Protocol, cast
+from pathlib import Path
 
-import polars as pl
+import numpy as np
 
 from configs.events import LinesConfig
-from pipeline.errors import PipelineError
+from pipeline.events.archives import BROKEN, TooLarge, UnusableLog, members
 
-GZIP_MAGIC = b"\x1f\x8b"  # RFC 1952, 2.3.1
-ZIP_MAGIC = (b"PK\x03\x04", b"PK\x05\x06")  # APPNOTE.TXT 4.3.7, 4.3.16 (an empty archive)
 UTF8_BOM = b"\xef\xbb\xbf"
-ENDINGS = (".jsonl", ".ndjson", ".json")
-_BROKEN = (OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, RuntimeError, NotImplementedError)
+_LINE_END = ord("\n")
 
-
-class UnusableLog(PipelineError):
-    """A log of which nothing can be used; the message names the log and the first reason.
-
-    Attributes:
-        quarantine: table `quarantine` of the lines that were read before that was known; None if none was.
-    """
-
-    quarantine: pl.DataFrame | None = None
+__all__ = ["Block", "Line", "UnusableLog", "digest", "lines_of", "read_blocks", "read_lines"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +35,19 @@ class Line:
     refused: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Whole lines that follow each other, blank ones among them.
+
+    Attributes:
+        first_line: number of its first line, counted as in `Line`.
+        data: the lines, each ended by a line feed, without a byte order mark; none is longer than the limit.
+    """
+
+    first_line: int
+    data: bytes
+
+
 def digest(path: Path) -> tuple[str, int]:
     """SHA-256 of a file as hex, and its size in bytes.
 
@@ -65,139 +61,120 @@ def digest(path: Path) -> tuple[str, int]:
         raise UnusableLog(f"{path.name}: {error.strerror or error}") from error
 
 
-def read_lines(path: Path, config: LinesConfig) -> Iterator[Line]:
-    """The lines of a log, never more than one line and one chunk in memory.
+def read_blocks(path: Path, config: LinesConfig) -> Iterator[Block | Line]:
+    """A log as blocks of lines, never more than two chunks and one line in memory.
 
-    A line longer than the limit, and the rest of an archive that breaks off, come as refused lines: no limit and
-    no damage loses what can still be read.
+    A line longer than the limit, and the rest of an archive that breaks off or grows too large, come as refused
+    lines in their place: no limit and no damage loses what can still be read.
 
     Args:
         path: plain text, gzip or a zip of line files, told apart by their first bytes.
         config: limits.
 
+    Yields:
+        Blocks in the order of the file, and a `Line` for each one that is refused.
+
     Raises:
-        UnusableLog: if the file can't be opened, or a zip holds no line file, too many, or a name that leaves
-            its folder or is itself an archive.
+        UnusableLog: if the file can't be opened, or is an archive that `pipeline.events.archives` refuses.
     """
     number = 0
-    unpacked = 0
-    for member, packed in _members(path, config):
+    for chunks in members(path, config):
         cutter = _Cutter(number, config)
-        while True:
-            refused = None
-            try:
-                chunk = member.read1(config.chunk_bytes)  # unlike read, keeps what came before damage
-            except _BROKEN as error:
-                chunk, refused = b"", Line(0, b"", f"the file breaks off after line {cutter.number}: {error}")
-            unpacked += len(chunk)
-            if packed and unpacked > config.max_unpacked_bytes:
-                chunk, refused = b"", Line(0, b"", f"unpacks to more than {config.max_unpacked_bytes} bytes")
-            yield from cutter.feed(chunk) if chunk else cutter.finish()
-            if refused is not None:
-                yield refused
-            if not chunk:
-                break
-        number = cutter.number
-        if packed and unpacked > config.max_unpacked_bytes:
-            return
-
-
-class _Readable(Protocol):
-    def read1(self, size: int, /) -> bytes: ...
-
-
-def _members(path: Path, config: LinesConfig) -> Iterator[tuple[_Readable, bool]]:
-    with ExitStack() as stack:
+        refused = None
         try:
-            file = stack.enter_context(path.open("rb"))
-            magic = file.read(4)
-            file.seek(0)
-        except OSError as error:
-            raise UnusableLog(f"{path.name}: {error.strerror or error}") from error
-        if magic.startswith(GZIP_MAGIC):
-            yield gzip.GzipFile(fileobj=file), True
-        elif magic in ZIP_MAGIC:
-            try:
-                archive = stack.enter_context(zipfile.ZipFile(file))
-                entries = _line_files(path, archive, config)
-            except _BROKEN as error:
-                raise UnusableLog(f"{path.name}: not a readable zip: {error}") from error
-            for entry in entries:
-                yield _Member(archive, entry), True
+            for chunk in chunks:
+                yield from cutter.feed(chunk)
+        except BROKEN as error:
+            refused = Line(0, b"", f"the file breaks off after line {cutter.number}: {error}")
+        except TooLarge as error:
+            refused = Line(0, b"", str(error))
+        yield from cutter.finish()
+        if refused is not None:
+            yield refused
+        number = cutter.number
+
+
+def lines_of(block: Block) -> Iterator[Line]:
+    """The lines of a block, one by one."""
+    for number, data in enumerate(block.data.split(b"\n"), block.first_line):
+        if data.strip():
+            yield Line(number, data)
+
+
+def read_lines(path: Path, config: LinesConfig) -> Iterator[Line]:
+    """The blocks of `read_blocks` as lines."""
+    for block in read_blocks(path, config):
+        if isinstance(block, Block):
+            yield from lines_of(block)
         else:
-            yield file, False
-
-
-class _Member:
-    """A member of a zip, opened at its first read so that a damaged one refuses a line and not the file."""
-
-    def __init__(self, archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> None:
-        self._archive, self._entry = archive, entry
-        self._file: zipfile.ZipExtFile | None = None
-
-    def read1(self, size: int, /) -> bytes:
-        if self._file is None:
-            self._file = cast(zipfile.ZipExtFile, self._archive.open(self._entry))
-        return self._file.read1(size)
-
-
-def _line_files(path: Path, archive: zipfile.ZipFile, config: LinesConfig) -> list[zipfile.ZipInfo]:
-    """Entries and not names, as a zip may hold two members of one name."""
-    entries = []
-    for entry in archive.infolist():
-        if entry.is_dir():
-            continue
-        name = PurePosixPath(entry.filename.replace("\\", "/"))
-        if name.is_absolute() or ".." in name.parts or ":" in name.parts[0]:
-            raise UnusableLog(f"{path.name}: member {entry.filename!r} points outside the archive")
-        if name.suffix.lower() in (".zip", ".gz", ".tgz", ".tar", ".7z", ".xz", ".bz2", ".zst"):
-            raise UnusableLog(f"{path.name}: member {entry.filename!r} is an archive inside the archive")
-        if name.suffix.lower() in ENDINGS and not name.name.startswith("._") and name.parts[0] != "__MACOSX":
-            entries.append(entry)
-    if not entries:
-        raise UnusableLog(f"{path.name}: the zip holds no {', '.join(ENDINGS)} file")
-    if len(entries) > config.max_members:
-        raise UnusableLog(f"{path.name}: {len(entries)} line files in the zip, at most {config.max_members} are read")
-    return sorted(entries, key=lambda entry: entry.filename)
+            yield block
 
 
 class _Cutter:
-    """Cuts chunks into lines; of an open line that is already too long it holds only the start and the length."""
+    """Cuts chunks into blocks; of an open line that is already too long it holds only the start and the length."""
 
     def __init__(self, number: int, config: LinesConfig) -> None:
         self.number = number
         self._first = number + 1
-        self._config = config
+        self._longest = config.max_line_bytes
+        self._shown = 4 * config.raw_chars
         self._held = b""
         self._size = 0
 
-    def feed(self, chunk: bytes) -> Iterator[Line]:
-        pieces = chunk.split(b"\n")
-        for piece in pieces[:-1]:
-            self._extend(piece)
-            yield from self._end()
-        self._extend(pieces[-1])
+    def feed(self, chunk: bytes) -> Iterator[Block | Line]:
+        end = chunk.rfind(b"\n") + 1
+        if end:
+            first = chunk.find(b"\n")
+            if self._size + first > self._longest:
+                self._extend(chunk[:first])
+                yield self._refuse()
+                data = chunk[first + 1 : end]
+            else:
+                data = self._held + chunk[:end]
+            self._held, self._size = b"", 0
+            yield from self._whole(data)
+        self._extend(chunk[end:])
 
-    def finish(self) -> Iterator[Line]:
-        if self._size:
-            yield from self._end()
+    def finish(self) -> Iterator[Block | Line]:
+        if self._size > self._longest:
+            yield self._refuse()
+        elif self._size:
+            yield from self._whole(self._held + b"\n")
 
-    def _end(self) -> Iterator[Line]:
-        held, size = self._held, self._size
-        self._held, self._size = b"", 0
+    def _whole(self, data: bytes) -> Iterator[Block | Line]:
+        if self.number + 1 == self._first:
+            data = data.removeprefix(UTF8_BOM)
+        while len(data) > self._longest and (found := self._too_long(data)) is not None:
+            start, end = found
+            yield from self._block(data[:start])
+            self._extend(data[start:end])
+            yield self._refuse()
+            self._held, self._size = b"", 0
+            data = data[end + 1 :]
+        yield from self._block(data)
+
+    def _too_long(self, data: bytes) -> tuple[int, int] | None:
+        start = 0
+        while start < len(data):
+            end = data.index(b"\n", start)
+            if end - start > self._longest:
+                return start, end
+            start = end + 1
+        return None
+
+    def _block(self, data: bytes) -> Iterator[Block]:
+        if data:
+            yield Block(self.number + 1, data)
+            self.number += int(np.count_nonzero(np.frombuffer(data, np.uint8) == _LINE_END))
+
+    def _refuse(self) -> Line:
         self.number += 1
-        if size > self._config.max_line_bytes:
-            reason = f"{size} bytes in a line, at most {self._config.max_line_bytes} are read"
-            yield Line(self.number, held, reason)
-            return
-        if self.number == self._first:
-            held = held.removeprefix(UTF8_BOM)
-        if held.strip():
-            yield Line(self.number, held)
+        reason = f"{self._size} bytes in a line, at most {self._longest} are read"
+        return Line(self.number, self._held, reason)
 
     def _extend(self, piece: bytes) -> None:
         self._size += len(piece)
-        if self._size > self._config.max_line_bytes:
-            self._held = (self._held + piece[: 4 * self._config.raw_chars])[: 4 * self._config.raw_chars]
+        if self._size > self._longest:
+            self._held = (self._held + piece[: self._shown])[: self._shown]
         else:
             self._held = self._held + piece if self._held else piece

@@ -1,11 +1,11 @@
-"""A match and its rounds, read from its own canonical events.
+"""A match and its rounds, read from its boundary events: the few that begin and end it and its rounds.
 
 Belongs here: rosters, sides, rounds, score, objectives. Does not belong here: how a log tells them
-(`pipeline.events.sources`), the geometry of maps (`configs/maps.yaml`).
+(`pipeline.events.sources`), what they say of all other events (`naming`), the geometry of maps (`configs/maps.yaml`).
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,8 @@ import polars as pl
 from configs.maps import MapsConfig
 from pipeline.events.sources.fields import mm
 from pipeline.tables import conform, empty
+
+BOUNDARIES = ("MATCH_STARTED", "ROUND_STARTED", "ROUND_LIVE", "ROUND_ENDED", "MATCH_ENDED")
 
 
 @dataclass(frozen=True)
@@ -43,54 +45,78 @@ class Round:
     reason: str | None = None
 
 
-def opening(drafts: pl.DataFrame, told: Mapping[str, Any]) -> dict[str, Any]:
+def opening(boundaries: pl.DataFrame, told: Mapping[str, Any]) -> dict[str, Any]:
     """What is known of a match from its first MATCH_STARTED, and beside it from the rest of its log.
 
     Args:
-        drafts: the match's events in order.
+        boundaries: the match's boundary events in order.
         told: what the log tells elsewhere, in the shape of the payload; MATCH_STARTED overrides it.
     """
-    payloads = drafts.filter(pl.col("event_type") == "MATCH_STARTED")["payload"].head(1).to_list()
+    payloads = boundaries.filter(pl.col("event_type") == "MATCH_STARTED")["payload"].head(1).to_list()
     first = msgspec.json.decode(payloads[0]) if payloads else {}
     return {**told, **{name: value for name, value in first.items() if value not in (None, [])}}
 
 
-def cast(known: Mapping[str, Any], drafts: pl.DataFrame) -> Cast:
-    """Teams and rosters of a match; teams that only events or sides name come after those of the rosters."""
-    teams: dict[str, None] = {}
+def cast(known: Mapping[str, Any], boundaries: pl.DataFrame, teams: Iterable[str] = ()) -> Cast:
+    """Teams and rosters of a match; teams that only events or sides name come after those of the rosters.
+
+    Args:
+        known: what `opening` found.
+        boundaries: the match's boundary events.
+        teams: teams that events name.
+    """
+    rostered: dict[str, None] = {}
     members: dict[str, tuple[str, str | None]] = {}
     for team in known.get("teams") or ():
-        teams.setdefault(team["id"])
+        rostered.setdefault(team["id"])
         for player in team.get("players") or ():
             entry = player if isinstance(player, dict) else {"id": player}
             members.setdefault(entry["id"], (team["id"], entry.get("name") or None))
-    extra = set(drafts["team"].drop_nulls().unique().to_list())
-    for payload in drafts.filter(pl.col("event_type") == "ROUND_STARTED")["payload"]:
+    extra = set(teams)
+    for payload in boundaries.filter(pl.col("event_type") == "ROUND_STARTED")["payload"]:
         extra.update(msgspec.json.decode(payload).get("sides") or ())
-    return Cast((*teams, *sorted(extra - teams.keys())), members)
+    return Cast((*rostered, *sorted(extra - rostered.keys())), members)
 
 
-def number_rounds(drafts: pl.DataFrame) -> pl.DataFrame:
-    """The events with `round` filled in: the one that an event names, else the one last started before it.
+def number_rounds(boundaries: pl.DataFrame) -> pl.DataFrame:
+    """The boundary events with `round` filled in: the one that an event names, else the one last started before it.
+
+    A round that ends at the very instant at which the next one starts stands behind that start in the order of
+    events; it ends the round that ran before, unless that one has ended already.
 
     Args:
-        drafts: the match's events in order.
+        boundaries: the match's boundary events in order.
     """
-    started = pl.when(pl.col("event_type") == "ROUND_STARTED").then(pl.col("round"))
-    return drafts.with_columns(round=pl.coalesce(pl.col("round"), started.forward_fill()))
+    numbers: list[int | None] = []
+    current: int | None = None  # last started
+    before: int | None = None  # last started before this instant
+    instant: int | None = None
+    ended: set[int | None] = {None}
+    for event_type, t_ms, own in boundaries.select("event_type", "t_ms", "round").iter_rows():
+        if t_ms != instant:
+            instant, before = t_ms, current
+        if event_type == "ROUND_STARTED" and own is not None:
+            current = own
+        number = own if own is not None else current
+        if event_type == "ROUND_ENDED":
+            if own is None and before not in ended:
+                number = before
+            ended.add(number)
+        numbers.append(number)
+    return boundaries.with_columns(round=pl.Series(numbers, dtype=pl.Int32))
 
 
-def find_rounds(drafts: pl.DataFrame) -> list[Round]:
+def find_rounds(boundaries: pl.DataFrame) -> list[Round]:
     """The rounds that boundary events tell of, by number; of several tellings of one boundary the first stands.
 
     Args:
-        drafts: the match's events in order, rounds numbered.
+        boundaries: the match's boundary events in order, rounds numbered.
     """
-    boundaries = drafts.filter(
+    of_rounds = boundaries.filter(
         pl.col("event_type").is_in(["ROUND_STARTED", "ROUND_LIVE", "ROUND_ENDED"]) & (pl.col("round") >= 1)
     ).select("event_type", "round", "t_ms", "payload")
     told: dict[int, dict[str, tuple[int, dict[str, Any]]]] = {}
-    for event_type, number, t_ms, payload in boundaries.iter_rows():
+    for event_type, number, t_ms, payload in of_rounds.iter_rows():
         told.setdefault(number, {}).setdefault(event_type, (t_ms, msgspec.json.decode(payload)))
     rounds = []
     for number, by_type in sorted(told.items()):
@@ -116,25 +142,18 @@ def side_word(side: str) -> str:
     return side.strip().lower()
 
 
-def name_sides(drafts: pl.DataFrame, players: Cast, rounds: list[Round]) -> pl.DataFrame:
-    """The events with the actor's `team` and `side` filled in where rosters and rounds know them."""
-    roster = pl.DataFrame(
-        [(player, team) for player, (team, _) in players.members.items()],
-        schema={"actor": pl.String, "roster_team": pl.String},
-        orient="row",
-    )
-    sides = pl.DataFrame(
-        [(entry.number, team, side) for entry in rounds for team, side in (entry.sides or {}).items()],
-        schema={"round": pl.Int32, "team": pl.String, "round_side": pl.String},
-        orient="row",
-    )
-    return (
-        drafts.join(roster, on="actor", how="left", maintain_order="left")
-        .with_columns(team=pl.coalesce("team", "roster_team"))
-        .join(sides, on=["round", "team"], how="left", maintain_order="left")
-        .with_columns(side=pl.coalesce(pl.col("side").str.strip_chars().str.to_lowercase(), "round_side"))
-        .drop("roster_team", "round_side")
-    )
+def objectives(known: Mapping[str, Any], maps: MapsConfig) -> list[dict[str, Any]]:
+    """The objectives that a match tells itself, else those of its map, as in the table `matches`.
+
+    Args:
+        known: what `opening` found.
+        maps: known maps.
+    """
+    told = [(entry["id"], *entry["pos"]) for entry in known.get("objectives") or ()]
+    return [
+        {"id": name, "x_mm": mm(x), "y_mm": None if y is None else mm(y), "z_mm": mm(z)}
+        for name, x, y, z in told or [(entry.id, *entry.pos) for entry in maps.objectives(known.get("map"))]
+    ]
 
 
 def rounds_frame(match_id: str, rounds: list[Round]) -> pl.DataFrame:
@@ -159,11 +178,13 @@ def rounds_frame(match_id: str, rounds: list[Round]) -> pl.DataFrame:
 
 def match_frame(
     match_id: str,
-    drafts: pl.DataFrame,
+    boundaries: pl.DataFrame,
     rounds: list[Round],
     players: Cast,
     known: Mapping[str, Any],
     *,
+    guests: Mapping[str, str | None],
+    last_ms: int,
     log: Mapping[str, Any],
     started_us: int | None,
     maps: MapsConfig,
@@ -172,55 +193,42 @@ def match_frame(
 
     Args:
         match_id: its name.
-        drafts: its events in order, with rounds, teams and sides.
+        boundaries: its boundary events in order.
         rounds: its rounds.
         players: who plays it.
         known: what `opening` found.
+        guests: players that events name and no roster does, each with the team that events tell.
+        last_ms: match time of its last event.
         log: `source_kind`, `log_id`, `log_uri`, `log_sha256`.
         started_us: wall clock at match time 0, microseconds since 1970 UTC, where known.
         maps: known maps, for their names and for objectives that the log does not tell.
     """
     map_name = maps.canonical_name(known["map"]) if known.get("map") else None
-    objectives = [(entry["id"], *entry["pos"]) for entry in known.get("objectives") or ()]
-    objectives = objectives or [(entry.id, *entry.pos) for entry in maps.objectives(map_name)]
-    score, winner = _result(drafts, rounds, players)
+    score, winner = _result(boundaries, rounds, players)
+    members: list[tuple[str, str | None, str | None]] = [
+        *((player, team, name) for player, (team, name) in players.members.items()),
+        *((player, guests[player], None) for player in sorted(guests)),
+    ]
     row = {
         "match_id": match_id,
         "title": known.get("title") or None,
         "map": map_name,
         **log,
         "teams": list(players.teams),
-        "players": _members(drafts, players),
-        "objectives": [
-            {"id": name, "x_mm": mm(x), "y_mm": None if y is None else mm(y), "z_mm": mm(z)}
-            for name, x, y, z in objectives
-        ],
+        "players": [{"player": player, "team": team, "name": name} for player, team, name in members],
+        "objectives": objectives(known, maps),
         "winner": winner,
         "score": [{"team": team, "score": points} for team, points in score.items()],
         "started_at": started_us,
-        "duration_ms": max(0, drafts["t_ms"].max() or 0),  # type: ignore[type-var]  # t_ms is int64
+        "duration_ms": max(0, last_ms),
     }
     schema = empty("matches").schema
     frame = pl.DataFrame([row], schema={**schema, "started_at": pl.Int64()})
     return conform("matches", frame.with_columns(pl.col("started_at").cast(schema["started_at"])))
 
 
-def _members(drafts: pl.DataFrame, players: Cast) -> list[dict[str, str | None]]:
-    rows: list[dict[str, str | None]] = [
-        {"player": player, "team": team, "name": name} for player, (team, name) in players.members.items()
-    ]
-    moving = drafts.filter(pl.col("event_type") == "POSITION_UPDATE")["actor"]
-    named = pl.concat([drafts["actor"], drafts["target"]]).drop_nulls()
-    seen = set(moving.unique().to_list()) | set(named.filter(named.str.starts_with("player:")).unique().to_list())
-    teams = dict(
-        drafts.filter(pl.col("team").is_not_null()).unique("actor", keep="first").select("actor", "team").iter_rows()
-    )
-    extra = sorted(seen - players.members.keys())
-    return rows + [{"player": player, "team": teams.get(player), "name": None} for player in extra]
-
-
-def _result(drafts: pl.DataFrame, rounds: list[Round], players: Cast) -> tuple[dict[str, int], str | None]:
-    ends = drafts.filter(pl.col("event_type") == "MATCH_ENDED")["payload"].head(1).to_list()
+def _result(boundaries: pl.DataFrame, rounds: list[Round], players: Cast) -> tuple[dict[str, int], str | None]:
+    ends = boundaries.filter(pl.col("event_type") == "MATCH_ENDED")["payload"].head(1).to_list()
     end: dict[str, Any] = msgspec.json.decode(ends[0]) if ends else {}
     points = {team: int(value) for team, value in (end.get("score") or {}).items()}
     if not points:

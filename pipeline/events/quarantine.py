@@ -3,11 +3,16 @@
 Belongs here: collecting rows of the table `quarantine`. Does not belong here: deciding what is bad.
 """
 
-from collections.abc import Sequence
-
 import polars as pl
 
-from pipeline.tables import conform, empty
+from configs.events import LinesConfig
+from pipeline.events.order import Order, Span, slices, span
+from pipeline.events.spool import Spool
+from pipeline.events.streams import TableStream
+
+_COLUMNS = ("source_line", "field", "reason", "raw")
+_ORDER = Order(_COLUMNS, lambda frame: frame.sort(_COLUMNS))
+_ROWS = 4096  # about 2 MB at 400 characters each
 
 
 class BadField(Exception):
@@ -19,14 +24,18 @@ class BadField(Exception):
 
 
 class QuarantineRows:
-    """Grows the table `quarantine` of one log."""
+    """Grows the table `quarantine` of one log, in bounded memory."""
 
-    def __init__(self, log_id: str, raw_chars: int) -> None:
-        self._log_id, self._raw_chars = log_id, raw_chars
+    def __init__(self, log_id: str, config: LinesConfig) -> None:
+        self._log_id, self._raw_chars = log_id, config.raw_chars
         self._rows: list[tuple[int, str, str, str]] = []
+        self._spool = Spool(_ROWS)
+        self._spans: list[Span] = []
+        self._first: tuple[int, str, str, str] | None = None
+        self._count = 0
 
     def __len__(self) -> int:
-        return len(self._rows)
+        return self._count
 
     def add(self, line: int, field: str, reason: str, raw: bytes) -> None:
         """Adds a row.
@@ -38,24 +47,35 @@ class QuarantineRows:
             raw: the line, of which the start is kept with undecodable bytes escaped.
         """
         text = raw[: 4 * self._raw_chars].decode("utf-8", errors="backslashreplace")
-        self._rows.append((line, self._printable(field), self._printable(reason), text[: self._raw_chars]))
+        row = (line, self._printable(field), self._printable(reason), text[: self._raw_chars])
+        self._first = self._first or row
+        self._count += 1
+        self._rows.append(row)
+        if len(self._rows) > _ROWS:
+            self._put_away()
 
     def first(self) -> str:
         """The first row as a sentence, for an error message."""
-        if not self._rows:
+        if self._first is None:
             return "it is empty"
-        line, field, reason, _ = self._rows[0]
+        line, field, reason, _ = self._first
         where = "the file" if line == 0 else f"line {line}"
         return f"{where}{', ' + field if field else ''}: {reason}"
 
-    def frame(self) -> pl.DataFrame:
+    def table(self) -> TableStream:
         """The rows as the table `quarantine`, by line."""
-        if not self._rows:
-            return empty("quarantine")
-        columns: Sequence[Sequence[object]] = list(zip(*sorted(self._rows), strict=True))
-        names = ("source_line", "field", "reason", "raw")
-        rows = pl.DataFrame(dict(zip(names, columns, strict=True)))
-        return conform("quarantine", rows.with_columns(pl.lit(self._log_id).alias("log_id")))
+        if self._rows:
+            self._put_away()
+        in_order = slices(lambda: iter(self._spool), self._spans, _ORDER, _ROWS)
+        return TableStream(
+            "quarantine", lambda: (rows.select(pl.lit(self._log_id).alias("log_id"), *_COLUMNS) for rows in in_order())
+        )
+
+    def _put_away(self) -> None:
+        frame = pl.DataFrame(dict(zip(_COLUMNS, zip(*self._rows, strict=True), strict=True)))
+        self._spool.add(frame)
+        self._spans.append(span(frame, _ORDER))
+        self._rows.clear()
 
     def _printable(self, text: str) -> str:
         return text.encode("utf-8", errors="backslashreplace").decode("utf-8")[: self._raw_chars]

@@ -4,24 +4,22 @@ Belongs here: telling formats apart, running a source, making tables from its ev
 Does not belong here: any one format (`pipeline.events.sources`), writing tables (resources.store).
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import polars as pl
 
 from configs.events import EventsConfig, LinesConfig, load_events
-from configs.maps import load_maps
 from pipeline.events.conservation import Tally
-from pipeline.events.drafts import in_order
-from pipeline.events.lines import UnusableLog, digest, read_lines
-from pipeline.events.matches import cast, find_rounds, match_frame, name_sides, number_rounds, opening, rounds_frame
+from pipeline.events.lines import UnusableLog, digest, read_blocks, read_lines
 from pipeline.events.quarantine import QuarantineRows
+from pipeline.events.recording import MatchReading, read_match
 from pipeline.events.sources import Source, canonical, grid
-from pipeline.events.tracks import tracks_frame
+from pipeline.events.streams import TableStream
+from pipeline.events.survey import survey
 from pipeline.tables import conform, empty
 
 __all__ = ["LogReading", "MatchReading", "UnusableLog", "read_log"]
@@ -30,16 +28,6 @@ SOURCES: dict[str, tuple[Callable[[object], bool], Source]] = {
     "canonical": (canonical.recognises, canonical.read_canonical),
     "grid": (grid.recognises, grid.read_grid),
 }
-
-
-@dataclass(frozen=True)
-class MatchReading:
-    """A match as its tables."""
-
-    match: pl.DataFrame
-    rounds: pl.DataFrame
-    events: pl.DataFrame
-    tracks: pl.DataFrame
 
 
 @dataclass(frozen=True)
@@ -53,12 +41,14 @@ class LogReading:
     """
 
     log: pl.DataFrame
-    quarantine: pl.DataFrame
+    quarantine: TableStream
     matches: dict[str, MatchReading]
 
 
 def read_log(path: Path, *, log_id: str, uri: str | None = None, config: EventsConfig | None = None) -> LogReading:
     """Reads a recorded log of any known format, plain or packed, told apart by its content.
+
+    The memory it takes is bounded, however long the log is: events wait on disk until they are asked for.
 
     Args:
         path: the file.
@@ -67,31 +57,41 @@ def read_log(path: Path, *, log_id: str, uri: str | None = None, config: EventsC
         config: limits; those of `configs/events.yaml` if not given.
 
     Returns:
-        Tables that conform to `pipeline.tables`, events in total order, tracks by player and time.
+        Tables that conform to `pipeline.tables`, events in total order, tracks by player and time. Those of a match
+        are made as they are read.
 
     Raises:
         UnusableLog: if not one event of it can be used; names the first reason.
     """
     config = config or load_events()
     sha256, size = digest(path)
-    quarantine = QuarantineRows(log_id, config.lines.raw_chars)
+    quarantine = QuarantineRows(log_id, config.lines)
     try:
         source_kind = _detect(path, config.lines)
     except UnusableLog as error:
         quarantine.add(0, "", str(error), b"")
-        error.quarantine = quarantine.frame()
+        error.quarantine = quarantine.table()
         raise
     tally = Tally()
     _, source = SOURCES[source_kind]
-    reading = source(partial(read_lines, path, config.lines), quarantine, tally, config)
-    if reading.drafts.is_empty():
+    reading = source(partial(read_blocks, path, config.lines), quarantine, tally, config)
+    known = survey(reading.drafts)
+    if not known:
         nothing = UnusableLog(f"{path.name}: none of its events can be used; {quarantine.first()}")
-        nothing.quarantine = quarantine.frame()
+        nothing.quarantine = quarantine.table()
         raise nothing
     log = {"source_kind": source_kind, "log_id": log_id, "log_uri": uri or path.as_posix(), "log_sha256": sha256}
     matches = {
-        match_id: _match(match_id, drafts, reading.told.get(match_id, {}), reading.started_us.get(match_id), log)
-        for match_id, drafts in sorted(_by_match(reading.drafts))
+        match_id: read_match(
+            match_id,
+            reading.drafts,
+            seen,
+            told=reading.told.get(match_id, {}),
+            started_us=reading.started_us.get(match_id),
+            log=log,
+            held_rows=config.lines.held_rows,
+        )
+        for match_id, seen in known.items()
     }
     row = {
         "log_id": log_id,
@@ -103,7 +103,7 @@ def read_log(path: Path, *, log_id: str, uri: str | None = None, config: EventsC
         **asdict(tally),
     }
     frame = conform("logs", pl.DataFrame([row], schema=empty("logs").schema))
-    return LogReading(log=frame, quarantine=quarantine.frame(), matches=matches)
+    return LogReading(log=frame, quarantine=quarantine.table(), matches=matches)
 
 
 def _detect(path: Path, config: LinesConfig) -> str:
@@ -123,26 +123,3 @@ def _detect(path: Path, config: LinesConfig) -> str:
         where = f"line {line.number}" if line.number else "the file"
         first = first or f"{where}: {reason}"
     raise UnusableLog(f"{path.name}: no line of it belongs to a known format; {first or 'it is empty'}")
-
-
-def _by_match(drafts: pl.DataFrame) -> list[tuple[str, pl.DataFrame]]:
-    return [(part["match_id"][0], part) for part in drafts.partition_by("match_id", maintain_order=True)]
-
-
-def _match(
-    match_id: str, drafts: pl.DataFrame, told: Mapping[str, Any], started_us: int | None, log: Mapping[str, str]
-) -> MatchReading:
-    drafts = number_rounds(in_order(drafts))
-    known = opening(drafts, told)
-    players = cast(known, drafts)
-    rounds = find_rounds(drafts)
-    drafts = name_sides(drafts, players, rounds)
-    return MatchReading(
-        match=match_frame(match_id, drafts, rounds, players, known, log=log, started_us=started_us, maps=load_maps()),
-        rounds=rounds_frame(match_id, rounds),
-        events=conform(
-            "events",
-            drafts.with_columns(occurred_at=pl.from_epoch("occurred_us", time_unit="us").dt.replace_time_zone("UTC")),
-        ),
-        tracks=tracks_frame(drafts),
-    )

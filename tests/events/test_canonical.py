@@ -17,13 +17,13 @@ SAMPLE = (
 
 def test_the_one_event_sample_becomes_a_track_of_one_row(read):
     reading = read([SAMPLE])
-    row = reading.matches["m1"].tracks.to_dicts()[0]
+    row = reading.matches["m1"].tracks.read().to_dicts()[0]
     assert (row["x_mm"], row["y_mm"], row["z_mm"], row["t_ms"]) == (12_400, 0, 8_900, 100_000)
     assert (row["objective_x_mm"], row["objective_z_mm"]) == (10_000, 10_000)
     assert row["player"] == "player:p1" and row["team"] is None and row["round"] is None and row["has_bomb"] is None
     assert reading.matches["m1"].rounds.is_empty()
     assert reading.matches["m1"].match["players"].to_list() == [[{"player": "player:p1", "team": None, "name": None}]]
-    assert reading.quarantine.is_empty()
+    assert reading.quarantine.read().is_empty()
 
 
 def test_a_match_becomes_its_tables(read, match):
@@ -45,7 +45,7 @@ def test_a_match_becomes_its_tables(read, match):
             "reason": "t_win",
         }
     ]
-    kill = tables.events.filter(pl.col("event_type") == "PLAYER_KILLED").to_dicts()[0]
+    kill = tables.events.read().filter(pl.col("event_type") == "PLAYER_KILLED").to_dicts()[0]
     assert (kill["actor"], kill["target"], kill["weapon"], kill["team"]) == (
         "player:a1",
         "player:b1",
@@ -54,17 +54,17 @@ def test_a_match_becomes_its_tables(read, match):
     )
     assert (kill["side"], kill["round"], kill["x_mm"], kill["z_mm"]) == ("terrorists", 1, 1_000, 2_000)
     assert json.loads(kill["payload"]) == {"headshot": True}
-    assert tables.events.filter(pl.col("event_type") == "PLAYER_DAMAGED")["amount"].to_list() == [30]
-    assert tables.tracks.height == 16 and tables.tracks["player"].is_sorted()
-    assert set(tables.tracks["has_bomb"].to_list()) == {False}
+    assert tables.events.read().filter(pl.col("event_type") == "PLAYER_DAMAGED")["amount"].to_list() == [30]
+    assert tables.tracks.read().height == 16 and tables.tracks.read()["player"].is_sorted()
+    assert set(tables.tracks.read()["has_bomb"].to_list()) == {False}
     assert reading.log["converted"].item() == len(match)
 
 
 @pytest.mark.parametrize("name", ["log.jsonl", "log.jsonl.gz", "log.zip", "no-ending", "wrong.zip.txt"])
 def test_packing_changes_nothing_but_the_hash(read, match, name):
     plain, packed = read(match), read(match, name=name)
-    assert packed.matches["m1"].events.equals(plain.matches["m1"].events)
-    assert packed.matches["m1"].tracks.equals(plain.matches["m1"].tracks)
+    assert packed.matches["m1"].events.read().equals(plain.matches["m1"].events.read())
+    assert packed.matches["m1"].tracks.read().equals(plain.matches["m1"].tracks.read())
 
 
 def _with(base, **changes):
@@ -134,18 +134,18 @@ BAD = {
 @pytest.mark.parametrize("line, field, reason", BAD.values(), ids=BAD.keys())
 def test_a_bad_line_is_quarantined_and_the_rest_goes_on(read, match, line, field, reason):
     reading = read([*match[:9], line, *match[9:]])
-    row = reading.quarantine.to_dicts()
+    row = reading.quarantine.read().to_dicts()
     assert [(entry["log_id"], entry["source_line"], entry["field"]) for entry in row] == [("log", 10, field)]
     assert reason in row[0]["reason"] and row[0]["raw"]
-    assert reading.matches["m1"].events.height == len(match)
+    assert reading.matches["m1"].events.read().height == len(match)
     assert reading.log.select("source_events", "converted", "quarantined").row(0) == (len(match) + 1, len(match), 1)
 
 
 def test_a_line_of_ten_megabytes_is_quarantined_by_its_start(read, match):
     reading = read([*match[:5], SAMPLE[:-2] + ',"x":"' + "y" * 10_000_000 + '"}}', *match[5:]])
-    row = reading.quarantine.to_dicts()[0]
+    row = reading.quarantine.read().to_dicts()[0]
     assert row["source_line"] == 6 and "10000" in row["reason"] and len(row["raw"]) < 1_000
-    assert reading.matches["m1"].events.height == len(match)
+    assert reading.matches["m1"].events.read().height == len(match)
 
 
 def test_validity_does_not_depend_on_the_order_of_lines(read, match):
@@ -160,10 +160,13 @@ def test_validity_does_not_depend_on_the_order_of_lines(read, match):
         random.Random(seed).shuffle(lines)
         reading = read(lines)
         assert (
-            reading.matches["m1"].events.drop("source_line").equals(expected.matches["m1"].events.drop("source_line"))
+            reading.matches["m1"]
+            .events.read()
+            .drop("source_line")
+            .equals(expected.matches["m1"].events.read().drop("source_line"))
         )
-        assert set(reading.quarantine["raw"]) == set(expected.quarantine["raw"])
-        assert len(set(reading.quarantine["raw"])) == 3
+        assert set(reading.quarantine.read()["raw"]) == set(expected.quarantine.read()["raw"])
+        assert len(set(reading.quarantine.read()["raw"])) == 3
 
 
 def test_a_time_hours_from_the_rest_of_its_round_is_refused(read, match):
@@ -173,9 +176,9 @@ def test_a_time_hours_from_the_rest_of_its_round_is_refused(read, match):
     ]
     back = _with(shots[90], event_id="back", payload__ts=9000 - 7200.0)
     reading = read([*shots, back])
-    assert reading.quarantine.select("field", "source_line").rows() == [("payload.ts", 101)]
+    assert reading.quarantine.read().select("field", "source_line").rows() == [("payload.ts", 101)]
     late = _with(shots[10], event_id="late")
-    assert read([*shots, late]).quarantine.is_empty()
+    assert read([*shots, late]).quarantine.read().is_empty()
 
 
 def test_a_late_line_of_an_early_moment_is_taken(read, match):
@@ -183,7 +186,7 @@ def test_a_late_line_of_an_early_moment_is_taken(read, match):
 
 
 def test_a_lone_event_without_ts_is_its_match_s_zero(read):
-    row = read([_with(BASE, payload__ts=...)]).matches["m1"].events.to_dicts()[0]
+    row = read([_with(BASE, payload__ts=...)]).matches["m1"].events.read().to_dicts()[0]
     assert row["t_ms"] == 0 and row["occurred_at"].isoformat() == "2026-01-01T12:00:00+00:00"
 
 
@@ -195,7 +198,7 @@ def test_a_lone_event_without_any_time_is_refused(read):
 def test_an_event_id_that_comes_again_is_a_duplicate(read, match):
     reading = read([*match, match[4], match[4]])
     assert reading.log.select("converted", "duplicate").row(0) == (len(match), 2)
-    assert reading.matches["m1"].events["event_id"].is_unique().all()
+    assert reading.matches["m1"].events.read()["event_id"].is_unique().all()
 
 
 def test_a_spoiled_first_copy_does_not_cost_the_good_second(read, match):
@@ -213,7 +216,7 @@ def test_unknown_types_and_fields_pass_through_whole(read, match):
         "payload": {"ts": 11.0, "pos": "left", "target": "player:b1", "big": 12345678901234567890, "event_type": "jig"},
     }
     shot = _with(match[3], event_id="x2", event_type="WEAPON_FIRED", spin=2)
-    events = read([*match, strange, shot]).matches["m1"].events
+    events = read([*match, strange, shot]).matches["m1"].events.read()
     row = events.filter(pl.col("event_id") == "x1").to_dicts()[0]
     assert (row["event_type"], row["target"], row["x_mm"]) == ("OTHER", "player:b1", None)
     assert json.loads(row["payload"]) == {
@@ -230,7 +233,7 @@ def test_unknown_types_and_fields_pass_through_whole(read, match):
     "metres, millimetres", [(0.0005, 0), (0.0015, 2), (-0.0005, 0), (1.0005, 1000), (12.3456, 12346), (3, 3000)]
 )
 def test_millimetres_are_the_nearest_of_the_double(read, metres, millimetres):
-    tracks = read([_with(BASE, payload__pos=[metres, None, 0.0])]).matches["m1"].tracks
+    tracks = read([_with(BASE, payload__pos=[metres, None, 0.0])]).matches["m1"].tracks.read()
     assert tracks.select("x_mm", "y_mm").row(0) == (millimetres, None)
 
 
@@ -240,7 +243,7 @@ def test_events_stand_in_total_order(read, match):
         _with(match[3], event_id="a", payload__ts=11.0, seq=2),
         _with(match[3], event_id="c", payload__ts=11.0, seq=1),
     ]
-    ids = read([*tied, *match]).matches["m1"].events["event_id"].to_list()
+    ids = read([*tied, *match]).matches["m1"].events.read()["event_id"].to_list()
     assert [name for name in ids if name in "abc"] == ["c", "a", "b"]
 
 
@@ -249,7 +252,7 @@ def test_several_matches_in_one_log_stay_apart(read, match):
     reading = read([line for pair in zip(match, other, strict=True) for line in pair])
     assert list(reading.matches) == ["m1", "m2"] and reading.log["match_ids"].to_list() == [["m1", "m2"]]
     assert reading.log["duplicate"].item() == 0
-    first, second = (reading.matches[name].tracks.drop("match_id") for name in ("m1", "m2"))
+    first, second = (reading.matches[name].tracks.read().drop("match_id") for name in ("m1", "m2"))
     assert first.equals(second)
 
 
@@ -265,7 +268,7 @@ def test_a_round_won_by_a_team_is_won_by_its_side(read, match):
 
 
 def test_events_that_name_no_round_belong_to_the_one_being_played(read, match):
-    events = read(match).matches["m1"].events
+    events = read(match).matches["m1"].events.read()
     assert events.filter(pl.col("event_type") == "POSITION_UPDATE")["round"].unique().to_list() == [1]
     assert events.filter(pl.col("event_type") == "MATCH_STARTED")["round"].to_list() == [None]
 
@@ -279,6 +282,6 @@ def test_told_objectives_stand_before_those_of_the_map(read, match):
 
 def test_a_player_of_no_roster_is_taken_in_with_team_unknown(read, match, event):
     reading = read([*match, event("POSITION_UPDATE", 11.0, "player:guest", pos=[0, 0, 0])])
-    guest = reading.matches["m1"].tracks.filter(pl.col("player") == "player:guest").to_dicts()[0]
+    guest = reading.matches["m1"].tracks.read().filter(pl.col("player") == "player:guest").to_dicts()[0]
     assert guest["team"] is None and guest["side"] is None and guest["round"] == 1
     assert "player:guest" in [entry["player"] for entry in reading.matches["m1"].match["players"].item()]

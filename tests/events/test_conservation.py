@@ -64,10 +64,10 @@ def _check(read, lines):
         return
     row = reading.log.to_dicts()[0]
     assert row["source_events"] == sum(row[name] for name in BUCKETS)
-    events = pl.concat([tables.events for tables in reading.matches.values()])
+    events = pl.concat([tables.events.read() for tables in reading.matches.values()])
     assert events.height == row["converted"] + row["derived_positions"]
-    assert reading.quarantine.height >= row["quarantined"]
-    tracks = sum(tables.tracks.height for tables in reading.matches.values())
+    assert reading.quarantine.read().height >= row["quarantined"]
+    tracks = sum(tables.tracks.read().height for tables in reading.matches.values())
     assert tracks == (events["event_type"] == "POSITION_UPDATE").sum()
 
 
@@ -122,6 +122,6 @@ def test_order_and_repetition_of_grid_lines_change_no_event(read, grid_lines, or
     lines = [*grid_lines, *(grid_lines[n % len(grid_lines)] for n in doubled)]
     order.shuffle(lines)
     reading = read(lines)
-    assert reading.matches["77-1"].events.drop("source_line").equals(expected.events.drop("source_line"))
-    assert reading.matches["77-1"].tracks.equals(expected.tracks)
+    assert reading.matches["77-1"].events.read().drop("source_line").equals(expected.events.read().drop("source_line"))
+    assert reading.matches["77-1"].tracks.read().equals(expected.tracks.read())
     _check(read, lines)

@@ -101,11 +101,11 @@ def test_a_gzip_that_breaks_off_keeps_what_came_before(tmp_path, match):
     path = tmp_path / "log.jsonl.gz"
     path.write_bytes(packed[: len(packed) // 2])
     reading = read_log(path, log_id="log")
-    assert reading.matches["m1"].events.height > 0
-    first = reading.quarantine.to_dicts()[0]
+    assert reading.matches["m1"].events.read().height > 0
+    first = reading.quarantine.read().to_dicts()[0]
     assert first["source_line"] == 0 and "breaks off after line" in first["reason"]
     row = reading.log.to_dicts()[0]
-    assert row["quarantined"] == reading.quarantine.height
+    assert row["quarantined"] == reading.quarantine.read().height
 
 
 def test_a_damaged_zip_member_is_told_and_the_other_read(tmp_path, match):
@@ -115,8 +115,8 @@ def test_a_damaged_zip_member_is_told_and_the_other_read(tmp_path, match):
     data[60:90] = bytes(30)
     path.write_bytes(bytes(data))
     reading = read_log(path, log_id="log")
-    assert reading.matches["m1"].events.height == len(match)
-    assert 0 in reading.quarantine["source_line"]
+    assert reading.matches["m1"].events.read().height == len(match)
+    assert 0 in reading.quarantine.read()["source_line"]
 
 
 @pytest.mark.parametrize(
@@ -166,7 +166,8 @@ def test_a_long_line_is_never_held_whole(tmp_path):
 
 
 def test_python_holds_one_batch_of_events_however_many_there_are(tmp_path, match):
-    config = CONFIG.model_copy(update={"lines": LINES.model_copy(update={"batch_rows": 200, "chunk_bytes": 65_536})})
+    small_steps = {"batch_rows": 200, "held_rows": 200, "chunk_bytes": 65_536}
+    config = CONFIG.model_copy(update={"lines": LINES.model_copy(update=small_steps)})
 
     def write(name, copies):
         path = tmp_path / name

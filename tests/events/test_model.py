@@ -1,12 +1,12 @@
 """Words, units and limits that every reader shares."""
 
+import numpy as np
 import pytest
 from pydantic import ValidationError
 
 from configs.events import load_events
 from configs.maps import load_maps
 from configs.titles import Title, TitlesConfig, load_titles
-from pipeline.events.drafts import SCHEMA, Draft, Drafts
 from pipeline.events.model import EVENT_TYPES, TYPE_RANK, is_attacker
 from pipeline.events.units import title_mm
 
@@ -43,12 +43,14 @@ def test_types_have_one_place_each():
     ],
 )
 def test_a_position_becomes_millimetres_with_y_up(name, at, expected):
-    assert title_mm(load_titles().find(name), *at, max_m=1e4) == expected
+    x, y, z = title_mm(load_titles().find(name), np.array([at], dtype=float), max_m=1e4)[0].tolist()
+    assert (x, None if np.isnan(y) else y, z) == expected
 
 
 @pytest.mark.parametrize("x", [float("nan"), float("inf"), 1e9])
-def test_a_position_beyond_belief_is_none(x):
-    assert title_mm(load_titles().find("cs2"), x, 0.0, None, max_m=1e4) is None
+def test_a_position_beyond_belief_is_nan_and_its_neighbours_are_not(x):
+    positions = np.array([[x, 0.0, np.nan], [100.0, 0.0, np.nan]])
+    assert np.isnan(title_mm(load_titles().find("cs2"), positions, max_m=1e4)[:, 0]).tolist() == [True, False]
 
 
 def test_maps_answer_to_the_short_names_of_grid():
@@ -73,12 +75,3 @@ def test_limits_hold_together():
     config = load_events()
     assert config.lines.max_line_bytes < 10_000_000 and config.snapshots.unchanged_ms == 500
     assert config.validity.max_position_m * 1000 < 2**31
-
-
-def test_drafts_keep_order_and_types_over_batches():
-    drafts = Drafts(batch_rows=2)
-    for n in range(5):
-        drafts.add(Draft("m", n, f"e{n}", "OTHER", n, 1, has_kit=None if n % 2 else True))
-    frame = drafts.frame()
-    assert frame["seq"].to_list() == [0, 1, 2, 3, 4] and dict(frame.schema) == SCHEMA
-    assert Drafts(batch_rows=2).frame().is_empty()

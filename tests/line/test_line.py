@@ -1,5 +1,6 @@
 """The whole line through the real jobs: a log in, events, features, intents and clips out."""
 
+import io
 import json
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,8 @@ from typing import Any
 import dagster as dg
 import polars as pl
 import pytest
+
+from resources.store import write_parquet
 
 LONE_EVENT = (
     '{"event_id":"evt_1","match_id":"m1","event_type":"POSITION_UPDATE","actor":"player:p1",'
@@ -113,9 +116,9 @@ def test_a_stored_part_that_breaks_its_declaration_fails_the_blocking_check(
     workspace.analyse(match_id)
     part = workspace.store.part("tracks", match_id)
     broken = workspace.store.read_table("tracks", match_id).with_columns(player=pl.lit(None, pl.String))
-    from resources import store as module
-
-    workspace.store.write(workspace.store.part_path("tracks", match_id), module._parquet(broken, part.stamp))
+    file = io.BytesIO()
+    write_parquet("tracks", [broken], part.stamp, file)
+    workspace.store.write(workspace.store.part_path("tracks", match_id), file.getvalue())
     result = workspace.analyse(match_id)
     assert not result.success
     assert not _checks(result)[("tracks", "schema")]

@@ -130,7 +130,7 @@ import os, signal
 from resources.store import Store
 store = Store({str(tmp_path / "store")!r})
 store.write("file", b"first")
-with store._files._replacing("file") as file:
+with store._files.writing("file") as file:
     file.write(b"sec"); file.flush()
     os.kill(os.getpid(), signal.SIGKILL)
 """

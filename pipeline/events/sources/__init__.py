@@ -6,16 +6,25 @@ Belongs here: formats. Does not belong here: what holds for every format (`pipel
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import polars as pl
 
 from configs.events import EventsConfig
 from pipeline.events.conservation import Tally
-from pipeline.events.lines import Line
+from pipeline.events.lines import Block, Line
 from pipeline.events.quarantine import QuarantineRows
 
-Reopen = Callable[[], Iterator[Line]]
+Reopen = Callable[[], Iterator[Block | Line]]
+"""Gives the blocks of the log from its start, as `pipeline.events.lines.read_blocks`."""
+
+
+class Frames(Protocol):
+    """Bounded frames, read as often as need be; `pipeline.events.drafts.Drafts` is one."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, place: int) -> pl.DataFrame: ...
 
 
 @dataclass(frozen=True)
@@ -23,15 +32,16 @@ class SourceReading:
     """What a source makes of a log.
 
     Attributes:
-        drafts: events that stand, columns of `pipeline.events.drafts.SCHEMA`, every `t_ms` known.
+        drafts: events that stand, in frames like those of `pipeline.events.drafts.Drafts`, every `t_ms` known; no
+            `event_id` comes twice in a match.
         told: per match what the log tells of it outside MATCH_STARTED, in the shape of that event's payload.
         started_us: per match the wall clock at `t_ms` 0, microseconds since 1970 UTC, where known.
     """
 
-    drafts: pl.DataFrame
+    drafts: Frames
     told: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     started_us: Mapping[str, int] = field(default_factory=dict)
 
 
 Source = Callable[[Reopen, QuarantineRows, Tally, EventsConfig], SourceReading]
-"""A source: reads the lines, counts every source event in the tally once, quarantines what it can't take."""
+"""A source: reads the blocks, counts every source event in the tally once, quarantines what it can't take."""

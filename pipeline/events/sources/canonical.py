@@ -17,18 +17,22 @@ A line that only comes late, its clocks in agreement, is taken and put in its pl
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import msgspec
+import numpy as np
 import polars as pl
 
 from configs.events import EventsConfig, ValidityConfig
 from pipeline.events.conservation import Tally
-from pipeline.events.drafts import Draft, Drafts
+from pipeline.events.drafts import Draft, Drafts, coded, draft_frame
+from pipeline.events.lines import Block, Line, lines_of
 from pipeline.events.model import TYPE_RANK
 from pipeline.events.quarantine import BadField, QuarantineRows
 from pipeline.events.sources import Reopen, SourceReading
+from pipeline.events.sources.canonical_claims import DUPLICATE, STANDS, Claims, Standing
+from pipeline.events.sources.canonical_scan import scan
 from pipeline.events.sources.fields import (
     each,
     instant_us,
@@ -53,33 +57,58 @@ _DECODE_ERRORS = (msgspec.MsgspecError, ValueError, RecursionError)
 
 def read_canonical(reopen: Reopen, quarantine: QuarantineRows, tally: Tally, config: EventsConfig) -> SourceReading:
     """Reads a canonical log; the contract is `pipeline.events.sources.Source`."""
-    drafts = Drafts(config.lines.batch_rows)
-    for line in reopen():
-        tally.source_events += 1
+    drafts, claims = Drafts(config.lines), Claims()
+    for block in reopen():
+        if isinstance(block, Block):
+            scanned = scan(block, config.validity)
+            frames, lines = [coded(scanned.drafts)], scanned.left
+            tally.source_events += scanned.lines
+        else:
+            frames, lines = [], [block]
+            tally.source_events += 1
+        if lines:
+            frames.append(_read_carefully(lines, quarantine, tally, config.validity))
+        if frames:
+            frame = pl.concat(frames)
+            claims.add(frame)
+            drafts.add_frame(frame)  # at once, so that frames of drafts follow each other by line
+    verdict = claims.decide(drafts, config.validity)
+    fates = np.bincount(verdict.fates, minlength=DUPLICATE + 1)
+    tally.converted += int(fates[STANDS])
+    tally.duplicate += int(fates[DUPLICATE])
+    tally.quarantined += int(fates.sum() - fates[STANDS] - fates[DUPLICATE])
+    if fates.sum() > fates[STANDS] + fates[DUPLICATE]:
+        _quarantine(reopen, verdict.refused(drafts), quarantine)
+    return SourceReading(drafts=Standing(drafts, verdict.fates), started_us=verdict.started_us)
+
+
+def _read_carefully(
+    lines: list[Line], quarantine: QuarantineRows, tally: Tally, validity: ValidityConfig
+) -> pl.DataFrame:
+    drafts = []
+    for line in lines:
         try:
             if line.refused is not None:
                 raise BadField("", line.refused)
-            drafts.add(read_line(line.data, line.number, config.validity))
+            drafts.append(read_line(line.data, line.number, validity))
         except BadField as bad:
             quarantine.add(line.number, bad.field, bad.reason, line.data)
             tally.quarantined += 1
-    frame = drafts.frame()
-    checked = _check_clocks(frame, config.validity)
-    refused = dict(checked.filter(pl.col("refused").is_not_null()).select("source_line", "refused").iter_rows())
-    if refused:
-        for line in reopen():
-            if line.number in refused:
-                field, reason = refused[line.number].split("|", 1)
-                quarantine.add(line.number, field, reason, line.data)
-        tally.quarantined += len(refused)
-    taken = checked.filter(pl.col("refused").is_null())
-    unique = taken.unique(["match_id", "event_id"], keep="first", maintain_order=True)
-    tally.duplicate += taken.height - unique.height
-    tally.converted += unique.height
-    clocks = unique.group_by("match_id").agg(pl.col("start_us").first()).drop_nulls()
-    return SourceReading(
-        drafts=unique.drop("refused", "start_us"), started_us=dict(clocks.sort("match_id").iter_rows())
-    )
+    return coded(draft_frame(drafts))
+
+
+def _quarantine(reopen: Reopen, refused: Iterator[tuple[int, str, str]], quarantine: QuarantineRows) -> None:
+    """Reads the log a second time, for the text of the lines that are refused; both come by line."""
+    due = next(refused, None)
+    for block in reopen():
+        if due is None:
+            return
+        if not isinstance(block, Block) or due[0] >= block.first_line + block.data.count(b"\n"):
+            continue
+        for line in lines_of(block):
+            if due is not None and line.number == due[0]:
+                quarantine.add(*due, line.data)
+                due = next(refused, None)
 
 
 def recognises(wire: object) -> bool:
@@ -317,34 +346,3 @@ def _keep(payload: dict[str, Any], name: str, value: object) -> None:
     while name in payload:
         name = f"_{name}"
     payload[name] = value
-
-
-def _check_clocks(drafts: pl.DataFrame, validity: ValidityConfig) -> pl.DataFrame:
-    """Adds `start_us`, the match's clock at 0, and `refused` as `field|reason`; gives a lone event its time."""
-    lone = pl.col("event_id").n_unique().over("match_id") == 1
-    skew_us = pl.col("occurred_us") - pl.col("t_ms") * 1000
-    clock_us = skew_us.quantile(0.5, interpolation="lower").over("match_id").cast(pl.Int64)
-    drafts = drafts.with_columns(no_time=pl.col("t_ms").is_null() & ~(lone & pl.col("occurred_us").is_not_null()))
-    drafts = drafts.with_columns(
-        t_ms=pl.when(pl.col("t_ms").is_null() & ~pl.col("no_time")).then(0).otherwise(pl.col("t_ms"))
-    )
-    off_ms = (skew_us - pl.col("start_us")) // 1000
-    round_ms = pl.col("t_ms").quantile(0.5, interpolation="lower").over("match_id", "round").cast(pl.Int64)
-    off_round_ms = pl.when(pl.col("round").is_not_null()).then(pl.col("t_ms") - round_ms)
-    return (
-        drafts.with_columns(start_us=clock_us)
-        .with_columns(
-            refused=pl.when(pl.col("no_time"))
-            .then(pl.lit("payload.ts|is missing, and no lone timestamp stands for it"))
-            .when(off_ms.abs() > validity.max_clock_skew_ms)
-            .then(
-                pl.format(
-                    "timestamp|stands {} s from the match time, by the clock of the match's other events",
-                    off_ms // 1000,
-                )
-            )
-            .when(off_round_ms.abs() > validity.max_clock_skew_ms)
-            .then(pl.format("payload.ts|stands {} s from the other events of its round", off_round_ms // 1000))
-        )
-        .drop("no_time")
-    )

@@ -18,6 +18,7 @@ That is a function of sequence numbers and clocks alone, not of where lines stan
 
 from collections import defaultdict
 from collections.abc import Sequence
+from operator import attrgetter
 from statistics import median_low
 from typing import Any
 
@@ -25,9 +26,12 @@ from configs.events import EventsConfig, ValidityConfig
 from pipeline.events.conservation import Tally
 from pipeline.events.corrections import standing
 from pipeline.events.drafts import Drafts
+from pipeline.events.lines import Block, Line
 from pipeline.events.quarantine import BadField, QuarantineRows
 from pipeline.events.sources import Reopen, SourceReading
+from pipeline.events.sources.grid_deltas import rebuild
 from pipeline.events.sources.grid_facts import Fact, Scan, refuse, scan_line
+from pipeline.events.sources.grid_scan import Scanner
 from pipeline.events.sources.grid_story import tell
 
 
@@ -39,23 +43,30 @@ def recognises(wire: object) -> bool:
 def read_grid(reopen: Reopen, quarantine: QuarantineRows, tally: Tally, config: EventsConfig) -> SourceReading:
     """Reads a GRID log; the contract is `pipeline.events.sources.Source`."""
     scan = Scan()
-    for line in reopen():
-        try:
-            if line.refused is not None:
-                raise BadField("", line.refused)
-            scan_line(line.data, line.number, scan, quarantine, tally, config.validity)
-        except BadField as bad:
-            quarantine.add(line.number, bad.field, bad.reason, line.data)
-            tally.source_events += 1
-            tally.quarantined += 1
-    drafts = Drafts(config.lines.batch_rows)
+
+    def careful(line: Line) -> None:
+        _take_carefully(line, scan, quarantine, tally, config.validity)
+
+    scanner = Scanner(scan, tally, config.validity, careful)
+    for block in reopen():
+        if isinstance(block, Block):
+            scanner.read(block)
+        else:
+            careful(block)
+    drafts = Drafts(config.lines)
     told: dict[str, dict[str, Any]] = {}
     started: dict[str, int] = {}
     by_series: dict[str, list[Fact]] = defaultdict(list)
     for fact in scan.facts:
         by_series[fact.series].append(fact)
+    for series, facts in by_series.items():
+        facts.sort(key=attrgetter("sequence", "index"))
+        rebuild(series, facts, scan)
+        for fact in facts:
+            if fact.snapshot is not None and not fact.snapshot.cast.is_valid:
+                fact.snapshot = None
+    columns = scan.rows.columns()
     for series, facts in sorted(by_series.items()):
-        facts.sort(key=lambda fact: (fact.sequence, fact.index))
         stands = standing(facts)
         tally.reverted += stands.count(False)
         untimely = _untimely(facts, config.validity)
@@ -69,10 +80,28 @@ def read_grid(reopen: Reopen, quarantine: QuarantineRows, tally: Tally, config: 
                 kept.append(fact)
         numbers = _number_games(facts, kept)
         for match_id, game in _by_match(series, kept, numbers).items():
-            opening, start_us = tell(match_id, game, drafts, quarantine, tally, config)
+            opening, start_us = tell(match_id, game, columns, drafts, quarantine, tally, config)
             told[match_id] = opening
             started[match_id] = start_us
-    return SourceReading(drafts=drafts.frame(), told=told, started_us=started)
+    return SourceReading(drafts=drafts, told=told, started_us=started)
+
+
+def _take_carefully(
+    line: Line, scan: Scan, quarantine: QuarantineRows, tally: Tally, validity: ValidityConfig
+) -> None:
+    if line.refused is None and not line.data.strip():
+        return
+    try:
+        if line.refused is not None:
+            raise BadField("", line.refused)
+        problems = scan_line(line.data, line.number, scan, tally, validity)
+    except BadField as bad:
+        quarantine.add(line.number, bad.field, bad.reason, line.data)
+        tally.source_events += 1
+        tally.quarantined += 1
+        return
+    for bad in problems:
+        quarantine.add(line.number, bad.field, bad.reason, line.data)
 
 
 def _untimely(facts: Sequence[Fact], validity: ValidityConfig) -> dict[int, str]:
@@ -104,13 +133,13 @@ def _number_games(facts: Sequence[Fact], kept: Sequence[Fact]) -> dict[str, int]
     return numbers
 
 
-def _by_match(series: str, kept: Sequence[Fact], numbers: dict[str, int]) -> dict[str, list[tuple[Fact, bool]]]:
-    """What stands, by match, each with whether its game is its own; others go to the game told last, or the first."""
-    first = next((numbers[fact.game] for fact in kept if fact.game is not None), 1)
-    current = first
-    matches: dict[str, list[tuple[Fact, bool]]] = defaultdict(list)
+def _by_match(series: str, kept: Sequence[Fact], numbers: dict[str, int]) -> dict[str, list[Fact]]:
+    """What stands, by match; what names no game goes to the game told last, or the first."""
+    current = next((numbers[fact.game] for fact in kept if fact.game is not None), 1)
+    matches: dict[str, list[Fact]] = defaultdict(list)
     for fact in kept:
+        fact.is_own = fact.game is not None
         if fact.game is not None:
             current = numbers[fact.game]
-        matches[f"{series}-{current}"].append((fact, fact.game is not None))
+        matches[f"{series}-{current}"].append(fact)
     return matches

@@ -1,101 +1,112 @@
-"""From a line of a GRID log to small facts.
+"""From a GRID transaction to small facts.
 
-Belongs here: decoding a transaction, who its events are about, what their states show. Does not belong here: the wire
-format and its words (`grid_wire`), order and corrections (`grid`), what facts mean (`grid_story`).
+Belongs here: who a transaction's events are about, what they say themselves, which of it can't be taken; the careful
+reading of a line. Does not belong here: the quick reading of lines (`grid_scan`), what states show
+(`grid_snapshots`), order and corrections (`grid`), what facts mean (`grid_story`).
 
-A line of 20-90 kB becomes a few kilobytes of facts. Where something in a transaction has the wrong type, only that
-event is refused, and where it is in an event's state, only that state.
+A line of 20-90 kB becomes a few hundred bytes of facts. Where something in a transaction has the wrong type, only
+that event is refused, and where it is in the event's state, only that state.
 """
 
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TypeVar
 
 import msgspec
 
 from configs.events import ValidityConfig
-from configs.titles import load_titles
 from pipeline.events.conservation import Tally
 from pipeline.events.quarantine import BadField, QuarantineRows
 from pipeline.events.sources import grid_wire
 from pipeline.events.sources.fields import instant_us
+from pipeline.events.sources.grid_snapshots import (
+    MOST_GAMES,
+    MOST_ROUNDS,
+    Cast,
+    PlayerFact,
+    Rows,
+    SeriesFact,
+    Snapshot,
+    StateView,
+    as_int,
+    player_rows,
+    round_number,
+)
 from pipeline.tables import ID_PATTERN
 
 _TRANSACTION = msgspec.json.Decoder(grid_wire.Transaction)
 _ENVELOPE = msgspec.json.Decoder(grid_wire.Envelope)
 _EVENT = msgspec.json.Decoder(grid_wire.Event)
-_DECODE_ERRORS = (msgspec.MsgspecError, ValueError, RecursionError)
-_STATES = ("seriesState", "seriesStateDelta")
+_SERIES_DELTA = msgspec.json.Decoder(grid_wire.SeriesDelta)
+_ENTITY_DELTAS = {name: msgspec.json.Decoder(kind) for name, kind in grid_wire.ENTITY_DELTAS.items()}
+_ENTITY_STATE = msgspec.json.Decoder(grid_wire.EntityState)
+_OBJECT = msgspec.json.Decoder(dict[str, msgspec.Raw])
+DECODE_ERRORS = (msgspec.MsgspecError, ValueError, RecursionError)
 _MAX_SEQUENCE = 2**46
 _PLACES = 2**16  # of a transaction in `seq`: the first half for its events, the second for positions from its state
 MOST_PLACES = _PLACES // 2
 _MATCH_ID = re.compile(ID_PATTERN)
 DERIVED_ID = "position:"
-_KEPT_ROUNDS = 2  # the round being played and the one before: a win may show late
-_MAX_GAMES = 100
-_MAX_ROUNDS = 10_000
-T = TypeVar("T")
+_EMPTY = grid_wire.Entity()
+_NO_NUMBERS: Mapping[str, int] = {}
 
 
-@dataclass(frozen=True, slots=True)
-class PlayerFact:
-    """A player in a snapshot; `at` in the title's own units, None where the feed has none."""
+class Shown(msgspec.Struct, gc=False):
+    """The state that an event carries.
 
-    player: str
-    team: str | None
-    name: str | None
-    at: tuple[float, float, float | None] | None
-    hp: float | None
-    armor: float | None
-    alive: bool
-    has_bomb: bool | None
+    Attributes:
+        view: who is in it, and its rounds.
+        rows: add the rows of one of its games to those of the log, and tell the place of the first of these.
+        first: the row of the state's first player among those of where they come from.
+    """
 
-
-@dataclass(frozen=True, slots=True)
-class TeamFact:
-    """A team in a snapshot."""
-
-    team: str
-    name: str | None
-    side: str | None
-    score: float | None
+    view: StateView
+    rows: Callable[[StateView, str, int], int]
+    first: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class RoundFact:
-    """A round in a snapshot: sides by team, and who won it how."""
 
-    number: int
-    sides: dict[str, str]
-    winner: str | None
-    reason: str | None
+class Gist(msgspec.Struct, gc=False):
+    """What an event says beside its identity, its time and its state; the same for most events of a feed.
+
+    Attributes:
+        action: what was done; `actor` and `target` are (type, id).
+        game: id of the game that it names or else changes; None where it tells none.
+        games: ids of games that are its actor or target.
+        round: number of the round that is its target or actor, as the id or the change tells it.
+        is_of_round: whether its target or actor is a round.
+        actor_delta: what it changed of the actor, undecoded, empty where that is nothing; so for the target.
+        series_delta: what it changed of the series, undecoded.
+    """
+
+    type: str
+    action: str
+    actor: tuple[str, str]
+    target: tuple[str, str]
+    game: str | None
+    games: tuple[str, ...]
+    round: int | None
+    is_of_round: bool
+    actor_delta: bytes
+    target_delta: bytes
+    series_delta: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Snapshot:
-    """What an event's state tells of its own game."""
-
-    title: str | None
-    map: str | None
-    teams: tuple[TeamFact, ...]
-    players: tuple[PlayerFact, ...]
-    rounds: tuple[RoundFact, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Fact:
+class Fact(msgspec.Struct, gc=False):
     """One event of a transaction, as far as anything is made of it.
 
     Attributes:
         sequence: the transaction's number; with `index` the event's place in the feed.
         transaction_us: wall clock of its transaction, microseconds since 1970 UTC.
+        gist: what it says.
         game: id of its game where the event itself tells it.
-        numbers: sequence numbers of games that its state shows, by game id.
-        snapshot: state of its game; None without state, or where the state declares itself invalid.
+        numbers: sequence numbers of games that it shows, by game id.
+        series_state: what its state says of the series; None where it carries none.
+        snapshot: its game in that state; without one, what little its actor and target show of themselves, if they do.
+        others: other games of that state that are not over.
         round: number of the round that is its actor or target.
-        actor_delta: what it changed of the actor, undecoded; so for the target.
+        is_own: whether its game is its own, and it was not only assigned to it.
     """
 
     line: int
@@ -104,17 +115,20 @@ class Fact:
     index: int
     transaction_us: int
     event_id: str
-    type: str
-    action: str
-    actor: tuple[str, str]
-    target: tuple[str, str]
+    gist: Gist
     reverted_id: str | None
     game: str | None
-    numbers: dict[str, int]
+    numbers: Mapping[str, int]
+    series_state: SeriesFact | None
     snapshot: Snapshot | None
+    others: tuple[tuple[str, Snapshot], ...]
     round: int | None
-    actor_delta: bytes
-    target_delta: bytes
+    is_own: bool = True
+
+    @property
+    def type(self) -> str:
+        """`{actor type}-{action}-{target type}`."""
+        return self.gist.type
 
     @property
     def seq(self) -> int:
@@ -129,11 +143,89 @@ class Fact:
 
 @dataclass(slots=True)
 class Scan:
-    """Facts of a log as they are read, and the identities seen."""
+    """Facts of a log as they are read, and the identities seen.
+
+    Attributes:
+        rows: of the players in all snapshots.
+        lost: events that could not be read, so that what they changed is unknown: series, transaction, place.
+        casts: each cast once.
+        newest: the cast met last.
+    """
 
     facts: list[Fact] = field(default_factory=list)
+    rows: Rows = field(default_factory=Rows)
+    lost: set[tuple[str, int, int]] = field(default_factory=set)
+    casts: dict[Cast, Cast] = field(default_factory=dict)
+    newest: Cast | None = None
     seen: set[tuple[str, int]] = field(default_factory=set)
     ids: set[tuple[str, str]] = field(default_factory=set)
+
+    def admits(self, series: str, sequence: int, events: int, tally: Tally) -> bool:
+        """Counts the events of a transaction; whether it is read for the first time."""
+        tally.source_events += events
+        if (series, sequence) in self.seen:
+            tally.duplicate += events
+            return False
+        self.seen.add((series, sequence))
+        return True
+
+    def add(
+        self,
+        event: grid_wire.Event,
+        gist: Gist,
+        shown: Shown | None,
+        line: int,
+        series: str,
+        sequence: int,
+        index: int,
+        at_us: int,
+        event_id: str,
+        tally: Tally,
+    ) -> None:
+        """Adds an event unless one with its id was read before.
+
+        Args:
+            event: the event, of which only the states of its actor and target and what it takes back are read.
+            gist: what it says.
+            shown: the state that it carries.
+            line: number of its line.
+            series: its series.
+            sequence: its transaction.
+            index: its place there.
+            at_us: wall clock of the transaction, microseconds since 1970 UTC.
+            event_id: its id.
+            tally: counts a duplicate.
+        """
+        if (series, event_id) in self.ids:
+            tally.duplicate += 1
+            return
+        self.ids.add((series, event_id))
+        game, numbers = gist.game, _NO_NUMBERS
+        state: SeriesFact | None = None
+        others: tuple[tuple[str, Snapshot], ...] = ()
+        if shown is None:
+            snapshot = _entity_snapshot(event, self)
+        else:
+            state = shown.view.facts
+            numbers = state.numbers
+            if game is None:
+                game = state.playing
+            snapshot = None if game is None else _snapshot(shown, game, self)
+            if shown.view.unfinished != (game,):
+                others = _others(shown, game, self)
+        for name in gist.games:
+            if name not in numbers:
+                numbers = {**_own_numbers(event), **numbers}
+        number = gist.round
+        if number is None and gist.is_of_round:
+            number = _round_shown(event)
+        reverted = event.reverted_event_id
+        self.facts.append(
+            Fact(
+                line, series, sequence, index, at_us, event_id, gist, None if reverted is None else str(reverted),
+                game, numbers, state, snapshot, others, number,
+            )
+        )  # fmt: skip
 
 
 def refuse(fact: Fact, path: str, reason: str, quarantine: QuarantineRows, tally: Tally) -> None:
@@ -142,78 +234,120 @@ def refuse(fact: Fact, path: str, reason: str, quarantine: QuarantineRows, tally
     tally.quarantined += 1
 
 
-def scan_line(
-    data: bytes, line: int, scan: Scan, quarantine: QuarantineRows, tally: Tally, validity: ValidityConfig
-) -> None:
-    """Adds the facts of one line; counts duplicates and what it quarantines.
+def scan_line(data: bytes, line: int, scan: Scan, tally: Tally, validity: ValidityConfig) -> list[BadField]:
+    """Adds the facts of one line, whatever it is; counts duplicates and what is to be quarantined.
+
+    Returns:
+        What to quarantine.
 
     Raises:
         BadField: if the line is no transaction at all.
     """
-    envelope, events = _decode(data, line, quarantine)
-    tally.source_events += len(events)
+    envelope, events, problems = _decode(data)
+    shown = [
+        Shown(StateView(event.series_state), lambda view, game, _: scan.rows.add(view.rows(game)))
+        if isinstance(event, grid_wire.Event) and event.series_state is not None
+        else None
+        for event in events
+    ]
+    return problems + take(envelope, events, shown, line, scan, tally, validity)
+
+
+def take(
+    envelope: grid_wire.Transaction | grid_wire.Envelope,
+    events: Sequence[grid_wire.Event | BadField],
+    shown: Sequence[Shown | None],
+    line: int,
+    scan: Scan,
+    tally: Tally,
+    validity: ValidityConfig,
+) -> list[BadField]:
+    """Adds the facts of one transaction; counts duplicates and what is to be quarantined.
+
+    Args:
+        envelope: the transaction; its events are given apart.
+        events: its events, or what is wrong with them.
+        shown: the state that each event carries, or None.
+        line: its number.
+        scan: grows by the facts.
+        tally: counts.
+        validity: limits.
+
+    Returns:
+        What to quarantine.
+    """
     try:
-        series, sequence, at_us = _identity(envelope, validity)
+        series, sequence, at_us = _identity(envelope)
     except BadField as bad:
-        for index in range(len(events)):
-            quarantine.add(line, bad.field, f"{bad.reason} (event {index} of {len(events)})", data)
+        tally.source_events += len(events)
         tally.quarantined += len(events)
-        return
-    if (series, sequence) in scan.seen:
-        tally.duplicate += len(events)
-        return
-    scan.seen.add((series, sequence))
+        return [BadField(bad.field, f"{bad.reason} (event {n} of {len(events)})") for n in range(len(events))]
+    if not scan.admits(series, sequence, len(events), tally):
+        return []
+    problems = []
     for index, event in enumerate(events):
         try:
             if isinstance(event, BadField):
                 raise event
-            fact = _fact(event, line, series, sequence, index, at_us, validity)
+            if index >= MOST_PLACES:
+                raise BadField("", f"only {MOST_PLACES} events of a transaction have a place in the order")
+            gist = gist_of(event, validity)
+            event_id = str(event.id) if event.id not in (None, "") else f"{series}:{sequence}:{index}"
+            if (bad_id := fault_of_id(event_id, validity)) is not None:
+                raise BadField("id", bad_id)
         except BadField as bad:
-            quarantine.add(line, _below(f"events[{index}]", bad.field), bad.reason, data)
+            problems.append(BadField(_below(f"events[{index}]", bad.field), bad.reason))
             tally.quarantined += 1
+            scan.lost.add((series, sequence, index))
             continue
-        if (series, fact.event_id) in scan.ids:
-            tally.duplicate += 1
-            continue
-        scan.ids.add((series, fact.event_id))
-        scan.facts.append(fact)
+        scan.add(event, gist, shown[index], line, series, sequence, index, at_us, event_id, tally)
+    return problems
+
+
+def fault_of_id(event_id: str, validity: ValidityConfig) -> str | None:
+    """What is wrong with the id of an event, if anything is."""
+    if len(event_id) > validity.max_id_chars:
+        return f"has {len(event_id)} characters, at most {validity.max_id_chars} are taken"
+    if event_id.startswith(DERIVED_ID):
+        return f"begins with {DERIVED_ID!r}, which names positions read from states"
+    return None
 
 
 def _decode(
-    data: bytes, line: int, quarantine: QuarantineRows
-) -> tuple[grid_wire.Transaction | grid_wire.Envelope, Sequence[grid_wire.Event | BadField]]:
+    data: bytes,
+) -> tuple[grid_wire.Transaction | grid_wire.Envelope, Sequence[grid_wire.Event | BadField], list[BadField]]:
+    """A transaction, its events, and what was wrong with states without which events stand."""
     try:
         transaction = _TRANSACTION.decode(data)
-        return transaction, transaction.events
-    except _DECODE_ERRORS:
+        return transaction, transaction.events, []
+    except DECODE_ERRORS:
         pass
     try:
         envelope = _ENVELOPE.decode(data)
-    except _DECODE_ERRORS as error:
+    except DECODE_ERRORS as error:
         raise _bad(error) from error
-    return envelope, [
-        _decode_event(bytes(raw), f"events[{n}]", line, quarantine) for n, raw in enumerate(envelope.events)
-    ]
+    problems: list[BadField] = []
+    events = [_decode_event(bytes(raw), f"events[{n}]", problems) for n, raw in enumerate(envelope.events)]
+    return envelope, events, problems
 
 
-def _decode_event(data: bytes, path: str, line: int, quarantine: QuarantineRows) -> grid_wire.Event | BadField:
+def _decode_event(data: bytes, path: str, problems: list[BadField]) -> grid_wire.Event | BadField:
     """An event of a transaction in which something has the wrong type; a bad state costs the state, not the event."""
     try:
         return _EVENT.decode(data)
-    except _DECODE_ERRORS as error:
+    except DECODE_ERRORS as error:
         bad = _bad(error)
     try:
         wire = msgspec.json.decode(data)
-    except _DECODE_ERRORS as error:
+    except DECODE_ERRORS as error:
         return _bad(error)
-    if not isinstance(wire, dict) or not any(name in wire for name in _STATES):
+    if not isinstance(wire, dict) or "seriesState" not in wire:
         return bad
-    bare = {name: value for name, value in wire.items() if name not in _STATES}
     try:
-        event = _EVENT.decode(msgspec.json.encode(bare))
-    except _DECODE_ERRORS as error:
+        event = _EVENT.decode(msgspec.json.encode({**wire, "seriesState": None}))
+    except DECODE_ERRORS as error:
         return _bad(error)
-    quarantine.add(line, _below(path, bad.field), f"{bad.reason}; the event stands without its state", data)
+    problems.append(BadField(_below(path, bad.field), f"{bad.reason}; the event stands without its state"))
     return event
 
 
@@ -221,17 +355,14 @@ def _below(path: str, field: str) -> str:
     return f"{path}.{field}" if field else path
 
 
-def _bad(error: Exception) -> BadField:
-    reason, _, path = str(error).partition(" - at `$")
-    return BadField(path.removesuffix("`").removeprefix("."), reason)
+def _bad(error: Exception, path: str = "") -> BadField:
+    reason, _, inner = str(error).partition(" - at `$")
+    inner = inner.removesuffix("`")
+    return BadField(f"{path}{inner}" if path else inner.removeprefix("."), reason)
 
 
-def _identity(envelope: grid_wire.Transaction | grid_wire.Envelope, validity: ValidityConfig) -> tuple[str, int, int]:
-    if envelope.series_id is None:
-        raise BadField("seriesId", "is missing")
-    series = str(envelope.series_id)
-    if _MATCH_ID.fullmatch(f"{series}-00") is None:
-        raise BadField("seriesId", f"{series[:60]!r} can't be part of a match id, {ID_PATTERN}")
+def _identity(envelope: grid_wire.Transaction | grid_wire.Envelope) -> tuple[str, int, int]:
+    series = series_of(envelope)
     sequence = as_int(envelope.sequence_number)
     if sequence is None or not 0 <= sequence < _MAX_SEQUENCE:
         raise BadField("sequenceNumber", f"must be a number from 0, is {envelope.sequence_number!r:.60}")
@@ -240,177 +371,172 @@ def _identity(envelope: grid_wire.Transaction | grid_wire.Envelope, validity: Va
     return series, sequence, instant_us(envelope.occurred_at, "occurredAt")
 
 
-def as_int(value: str | int | None) -> int | None:
-    """A number that may come as a string; None for anything else."""
-    if isinstance(value, str):
-        return int(value) if value.isascii() and value.isdigit() and len(value) < 19 else None
-    return value
+def series_of(envelope: grid_wire.Transaction | grid_wire.Envelope) -> str:
+    """The series of a transaction.
+
+    Raises:
+        BadField: if it is missing or can't be part of a match id.
+    """
+    if envelope.series_id is None:
+        raise BadField("seriesId", "is missing")
+    series = str(envelope.series_id)
+    if _MATCH_ID.fullmatch(f"{series}-00") is None:
+        raise BadField("seriesId", f"{series[:60]!r} can't be part of a match id, {ID_PATTERN}")
+    return sys.intern(series)
 
 
-def _fact(
-    event: grid_wire.Event, line: int, series: str, sequence: int, index: int, at_us: int, validity: ValidityConfig
-) -> Fact:
-    if index >= MOST_PLACES:
-        raise BadField("", f"only {MOST_PLACES} events of a transaction have a place in the order")
-    actor, target = event.actor or grid_wire.Entity(), event.target or grid_wire.Entity()
+def gist_of(event: grid_wire.Event, validity: ValidityConfig) -> Gist:
+    """What an event says.
+
+    Raises:
+        BadField: if it has no believable type, or a delta is malformed.
+    """
+    actor, target = event.actor or _EMPTY, event.target or _EMPTY
+    series_delta = _told(event.series_state_delta)
     event_type = event.type or "-".join(part or "" for part in (actor.type, event.action, target.type))
     if not event_type.strip("-"):
         raise BadField("type", "is missing")
+    if len(event_type) > validity.max_id_chars:
+        raise BadField("type", f"has {len(event_type)} characters, at most {validity.max_id_chars} are taken")
     parts = event_type.split("-")
-    event_id = str(event.id) if event.id not in (None, "") else f"{series}:{sequence}:{index}"
-    for name, value in (("type", event_type), ("id", event_id)):
-        if len(value) > validity.max_id_chars:
-            raise BadField(name, f"has {len(value)} characters, at most {validity.max_id_chars} are taken")
-    if event_id.startswith(DERIVED_ID):
-        raise BadField("id", f"begins with {DERIVED_ID!r}, which names positions read from states")
-    state = event.series_state
-    games = (state.games if state else None) or []
-    game = _own_game(event, actor, target, games)
-    return Fact(
-        line=line,
-        series=series,
-        sequence=sequence,
-        index=index,
-        transaction_us=at_us,
-        event_id=event_id,
+    changed = _changed_games(series_delta)
+    games = tuple(str(entity.id) for entity in (actor, target) if entity.type == "game" and entity.id is not None)
+    return Gist(
         type=sys.intern(event_type),
         action=sys.intern(event.action or (parts[1] if len(parts) > 2 else "")),
         actor=_entity(actor, parts[0]),
         target=_entity(target, parts[-1]),
-        reverted_id=None if event.reverted_event_id is None else str(event.reverted_event_id),
-        game=game,
-        numbers=_game_numbers(games, actor, target),
-        snapshot=_entity_snapshot(actor, target) if state is None else _snapshot(state, game),
-        round=_round_of(actor, target),
-        actor_delta=bytes(actor.state_delta),
-        target_delta=bytes(target.state_delta),
+        game=games[0] if games else changed[0] if len(changed) == 1 else None,
+        games=games,
+        round=_round_told(actor, target),
+        is_of_round=_round(actor, target) is not None,
+        actor_delta=_change(actor, "actor.stateDelta"),
+        target_delta=_change(target, "target.stateDelta"),
+        series_delta=series_delta,
     )
 
 
 def _entity(entity: grid_wire.Entity, fallback: str) -> tuple[str, str]:
-    return entity.type or fallback, "" if entity.id is None else str(entity.id)
+    return sys.intern(entity.type or fallback), "" if entity.id is None else sys.intern(str(entity.id))
 
 
-def _own_game(
-    event: grid_wire.Event, actor: grid_wire.Entity, target: grid_wire.Entity, games: Sequence[grid_wire.Game]
-) -> str | None:
-    """The id of the game that an event happens in: the one it names, else changes, else the one being played."""
-    for entity in (actor, target):
+def _told(raw: msgspec.Raw) -> bytes:
+    told = bytes(raw)
+    return b"" if told == b"null" else told
+
+
+def _changed_games(delta: bytes) -> list[str]:
+    """Which games a change of the series touches.
+
+    Raises:
+        BadField: if the change is malformed.
+    """
+    if not delta:
+        return []
+    try:
+        told = _SERIES_DELTA.decode(delta)
+    except DECODE_ERRORS as error:
+        raise _bad(error, "seriesStateDelta") from error
+    return [str(game.id) for game in told.games or ()]
+
+
+def _change(entity: grid_wire.Entity, path: str) -> bytes:
+    """What an event changed of its actor or target, undecoded; empty where it only names the entity.
+
+    Raises:
+        BadField: if the change is malformed.
+    """
+    told = _told(entity.state_delta)
+    if not told:
+        return b""
+    try:
+        if (decoder := _ENTITY_DELTAS.get(entity.type or "")) is not None:
+            decoder.decode(told)
+        names = _OBJECT.decode(told).keys()
+    except DECODE_ERRORS as error:
+        raise _bad(error, path) from error
+    return told if names - {"id"} else b""
+
+
+def _own_numbers(event: grid_wire.Event) -> dict[str, int]:
+    """The sequence numbers that games tell in their own states."""
+    numbers = {}
+    for entity in (event.actor or _EMPTY, event.target or _EMPTY):
         if entity.type == "game" and entity.id is not None:
-            return str(entity.id)
-    delta = event.series_state_delta
-    touched = [str(ref.id) for ref in (delta.games if delta else None) or [] if ref.id is not None]
-    if len(touched) == 1:
-        return touched[0]
-    playing = [str(game.id) for game in games if game.id is not None and game.started and not game.finished]
-    return playing[-1] if playing else None
+            number = as_int(_state_of(entity).sequence_number)
+            if number is not None and 0 < number < MOST_GAMES:
+                numbers[str(entity.id)] = number
+    return numbers
 
 
-def _game_numbers(games: Sequence[grid_wire.Game], actor: grid_wire.Entity, target: grid_wire.Entity) -> dict[str, int]:
-    numbers = {str(game.id): as_int(game.sequence_number) for game in games if game.id is not None}
-    for entity in (actor, target):
-        if entity.type == "game" and entity.id is not None and numbers.get(str(entity.id)) is None:
-            state = decode_raw(bytes(entity.state), grid_wire.EntityState)
-            numbers[str(entity.id)] = as_int(state.sequence_number)
-    return {game: number for game, number in numbers.items() if number is not None and 0 < number < _MAX_GAMES}
+def _state_of(entity: grid_wire.Entity) -> grid_wire.EntityState:
+    """An actor's or target's own state as far as it is of the expected shape; the empty one otherwise."""
+    told = _told(entity.state)
+    if not told:
+        return grid_wire.EntityState()
+    try:
+        return _ENTITY_STATE.decode(told)
+    except DECODE_ERRORS:
+        return grid_wire.EntityState()
 
 
-def decode_raw(raw: bytes, kind: type[T]) -> T:
-    """A state or delta decoded as far as it is of the expected shape; the empty one of that kind otherwise."""
-    if raw and raw != b"null":
-        try:
-            return msgspec.json.decode(raw, type=kind)
-        except _DECODE_ERRORS:
-            return kind()
-    return kind()
-
-
-def _snapshot(state: grid_wire.SeriesState, game: str | None) -> Snapshot | None:
-    """The event's own game of a state; None of another game's, or of a state that declares itself invalid."""
-    own = next((entry for entry in state.games or [] if entry.id is not None and str(entry.id) == game), None)
-    if own is None or state.valid is False:
+def _snapshot(shown: Shown, game: str, scan: Scan) -> Snapshot | None:
+    """A game of a state; None of one that it does not show."""
+    found = shown.view.cast(game)
+    if found is None:
         return None
-    title = (state.title.name_shortened or state.title.name) if state.title is not None else None
-    bomb_items = load_titles().find(title).bomb_items
-    players = []
-    teams = []
-    for team in own.teams or []:
-        team_id = None if team.id is None else sys.intern(f"team:{team.id}")
-        if team_id is not None:
-            teams.append(TeamFact(team_id, team.name, team.side, team.score))
-        players += [_player(player, team_id, bomb_items) for player in team.players or [] if player.id is not None]
-    return Snapshot(
-        title=title,
-        map=(own.map.name or None) if own.map is not None else None,
-        teams=tuple(teams),
-        players=tuple(players),
-        rounds=tuple(_rounds(own)),
+    cast = found[0]
+    if cast is not scan.newest:
+        cast = scan.newest = scan.casts.setdefault(cast, cast)
+    return Snapshot(cast, shown.rows(shown.view, game, shown.first))
+
+
+def _others(shown: Shown, game: str | None, scan: Scan) -> tuple[tuple[str, Snapshot], ...]:
+    """The games of a state that are not over, but for the event's own."""
+    return tuple(
+        (name, snapshot)
+        for name in shown.view.unfinished
+        if name != game and (snapshot := _snapshot(shown, name, scan)) is not None
     )
 
 
-def _entity_snapshot(actor: grid_wire.Entity, target: grid_wire.Entity) -> Snapshot | None:
+def _entity_snapshot(event: grid_wire.Event, scan: Scan) -> Snapshot | None:
     """The little that actor and target tell where an event has no state of the series."""
-    players = []
-    for entity in (actor, target):
-        if entity.type == "player" and entity.id is not None and entity.state:
-            state = decode_raw(bytes(entity.state), grid_wire.EntityState)
+    facts, states = [], []
+    for entity in (event.actor or _EMPTY, event.target or _EMPTY):
+        if entity.type == "player" and entity.id is not None and bytes(entity.state):
+            state = _state_of(entity)
             if state.game is not None:
                 team = None if state.team_id is None else f"team:{state.team_id}"
-                state.game.id = entity.id
-                players.append(_player(state.game, team, ()))
-    return Snapshot(title=None, map=None, teams=(), players=tuple(players), rounds=()) if players else None
+                facts.append(PlayerFact(f"player:{entity.id}", team, state.game.name or None))
+                states.append(state.game)
+    if not facts:
+        return None
+    cast = Cast(title=None, map=None, teams=(), players=tuple(facts), rounds=(), bomb_bits=0)
+    return Snapshot(scan.casts.setdefault(cast, cast), scan.rows.add(player_rows(states, 0)))
 
 
-def _player(player: grid_wire.PlayerState, team: str | None, bomb_items: tuple[str, ...]) -> PlayerFact:
-    at = player.position
-    items = player.items if player.items is not None else player.inventory.items if player.inventory else None
-    return PlayerFact(
-        player=sys.intern(f"player:{player.id}"),
-        team=team,
-        name=sys.intern(player.name) if player.name else None,
-        at=(at.x, at.y, at.z) if at is not None and at.x is not None and at.y is not None else None,
-        hp=player.current_health,
-        armor=player.current_armor,
-        alive=player.alive is not False,
-        has_bomb=None if items is None or not bomb_items else any(str(item.id) in bomb_items for item in items),
-    )
+def _round_told(actor: grid_wire.Entity, target: grid_wire.Entity) -> int | None:
+    """The number of the round that is an event's target or actor, as its id or its change tells it."""
+    entity = _round(actor, target)
+    if entity is None:
+        return None
+    number = round_number(str(entity.id))
+    if number is None and (told := _told(entity.state_delta)):
+        try:
+            changed = _ENTITY_DELTAS["round"].decode(told).sequence_number  # type: ignore[attr-defined]
+        except DECODE_ERRORS as error:
+            raise _bad(error, "stateDelta") from error
+        number = None if changed is msgspec.UNSET else as_int(changed)
+    return number if number is not None and 0 < number < MOST_ROUNDS else None
 
 
-def _round_of(actor: grid_wire.Entity, target: grid_wire.Entity) -> int | None:
-    for entity in (target, actor):
-        if entity.type == "round" and entity.id is not None:
-            number = round_number(str(entity.id))
-            if number is None:
-                number = as_int(decode_raw(bytes(entity.state_delta), grid_wire.EntityDelta).sequence_number)
-            if number is None:
-                number = as_int(decode_raw(bytes(entity.state), grid_wire.EntityState).sequence_number)
-            return number if number is not None and 0 < number < _MAX_ROUNDS else None
-    return None
+def _round_shown(event: grid_wire.Event) -> int | None:
+    """The same as the round's own state tells it."""
+    entity = _round(event.actor or _EMPTY, event.target or _EMPTY)
+    number = None if entity is None else as_int(_state_of(entity).sequence_number)
+    return number if number is not None and 0 < number < MOST_ROUNDS else None
 
 
-def _rounds(game: grid_wire.Game) -> list[RoundFact]:
-    rounds = []
-    for segment in (game.segments or [])[-_KEPT_ROUNDS:]:
-        number = as_int(segment.sequence_number) or round_number(str(segment.id))
-        if segment.type not in (None, "round") or number is None or not 0 < number < _MAX_ROUNDS:
-            continue
-        teams = [team for team in segment.teams or [] if team.id is not None]
-        won = next((team for team in teams if team.won), None)
-        rounds.append(
-            RoundFact(
-                number=number,
-                sides={f"team:{team.id}": team.side for team in teams if team.side},
-                winner=None if won is None else f"team:{won.id}",
-                reason=(won.win_type or None) if won is not None else None,
-            )
-        )
-    return rounds
-
-
-_ROUND_ID = re.compile(r"(?:[A-Za-z]+-)?(\d{1,4})")
-
-
-def round_number(name: str) -> int | None:
-    """The number in an id such as `round-12`; None for other ids."""
-    found = _ROUND_ID.fullmatch(name)
-    return int(found[1]) if found else None
+def _round(actor: grid_wire.Entity, target: grid_wire.Entity) -> grid_wire.Entity | None:
+    return next((entity for entity in (target, actor) if entity.type == "round" and entity.id is not None), None)

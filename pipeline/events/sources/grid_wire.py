@@ -5,14 +5,20 @@ naming generations. Does not belong here: what becomes of an event (`pipeline.ev
 
 Generations: inventories are `items` (CS) or `inventory.items` (VALORANT); clocks are `clock` or `gameClock`; numbers
 and ids come as JSON numbers or strings.
+
+Nothing here can hold itself, so the garbage collector need not look (`gc=False`).
+
+States and deltas have the same shape. In a state what is missing is null; in a delta what is missing has not changed,
+so there the two are told apart (`UNSET`), and a member of a list with `"statePath": []` is gone.
 """
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 Id = str | int
 
 
-class Position(msgspec.Struct):
+class Position(msgspec.Struct, gc=False):
     """Two-dimensional in every feed seen, in the title's own units; null in stretches."""
 
     x: float | None = None
@@ -20,19 +26,19 @@ class Position(msgspec.Struct):
     z: float | None = None
 
 
-class Item(msgspec.Struct):
+class Item(msgspec.Struct, gc=False):
     """An entry of an inventory."""
 
     id: Id | None = None
 
 
-class Inventory(msgspec.Struct):
+class Inventory(msgspec.Struct, gc=False):
     """The newer form of an inventory."""
 
     items: list[Item] | None = None
 
 
-class PlayerState(msgspec.Struct, rename="camel"):
+class PlayerState(msgspec.Struct, rename="camel", gc=False):
     """A player in a game's state."""
 
     id: Id | None = None
@@ -45,7 +51,7 @@ class PlayerState(msgspec.Struct, rename="camel"):
     inventory: Inventory | None = None
 
 
-class TeamState(msgspec.Struct):
+class TeamState(msgspec.Struct, gc=False):
     """A team in a game's state."""
 
     id: Id | None = None
@@ -55,7 +61,7 @@ class TeamState(msgspec.Struct):
     players: list[PlayerState] | None = None
 
 
-class SegmentTeam(msgspec.Struct, rename="camel"):
+class SegmentTeam(msgspec.Struct, rename="camel", gc=False):
     """A team in the state of one round."""
 
     id: Id | None = None
@@ -64,7 +70,7 @@ class SegmentTeam(msgspec.Struct, rename="camel"):
     win_type: str | None = None
 
 
-class Segment(msgspec.Struct, rename="camel"):
+class Segment(msgspec.Struct, rename="camel", gc=False):
     """A round in a game's state."""
 
     id: Id | None = None
@@ -73,14 +79,14 @@ class Segment(msgspec.Struct, rename="camel"):
     teams: list[SegmentTeam] | None = None
 
 
-class Named(msgspec.Struct, rename="camel"):
+class Named(msgspec.Struct, rename="camel", gc=False):
     """A map or a title."""
 
     name: str | None = None
     name_shortened: str | None = None
 
 
-class Game(msgspec.Struct, rename="camel"):
+class Game(msgspec.Struct, rename="camel", gc=False):
     """A game in the series' state."""
 
     id: Id | None = None
@@ -92,7 +98,7 @@ class Game(msgspec.Struct, rename="camel"):
     segments: list[Segment] | None = None
 
 
-class SeriesState(msgspec.Struct):
+class SeriesState(msgspec.Struct, gc=False):
     """The whole series as it stands after the event."""
 
     title: Named | None = None
@@ -100,19 +106,7 @@ class SeriesState(msgspec.Struct):
     games: list[Game] | None = None
 
 
-class GameRef(msgspec.Struct):
-    """A game that a delta touches."""
-
-    id: Id | None = None
-
-
-class SeriesDelta(msgspec.Struct):
-    """What the event changed; only which games."""
-
-    games: list[GameRef] | None = None
-
-
-class Entity(msgspec.Struct, rename="camel"):
+class Entity(msgspec.Struct, rename="camel", gc=False):
     """Actor or target. Its states are decoded only where an event needs them."""
 
     type: str | None = None
@@ -121,7 +115,7 @@ class Entity(msgspec.Struct, rename="camel"):
     state_delta: msgspec.Raw = msgspec.Raw()
 
 
-class Event(msgspec.Struct, rename="camel"):
+class Event(msgspec.Struct, rename="camel", gc=False):
     """One event of a transaction."""
 
     id: Id | None = None
@@ -131,10 +125,10 @@ class Event(msgspec.Struct, rename="camel"):
     target: Entity | None = None
     reverted_event_id: Id | None = None
     series_state: SeriesState | None = None
-    series_state_delta: SeriesDelta | None = None
+    series_state_delta: msgspec.Raw = msgspec.Raw()
 
 
-class Transaction(msgspec.Struct, rename="camel"):
+class Transaction(msgspec.Struct, rename="camel", gc=False):
     """One line."""
 
     events: list[Event]
@@ -144,7 +138,7 @@ class Transaction(msgspec.Struct, rename="camel"):
     sequence_number: Id | None = None
 
 
-class Envelope(msgspec.Struct, rename="camel"):
+class Envelope(msgspec.Struct, rename="camel", gc=False):
     """One line whose events do not all decode."""
 
     events: list[msgspec.Raw]
@@ -154,7 +148,7 @@ class Envelope(msgspec.Struct, rename="camel"):
     sequence_number: Id | None = None
 
 
-class EntityState(msgspec.Struct, rename="camel"):
+class EntityState(msgspec.Struct, rename="camel", gc=False):
     """What is needed of an actor's or target's own state."""
 
     team_id: Id | None = None
@@ -162,26 +156,139 @@ class EntityState(msgspec.Struct, rename="camel"):
     sequence_number: Id | None = None
 
 
-class GameDelta(msgspec.Struct, rename="camel"):
-    """What the event changed of a player in the game: numbers relative."""
+StatePath = list[msgspec.Raw] | None | UnsetType
 
+
+class ItemDelta(msgspec.Struct, rename="camel", gc=False):
+    """An entry of an inventory that came, went or changed."""
+
+    id: Id
+    state_path: StatePath = UNSET
+
+
+class InventoryDelta(msgspec.Struct, gc=False):
+    """The newer form of an inventory's changes."""
+
+    items: list[ItemDelta] | None | UnsetType = UNSET
+
+
+class PlayerChange(msgspec.Struct, rename="camel", gc=False, kw_only=True):
+    """What an event changed of a player in a game: numbers relative, all else absolute.
+
+    Damage and kills are read from here only, as they are what the event itself did.
+    """
+
+    id: Id | None = None
+    state_path: StatePath = UNSET
+    name: str | None | UnsetType = UNSET
+    position: Position | None | UnsetType = UNSET
+    current_health: float | None | UnsetType = UNSET
+    current_armor: float | None | UnsetType = UNSET
+    alive: bool | None | UnsetType = UNSET
+    items: list[ItemDelta] | None | UnsetType = UNSET
+    inventory: InventoryDelta | None | UnsetType = UNSET
     damage_dealt: float | None = None
     damage_taken: float | None = None
     teamdamage_dealt: float | None = None
     teamdamage_taken: float | None = None
     selfdamage_dealt: float | None = None
     selfdamage_taken: float | None = None
-    current_health: float | None = None
     headshots: float | None = None
     weapon_kills: dict[str, float] | None = None
     weapon_teamkills: dict[str, float] | None = None
 
 
-class EntityDelta(msgspec.Struct, rename="camel"):
-    """What the event changed of actor or target."""
+class PlayerDelta(PlayerChange, rename="camel", gc=False, kw_only=True):
+    """The same as a member of a list, which is matched by its id."""
 
-    game: GameDelta | None = None
-    sequence_number: Id | None = None
+    id: Id
+
+
+class TeamChange(msgspec.Struct, rename="camel", gc=False, kw_only=True):
+    """What an event changed of a team in a game."""
+
+    id: Id | None = None
+    state_path: StatePath = UNSET
+    name: str | None | UnsetType = UNSET
+    side: str | None | UnsetType = UNSET
+    score: float | None | UnsetType = UNSET
+    players: list[PlayerDelta] | None | UnsetType = UNSET
+
+
+class TeamDelta(TeamChange, rename="camel", gc=False, kw_only=True):
+    """The same as a member of a list."""
+
+    id: Id
+
+
+class SegmentTeamDelta(msgspec.Struct, rename="camel", gc=False):
+    """What an event changed of a team in a round."""
+
+    id: Id
+    state_path: StatePath = UNSET
+    side: str | None | UnsetType = UNSET
+    won: bool | None | UnsetType = UNSET
+    win_type: str | None | UnsetType = UNSET
+
+
+class SegmentChange(msgspec.Struct, rename="camel", gc=False, kw_only=True):
+    """What an event changed of a round. Its number names it and is told absolutely."""
+
+    id: Id | None = None
+    state_path: StatePath = UNSET
+    type: str | None | UnsetType = UNSET
+    sequence_number: Id | None | UnsetType = UNSET
+    started: bool | None | UnsetType = UNSET
+    teams: list[SegmentTeamDelta] | None | UnsetType = UNSET
+
+
+class SegmentDelta(SegmentChange, rename="camel", gc=False, kw_only=True):
+    """The same as a member of a list."""
+
+    id: Id
+
+
+class GameChange(msgspec.Struct, rename="camel", gc=False, kw_only=True):
+    """What an event changed of a game. Its number names it and is told absolutely."""
+
+    id: Id | None = None
+    state_path: StatePath = UNSET
+    sequence_number: Id | None | UnsetType = UNSET
+    map: Named | None | UnsetType = UNSET
+    started: bool | None | UnsetType = UNSET
+    finished: bool | None | UnsetType = UNSET
+    teams: list[TeamDelta] | None | UnsetType = UNSET
+    segments: list[SegmentDelta] | None | UnsetType = UNSET
+
+
+class GameDelta(GameChange, rename="camel", gc=False, kw_only=True):
+    """The same as a member of a list."""
+
+    id: Id
+
+
+class SeriesDelta(msgspec.Struct, gc=False):
+    """What an event changed of the series."""
+
+    title: Named | None | UnsetType = UNSET
+    valid: bool | None | UnsetType = UNSET
+    games: list[GameDelta] | None | UnsetType = UNSET
+
+
+class PlayerEntityDelta(msgspec.Struct, gc=False):
+    """What an event changed of a player that is its actor or target."""
+
+    game: PlayerChange | None = None
+
+
+ENTITY_DELTAS: dict[str, type[msgspec.Struct]] = {
+    "player": PlayerEntityDelta,
+    "team": TeamChange,
+    "round": SegmentChange,
+    "game": GameChange,
+    "series": SeriesDelta,
+}
+"""What is read of the change of an actor or target, by its type; nothing of any other type."""
 
 
 KILLS = frozenset(("killed", "teamkilled", "selfkilled"))

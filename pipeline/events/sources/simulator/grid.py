@@ -1,5 +1,8 @@
 """A recording as GRID series events: one transaction per line, each event with the whole state of the series.
 
+In its usual form every transaction carries the whole state; or only every n-th, or none, and then its first event
+tells in `seriesStateDelta` all that the transaction changed of the series.
+
 As a real feed does, it samples the state once a second, has positions only in states (planar, in game units, null in
 the beginning), takes back and repeats the start of one round, tells one round without any state, and knows neither
 shots nor the beginning of a plant.
@@ -25,6 +28,7 @@ from pipeline.events.sources.simulator.match import WORDS, PlayedRound, Recordin
 from pipeline.events.sources.simulator.state import Happening
 
 Json = dict[str, Any]
+DECIMALS = 9  # of a difference; positions have 4
 EPOCH = "1970-01-01T00:00:00.000Z"
 NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "https://grid.gg/simulated")
 WIN_TYPES = {
@@ -75,7 +79,9 @@ class _Event:
 class _Feed:
     """The feed while it is written."""
 
-    def __init__(self, recording: Recording, series: str) -> None:
+    def __init__(self, recording: Recording, series: str, full_every: int) -> None:
+        self.full_every = full_every
+        self.told: Json = {}  # the state as a reader of deltas knows it
         self.recording = recording
         self.figures = recording.config.grid
         self.unit_m = load_titles().find(recording.config.title).unit_m
@@ -219,7 +225,13 @@ class _Feed:
         self.sequence += 1
         key = f"{self.series}/{self.sequence}"
         told = []
-        series_state = self.state(tick) if self.has_state else None
+        state = self.state(tick)
+        is_full, change = self.has_state, None
+        if self.full_every != 1:
+            is_full = self.full_every > 0 and self.sequence % self.full_every == 0
+            state = msgspec.json.decode(msgspec.json.encode(state))
+            change = changed(self.told, state)
+            self.told = state
         for n, event in enumerate(events):
             event.id = str(uuid.uuid5(NAMESPACE, f"{key}/{n}"))
             sides: dict[str, Json] = {}
@@ -228,21 +240,22 @@ class _Feed:
                 ("target", event.target, event.target_delta),
             ):
                 sides[role] = {"type": kind, "id": name, "stateDelta": {"id": name, **delta}}
-                if self.has_state:
+                if is_full:
                     sides[role]["state"] = self.entity_state(kind, name, tick)
+            series_delta = event.series_delta if change is None else change if n == 0 else {}
             line: Json = {
                 "id": event.id,
-                "includesFullState": self.has_state,
+                "includesFullState": is_full,
                 "type": f"{event.actor[0]}-{event.action}-{event.target[0]}",
                 "actor": sides["actor"],
                 "action": event.action,
                 "target": sides["target"],
-                "seriesStateDelta": {"id": self.series, **event.series_delta},
+                "seriesStateDelta": {"id": self.series, **series_delta},
             }
             if event.reverts is not None:
                 line["revertedEventId"] = event.reverts
-            if series_state is not None:
-                line["seriesState"] = series_state
+            if is_full:
+                line["seriesState"] = state
             told.append(line)
         return msgspec.json.encode(
             {
@@ -286,9 +299,16 @@ class _Feed:
         return _Event(("grid", "grid"), action, ("series", self.series), {}, delta, delta)
 
 
-def grid_lines(recording: Recording, series: str) -> Iterator[str]:
-    """The lines of a GRID log without line ends, in the order of `sequenceNumber`."""
-    feed = _Feed(recording, series)
+def grid_lines(recording: Recording, series: str, *, full_every: int = 1) -> Iterator[str]:
+    """The lines of a GRID log without line ends, in the order of `sequenceNumber`.
+
+    Args:
+        recording: what happened.
+        series: id of the series.
+        full_every: 1 for the usual form; n where only every n-th transaction carries the state, 0 where none does.
+            Then no round is without state, as deltas tell all of it.
+    """
+    feed = _Feed(recording, series, full_every)
     yield from _opening(feed)
     every = recording.config.clock.ticks(feed.figures.sample_s)
     sample = every
@@ -303,6 +323,37 @@ def grid_lines(recording: Recording, series: str) -> Iterator[str]:
         yield feed.transaction(sample, [feed.grid_event("sampled", {})])
         sample += every
     yield from _ending(feed)
+
+
+def changed(before: Json, after: Json) -> Json:
+    """What a reader must add to a state for it to be another: the delta by the rules of the feed."""
+    delta: Json = {}
+    for name, new in after.items():
+        old = before.get(name)
+        if new == old and type(new) is type(old):
+            continue
+        if name in ("id", "sequenceNumber") or old is None or isinstance(new, bool | str | None):
+            delta[name] = new
+        elif isinstance(new, int | float):
+            delta[name] = round(new - old, DECIMALS)
+        elif isinstance(new, dict):
+            delta[name] = changed(old, new)
+        elif all(isinstance(member, dict) and "id" in member for member in (*old, *new)):
+            delta[name] = _changed_members(old, new)
+        else:
+            delta[name] = new
+    return delta | {name: None for name in before.keys() - after.keys()}
+
+
+def _changed_members(before: list[Json], after: list[Json]) -> list[Json]:
+    known = {member["id"]: member for member in before}
+    gone = [{"id": name, "statePath": []} for name in known.keys() - {member["id"] for member in after}]
+    told = [
+        member if member["id"] not in known else {"id": member["id"], **change}
+        for member in after
+        if (change := changed(known.get(member["id"], {}), member))
+    ]
+    return sorted(gone, key=lambda member: str(member["id"])) + told
 
 
 def _moments(played: PlayedRound) -> Iterator[tuple[int, str | Happening]]:

@@ -43,9 +43,14 @@ class SimulatedMatch:
         """The canonical log, line by line, without line ends."""
         return canonical_lines(self.recording, self.match_id)
 
-    def grid_lines(self) -> Iterator[str]:
-        """The same match as GRID transactions, line by line, without line ends."""
-        return grid_lines(self.recording, self.series_id)
+    def grid_lines(self, *, full_every: int = 1) -> Iterator[str]:
+        """The same match as GRID transactions, line by line, without line ends.
+
+        Args:
+            full_every: 1 where every transaction carries the whole state (but for one round); n where only every
+                n-th does, 0 where none does, and all else is told by deltas.
+        """
+        return grid_lines(self.recording, self.series_id, full_every=full_every)
 
     @property
     def grid_ids(self) -> dict[str, str]:

@@ -1,0 +1,207 @@
+"""The pictures of a match: bars, a timeline, a map, drawn straight into pixels.
+
+Belongs here: numbers and colours in, PNG out. Does not belong here: which numbers (`assets/reports.py`).
+
+Every materialization shows some of these, and a plotting library takes longer to lay one out than the stage takes that
+it illustrates. Rectangles, dots and text on fixed margins need none.
+"""
+
+import io
+import math
+from collections.abc import Sequence
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+    from PIL.ImageDraw import ImageDraw
+
+Bar = tuple[str, float, str]
+"""Name, height, colour."""
+Stretch = tuple[int, float, float, str, float]
+"""Line, from, to, colour, and how sure: 0 is pale, 1 is full."""
+Dots = tuple[str, str, NDArray[np.float64], NDArray[np.float64]]
+"""Name, colour, and where: horizontal and vertical."""
+Mark = tuple[str, float, float]
+"""Name and where."""
+
+_INK, _GRID, _PAPER = "#22262C", "#E3E6EA", "#FFFFFF"
+_TEXT = 13  # px
+_PALEST = 0.35  # share of colour where nothing is sure
+_OPACITY = 0.35  # of one dot; a place where several were is stronger
+_LEVELS = 5  # of strength; more of them cannot be told apart, and make the file larger
+
+
+def bars(values: Sequence[Bar], title: str, unit: str) -> bytes:
+    """A bar per value, its height written above it."""
+    width, height, left, top, bottom = 704, 270, 12, 36, 28
+    image, draw = _sheet(width, height)
+    _write(draw, (width / 2, 16), f"{title}, {unit}", "mm", _TEXT + 2)
+    floor, room = height - bottom, height - bottom - top - 18
+    highest = max((value for _, value, _ in values), default=0.0) or 1.0
+    pitch = (width - 2 * left) / max(len(values), 1)
+    for place, (name, value, colour) in enumerate(values):
+        middle = left + (place + 0.5) * pitch
+        rise = room * value / highest
+        draw.rectangle((middle - 0.38 * pitch, floor - rise, middle + 0.38 * pitch, floor), fill=colour)
+        _write(draw, (middle, floor - rise - 4), f"{value:.1f}", "mb", _TEXT - 1)
+        _write(draw, (middle, floor + 6), name, "mt")
+    draw.line((left, floor, width - left, floor), fill=_INK)
+    return _png(image)
+
+
+def timeline(lines: Sequence[str], stretches: Sequence[Stretch], legend: Sequence[tuple[str, str]], axis: str) -> bytes:
+    """A line per player, a coloured stretch per intent.
+
+    Args:
+        lines: names, top to bottom.
+        stretches: what happened on which line.
+        legend: names and their colours.
+        axis: what the horizontal axis counts.
+    """
+    width, left, right, top, pitch, bottom = 1060, 205, 16, 34, 38, 52
+    image, draw = _sheet(width, top + pitch * len(lines) + bottom)
+    low = min((begin for _, begin, _, _, _ in stretches), default=0.0)
+    high = max((end for _, _, end, _, _ in stretches), default=1.0)
+    scale = (width - left - right) / max(high - low, 1e-9)
+    floor = top + pitch * len(lines)
+    for tick in ticks(low, high):
+        x = left + (tick - low) * scale
+        draw.line((x, top, x, floor + 4), fill=_GRID)
+        _write(draw, (x, floor + 8), f"{tick:g}", "mt")
+    _write(draw, ((left + width - right) / 2, floor + 28), axis, "mt")
+    for line, begin, end, colour, sure in stretches:
+        y, x = top + pitch * line, left + (begin - low) * scale
+        shade = _blend(colour, _PALEST + (1 - _PALEST) * sure)
+        draw.rectangle((x, y + 4, max(left + (end - low) * scale, x + 1), y + pitch - 4), fill=shade)
+    for line, name in enumerate(lines):
+        _write(draw, (left - 10, top + pitch * (line + 0.5)), name, "rm")
+    place = float(left)
+    for name, colour in legend:
+        draw.rectangle((place, 10, place + 18, 21), fill=colour)
+        _write(draw, (place + 23, 16), name, "lm")
+        place += 23 + _length(draw, name) + 16
+    return _png(image)
+
+
+def scatter(dots: Sequence[Dots], marks: Sequence[Mark], title: str, unit: str) -> bytes:
+    """Where things were, both axes to the same scale, the vertical one downwards.
+
+    Args:
+        dots: groups of dots.
+        marks: single places with a name.
+        title: above it.
+        unit: of both axes.
+    """
+    side, left, top, bottom, margin = 520, 46, 34, 40, 8
+    image, draw = _sheet(left + side + margin, top + side + bottom)
+    across = np.concatenate([*(x for _, _, x, _ in dots), [x for _, x, _ in marks]])
+    down = np.concatenate([*(y for _, _, _, y in dots), [y for _, _, y in marks]])
+    centre = (across.min() + across.max()) / 2, (down.min() + down.max()) / 2
+    span = max(float(np.ptp(across)), float(np.ptp(down)), 1.0) * 1.04
+    scale = side / span
+
+    def at(x: Any, y: Any) -> tuple[Any, Any]:
+        return left + (x - centre[0] + span / 2) * scale, top + (y - centre[1] + span / 2) * scale
+
+    for value in ticks(centre[0] - span / 2, centre[0] + span / 2):
+        x, _ = at(value, centre[1])
+        draw.line((x, top, x, top + side), fill=_GRID)
+        _write(draw, (x, top + side + 6), f"{value:g}", "mt")
+    for value in ticks(centre[1] - span / 2, centre[1] + span / 2):
+        _, y = at(centre[0], value)
+        draw.line((left, y, left + side, y), fill=_GRID)
+        _write(draw, (left - 6, y), f"{value:g}", "rm")
+    image = _dotted(image, [(colour, *at(x, y)) for _, colour, x, y in dots])
+    draw = _pen(image)
+    for name, x, y in marks:
+        _star(draw, *at(x, y))
+        _write(draw, (at(x, y)[0] + 12, at(x, y)[1] - 4), name, "lb", _TEXT + 1)
+    _write(draw, (left + side / 2, 16), f"{title}, {unit}", "mm", _TEXT + 2)
+    place = float(left)
+    for name, colour, _, _ in dots:
+        draw.ellipse((place, top + side + 24, place + 11, top + side + 35), fill=colour)
+        _write(draw, (place + 16, top + side + 30), name, "lm")
+        place += 16 + _length(draw, name) + 18
+    return _png(image)
+
+
+def ticks(low: float, high: float) -> list[float]:
+    """Three to eight round numbers between two."""
+    raw = max(high - low, 1e-9) / 5
+    power = 10.0 ** math.floor(math.log10(raw))
+    step = next(power * factor for factor in (1, 2, 5, 10) if power * factor >= raw * 0.7)
+    first = math.ceil(low / step - 1e-9)
+    return [number * step for number in range(first, math.floor(high / step + 1e-9) + 1)]
+
+
+def _dotted(image: "Image", groups: Sequence[tuple[str, NDArray[np.float64], NDArray[np.float64]]]) -> "Image":
+    from PIL import Image
+
+    pixels = np.array(image)
+    height, width = pixels.shape[:2]
+    for colour, x, y in groups:
+        column, row = np.rint(x).astype(np.int64), np.rint(y).astype(np.int64)
+        inside = (column >= 0) & (column < width - 1) & (row >= 0) & (row < height - 1)
+        first = row[inside] * width + column[inside]
+        # A dot is two pixels wide and high.
+        corners = [np.bincount(first + shift, minlength=height * width) for shift in (0, 1, width, width + 1)]
+        count = np.sum(corners, axis=0)
+        hit = np.flatnonzero(count)
+        # Logarithmic: who stood still for a minute shall not hide those who ran by.
+        cover = 1 - (1 - _OPACITY) ** np.minimum(np.ceil(np.log2(1 + count[hit])), _LEVELS)
+        below = pixels.reshape(-1, 3)[hit]
+        pixels.reshape(-1, 3)[hit] = np.rint(below + cover[:, None] * (np.array(_rgb(colour)) - below))
+    return Image.fromarray(pixels)
+
+
+def _star(draw: "ImageDraw", x: float, y: float, radius: float = 10.0) -> None:
+    turns = [math.pi * (point / 5 - 0.5) for point in range(10)]
+    reach = [radius if point % 2 == 0 else radius * 0.4 for point in range(10)]
+    outline = [(x + r * math.cos(turn), y + r * math.sin(turn)) for r, turn in zip(reach, turns, strict=True)]
+    draw.polygon(outline, fill="#F59E0B", outline="black")
+
+
+def _sheet(width: int, height: int) -> "tuple[Image, ImageDraw]":
+    from PIL import Image
+
+    image = Image.new("RGB", (width, height), _PAPER)
+    return image, _pen(image)
+
+
+def _pen(image: "Image") -> "ImageDraw":
+    from PIL import ImageDraw
+
+    return ImageDraw.Draw(image)
+
+
+def _write(draw: "ImageDraw", at: tuple[float, float], text: str, anchor: str, size: int = _TEXT) -> None:
+    draw.text(at, text, fill=_INK, font=_font(size), anchor=anchor)
+
+
+def _length(draw: "ImageDraw", text: str) -> float:
+    return float(draw.textlength(text, font=_font(_TEXT)))
+
+
+@cache
+def _font(size: int) -> Any:
+    from PIL import ImageFont
+
+    return ImageFont.load_default(size)
+
+
+def _rgb(colour: str) -> tuple[int, int, int]:
+    return int(colour[1:3], 16), int(colour[3:5], 16), int(colour[5:7], 16)
+
+
+def _blend(colour: str, share: float) -> tuple[int, ...]:
+    return tuple(round(255 + share * (part - 255)) for part in _rgb(colour))
+
+
+def _png(image: "Image") -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, format="png", compress_level=4)
+    return buffer.getvalue()

@@ -1,0 +1,128 @@
+"""Recorded logs to the tables `events` and `tracks` as Parquet, beside `json.loads` rows → pyarrow that write the same.
+
+Belongs here: rates on plain and packed files, the memory that a longer file takes, the size of tracks. Before anything
+is timed, what both ways have written is compared, row by row. Does not belong here: the plain way (`bench.baselines`).
+"""
+
+import gzip
+import shutil
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import polars as pl
+
+from bench.baselines import canonical, grid
+from bench.measure import Figure, Goal, interleaved, peak_memory
+from bench.workload import Workload, lines, megabytes
+from configs.events import load_events
+from pipeline.events.lines import Block, read_blocks
+from pipeline.events.reader import read_log
+from pipeline.events.sources.canonical_scan import scan
+from resources.store import Stamp, Store
+
+OTHER = "`json.loads` rows → pyarrow, the same tables, unchecked"
+CANONICAL, GRID = Goal(at_least=13, stretch=18), Goal(at_least=8, stretch=10)
+TIMES = 4
+_STAMP = Stamp("bench", "bench", "bench")
+
+
+def figures(load: Workload) -> list[Figure]:
+    """Rates of both formats, packed and plain, the scanner's own, memory and size."""
+    folder = load.scratch("ingest")
+    packed = min(load.canonical, key=lambda log: log.stat().st_size) if load.quick else load.canonical[0]
+    plain, plain_grid = _unpacked(packed, folder), _unpacked(load.grid, folder)
+    found = [
+        _beside(f"canonical log, {name}", log, packed, canonical.read, CANONICAL, folder)
+        for name, log in (("plain", plain), (".gz", packed))
+    ]
+    found += [
+        _beside(f"GRID series, {name}", log, load.grid, grid.read, GRID, folder)
+        for name, log in (("plain", plain_grid), (".zip", load.grid))
+    ]
+    blocks = [block for block in read_blocks(plain, load_events().lines) if isinstance(block, Block)]
+    validity = load_events().validity
+    found.append(
+        interleaved(
+            "canonical lines → columns, alone",
+            lambda: [scan(block, validity) for block in blocks],
+            None,
+            "",
+            megabytes(packed),
+            "MB",
+            Goal(at_least=250),
+        )
+    )
+    if not load.quick:  # a log that was cut short fits into memory whole
+        found += [_memory(packing, plain, folder) for packing in (".jsonl", ".jsonl.gz", ".jsonl.zip")]
+    return [*found, _size(load, folder)]
+
+
+def ours(log: Path, folder: Path) -> None:
+    """Reads a log of one match and writes its events and tracks as the pipeline's store does."""
+    store = Store(folder.as_posix())
+    for match_id, match in read_log(log, log_id="bench").matches.items():
+        store.write_table("events", match_id, match.events, _STAMP)
+        store.write_table("tracks", match_id, match.tracks, _STAMP)
+
+
+def _beside(
+    stage: str, log: Path, packed: Path, theirs: Callable[[Path, Path], None], goal: Goal, folder: Path
+) -> Figure:
+    mine, other = folder / "ours", folder / "theirs"
+    for each in (mine, other):
+        shutil.rmtree(each, ignore_errors=True)
+        each.mkdir()
+    ours(log, mine)
+    theirs(log, other)
+    for table in ("events", "tracks"):
+        (part,) = mine.glob(f"{table}/*/*.parquet")
+        written, expected = pl.read_parquet(part, hive_partitioning=False), pl.read_parquet(other / f"{table}.parquet")
+        if not written.equals(expected):
+            raise AssertionError(f"{stage}: the two ways write different {table}")
+    return interleaved(stage, lambda: ours(log, mine), lambda: theirs(log, other), OTHER, megabytes(packed), "MB", goal)
+
+
+def _unpacked(log: Path, folder: Path) -> Path:
+    plain = folder / f"{log.name.partition('.')[0]}.jsonl"
+    with plain.open("wb") as file:
+        file.writelines(lines(log))
+    return plain
+
+
+def _memory(packing: str, plain: Path, folder: Path) -> Figure:
+    once, longer = (_packed(plain, times, packing, folder) for times in (1, TIMES))
+    peaks = [peak_memory(ours, log, folder / "ours") for log in (once, longer)]
+    shutil.rmtree(folder / "ours")
+    return Figure(
+        f"peak memory of {TIMES} × the matches in a log, {packing}, to that of one",
+        peaks[1] / peaks[0],
+        f"× {peaks[0] / 1e6:.0f} MB",
+        goal=Goal(at_most=1.1),
+    )
+
+
+def _packed(plain: Path, times: int, packing: str, folder: Path) -> Path:
+    """A log of so many matches, one behind the other, each the given one under a name of its own."""
+    path = folder / f"{times}{packing}"
+    text = plain.read_bytes()
+    match_id = text.partition(b'"match_id":"')[2].partition(b'"')[0]
+    names = [match_id[:-1] + str(n).encode() for n in range(times)]
+    if packing.endswith(".zip"):
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive, archive.open("log.jsonl", "w") as file:
+            file.writelines(text.replace(match_id, name) for name in names)
+    else:
+        with gzip.open(path, "wb", 6) if packing.endswith(".gz") else path.open("wb") as file:
+            file.writelines(text.replace(match_id, name) for name in names)
+    return path
+
+
+def _size(load: Workload, folder: Path) -> Figure:
+    store = Store((folder / "sizes").as_posix())
+    parts = [store.write_table("tracks", name, load.tables(name).tracks, _STAMP) for name in load.names]
+    return Figure(
+        "size of tracks",
+        sum(part.size_bytes for part in parts) / sum(part.rows for part in parts),
+        "bytes/row",
+        goal=Goal(at_most=6),
+    )

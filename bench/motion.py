@@ -1,0 +1,37 @@
+"""From a segment's path to a body that moves along it, and to the files that show it."""
+
+from bench.measure import Figure, interleaved
+from bench.workload import Workload
+from pipeline.features.match import match_features
+from pipeline.intents.model import PriorModel
+from pipeline.intents.prediction import predict
+from pipeline.intents.segments import segment
+from pipeline.motion.gltf import glb
+from pipeline.motion.moments import choose, clip_request
+from pipeline.motion.path import Infeasible
+from pipeline.motion.preview import still
+from pipeline.motion.synthesizer import synthesize
+
+CLIPS, QUICK_CLIPS = 20, 4
+
+
+def figures(load: Workload) -> list[Figure]:
+    """Rates of synthesis, GLB and stills."""
+    tables, model = load.tables(), PriorModel.configured()
+    features = match_features(tables.match, tables.events, tables.tracks)
+    intents = predict(features, model)
+    segments = segment(intents, features, model_version=model.version, review_threshold=0.6)
+    moments = choose(segments, tables.tracks, budget=QUICK_CLIPS if load.quick else CLIPS)
+    clips = []
+    for moment in moments.iter_rows(named=True):
+        request = clip_request(moment, tables.tracks)
+        try:
+            clips.append((request, synthesize(request)))
+        except Infeasible:
+            continue
+    many = float(len(clips))
+    return [
+        interleaved("path → clip", lambda: [synthesize(request) for request, _ in clips], None, "", many, "clips"),
+        interleaved("clip → GLB", lambda: [glb(clip, {}) for _, clip in clips], None, "", many, "clips"),
+        interleaved("clip → still", lambda: still(clips[0][1]), None, "", 1.0, "stills"),
+    ]

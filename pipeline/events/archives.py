@@ -1,0 +1,275 @@
+"""What a log is packed in: nothing, gzip, or a zip of line files.
+
+Belongs here: telling them apart by content, unpacking in bounded chunks, refusing what is made to harm.
+Does not belong here: lines (`pipeline.events.lines`).
+
+Unpacking is bounded twice: by size, and by how many times its own size a file may unpack to. A zip is held to both
+before anything of it is unpacked, by the sizes that it declares, and no member may then exceed what it declared.
+"""
+
+import stat
+import struct
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO
+
+from isal import isal_zlib
+
+from configs.events import LinesConfig
+from pipeline.errors import PipelineError
+from pipeline.events.streams import TableStream
+
+GZIP_MAGIC = b"\x1f\x8b"  # RFC 1952, 2.3.1
+ZIP_MAGIC = (b"PK\x03\x04", b"PK\x05\x06")  # APPNOTE.TXT 4.3.7, 4.3.16 (an empty archive)
+OTHER_MAGIC = (b"BZh", b"\xfd7zXZ\x00", b"\x28\xb5\x2f\xfd", b"7z\xbc\xaf\x27\x1c", b"Rar!\x1a\x07")
+ENDINGS = (".jsonl", ".ndjson", ".json")
+ARCHIVES = (".zip", ".gz", ".tgz", ".tar", ".7z", ".xz", ".bz2", ".zst", ".rar")
+_DEFLATE_ERROR: type[Exception] = isal_zlib.error  # type: ignore[assignment]  # its stub tells an instance
+BROKEN = (OSError, EOFError, zlib.error, _DEFLATE_ERROR, zipfile.BadZipFile, struct.error)
+"""What damage raises while a file is read."""
+
+_PACKED_PIECE = 16_384  # bytes; of a damaged stream at most what one call unpacks is lost
+_UNPACKED_PIECE = 65_536
+_GZIP_EXTRA, _GZIP_NAME, _GZIP_COMMENT, _GZIP_HEADER_CRC = 4, 8, 16, 2  # RFC 1952, 2.3.1.2
+_LOCAL_HEADER = struct.Struct("<4s2xHH16xHH")  # APPNOTE.TXT 4.3.7: signature, flags, method, name and extra length
+_DIRECTORY_END = b"PK\x05\x06"  # APPNOTE.TXT 4.3.16; 22 bytes and a comment of at most 65,535
+_ENCRYPTED = 1
+
+
+class UnusableLog(PipelineError):
+    """A log of which nothing can be used; the message names the log and the first reason.
+
+    Attributes:
+        quarantine: table `quarantine` of the lines that were read before that was known; None if none was.
+    """
+
+    quarantine: TableStream | None = None
+
+
+class TooLarge(PipelineError):
+    """A packed log unpacks to more than the limits allow; what came before stands."""
+
+
+def members(path: Path, config: LinesConfig) -> Iterator[Iterator[bytes]]:
+    """The line files of a log, each as chunks of about `chunk_bytes`.
+
+    Args:
+        path: plain text, gzip or a zip of line files, told apart by their first bytes.
+        config: limits.
+
+    Yields:
+        One iterator of chunks per line file, those of a zip by name. It raises one of `BROKEN` where the file is
+        damaged, `TooLarge` where a gzip exceeds a limit; all chunks before have been yielded then.
+
+    Raises:
+        UnusableLog: if the file can't be opened; if a zip holds no line file, too many, one that unpacks to too
+            much, a name that leaves its folder, a link, or an archive, told by name or by content.
+    """
+    with ExitStack() as stack:
+        try:
+            file = stack.enter_context(path.open("rb"))
+            magic = file.read(4)
+            file.seek(0)
+            size = path.stat().st_size
+        except OSError as error:
+            raise UnusableLog(f"{path.name}: {error.strerror or error}") from error
+        if magic.startswith(GZIP_MAGIC):
+            chunks = _gathered(_limited(_gunzip(file), size, config), config.chunk_bytes)
+            yield _not_an_archive(chunks, f"{path.name}: the gzip")
+        elif magic in ZIP_MAGIC:
+            try:
+                entries = _line_files(path.name, file, size, config)
+            except (*BROKEN, RuntimeError, NotImplementedError) as error:
+                raise UnusableLog(f"{path.name}: not a readable zip: {error}") from error
+            for entry in entries:
+                yield _gathered(_unzip(file, entry), config.chunk_bytes)
+        else:
+            yield iter(lambda: file.read(config.chunk_bytes), b"")
+
+
+def _gathered(pieces: Iterator[bytes], chunk_bytes: int) -> Iterator[bytes]:
+    """Small pieces as chunks; what was gathered before an error is yielded before it."""
+    held: list[bytes] = []
+    size = 0
+    try:
+        for piece in pieces:
+            held.append(piece)
+            size += len(piece)
+            if size >= chunk_bytes:
+                yield b"".join(held)
+                held, size = [], 0
+    except (*BROKEN, TooLarge):
+        yield b"".join(held)
+        raise
+    if held:
+        yield b"".join(held)
+
+
+def _limited(pieces: Iterator[bytes], packed_bytes: int, config: LinesConfig) -> Iterator[bytes]:
+    left = most = _most_unpacked(packed_bytes, config)
+    for piece in pieces:
+        yield piece[:left]
+        left -= len(piece)
+        if left < 0:
+            raise TooLarge(f"unpacks to more than {most} bytes")
+
+
+def _most_unpacked(packed_bytes: int, config: LinesConfig) -> int:
+    return min(config.max_unpacked_bytes, max(config.ratio_floor_bytes, config.max_ratio * packed_bytes))
+
+
+def _is_archive(start: bytes) -> bool:
+    return start.startswith((GZIP_MAGIC, *ZIP_MAGIC, *OTHER_MAGIC))
+
+
+def _not_an_archive(chunks: Iterator[bytes], what: str) -> Iterator[bytes]:
+    for place, chunk in enumerate(chunks):
+        if place == 0 and _is_archive(chunk):
+            raise UnusableLog(f"{what} holds an archive inside the archive")
+        yield chunk
+
+
+def _inflate(file: BinaryIO, packed_bytes: int | None = None) -> Iterator[bytes]:
+    """One deflate stream from where the file stands; leaves the file behind its last byte."""
+    stream = isal_zlib.decompressobj(-isal_zlib.MAX_WBITS)
+    while not stream.eof:
+        piece = file.read(_PACKED_PIECE if packed_bytes is None else min(_PACKED_PIECE, packed_bytes))
+        if not piece:
+            raise EOFError("the compressed data ends before its end mark")
+        if packed_bytes is not None:
+            packed_bytes -= len(piece)
+        more = True
+        while more and not stream.eof:
+            unpacked = stream.decompress(piece, _UNPACKED_PIECE)
+            if unpacked:
+                yield unpacked
+            piece = stream.unconsumed_tail
+            more = bool(piece) or len(unpacked) == _UNPACKED_PIECE  # more of it may stand in the stream's own buffer
+    file.seek(-len(stream.unused_data), 1)
+
+
+def _gunzip(file: BinaryIO) -> Iterator[bytes]:
+    """All members of a gzip file, as RFC 1952 has them, with zeros allowed behind the last."""
+    while _gzip_header(file):
+        crc = size = 0
+        for piece in _inflate(file):
+            crc = isal_zlib.crc32(piece, crc)
+            size += len(piece)
+            yield piece
+        if struct.unpack("<II", _exactly(file, 8)) != (crc, size & 0xFFFFFFFF):
+            raise zlib.error("the checksum of the gzip does not hold")
+
+
+def _gzip_header(file: BinaryIO) -> bool:
+    while (first := file.read(1)) == b"\0":
+        pass
+    if not first:
+        return False
+    header = first + _exactly(file, 9)
+    if not header.startswith(GZIP_MAGIC + b"\x08"):
+        raise zlib.error("what follows is not gzip")
+    flags = header[3]
+    if flags & _GZIP_EXTRA:
+        _exactly(file, int.from_bytes(_exactly(file, 2), "little"))
+    for flag in (_GZIP_NAME, _GZIP_COMMENT):
+        while flags & flag and _exactly(file, 1) != b"\0":
+            pass
+    if flags & _GZIP_HEADER_CRC:
+        _exactly(file, 2)
+    return True
+
+
+def _exactly(file: BinaryIO, size: int) -> bytes:
+    data = file.read(size)
+    if len(data) < size:
+        raise EOFError("the file ends too early")
+    return data
+
+
+def _unzip(file: BinaryIO, entry: zipfile.ZipInfo) -> Iterator[bytes]:
+    """One member of a zip; its checksum and its declared size are held to."""
+    crc = size = 0
+    for piece in _raw_member(file, entry):
+        crc = isal_zlib.crc32(piece, crc)
+        size += len(piece)
+        if size > entry.file_size:
+            raise zipfile.BadZipFile(f"{entry.filename!r} unpacks to more than it declares")
+        yield piece
+    if (crc, size) != (entry.CRC, entry.file_size):
+        raise zipfile.BadZipFile(f"the checksum of {entry.filename!r} does not hold")
+
+
+def _raw_member(file: BinaryIO, entry: zipfile.ZipInfo) -> Iterator[bytes]:
+    file.seek(entry.header_offset)
+    signature, flags, method, name_bytes, extra_bytes = _LOCAL_HEADER.unpack(_exactly(file, _LOCAL_HEADER.size))
+    if signature != ZIP_MAGIC[0] or method != entry.compress_type:
+        raise zipfile.BadZipFile(f"{entry.filename!r} does not begin where the directory says")
+    if (flags | entry.flag_bits) & _ENCRYPTED:
+        raise zipfile.BadZipFile(f"{entry.filename!r} is encrypted")
+    file.seek(name_bytes + extra_bytes, 1)
+    if method == zipfile.ZIP_DEFLATED:
+        yield from _inflate(file, entry.compress_size)
+        return
+    left = entry.compress_size
+    while left:
+        piece = _exactly(file, min(left, _UNPACKED_PIECE))
+        left -= len(piece)
+        yield piece
+
+
+def _line_files(log: str, file: BinaryIO, size: int, config: LinesConfig) -> list[zipfile.ZipInfo]:
+    """Entries and not names, as a zip may hold two members of one name."""
+    if _directory_bytes(file, size) > config.max_directory_bytes:
+        raise UnusableLog(f"{log}: the zip's directory has more than {config.max_directory_bytes} bytes")
+    with zipfile.ZipFile(file) as archive:
+        members = [entry for entry in archive.infolist() if not entry.filename.endswith("/")]
+    entries = sorted((entry for entry in members if _is_line_file(log, entry)), key=lambda entry: entry.filename)
+    if not entries:
+        raise UnusableLog(f"{log}: the zip holds no {', '.join(ENDINGS)} file")
+    if len(entries) > config.max_members:
+        raise UnusableLog(f"{log}: {len(entries)} line files in the zip, at most {config.max_members} are read")
+    if sum(entry.compress_size for entry in entries) > size:
+        raise UnusableLog(f"{log}: the members of the zip overlap")
+    unpacked, most = sum(entry.file_size for entry in entries), _most_unpacked(size, config)
+    if unpacked > most:
+        raise UnusableLog(f"{log}: the zip of {size} bytes unpacks to {unpacked}, at most {most} are read")
+    for entry in entries:
+        if _is_archive(_start(file, entry)):
+            raise UnusableLog(f"{log}: member {entry.filename!r} is an archive inside the archive")
+    return entries
+
+
+def _directory_bytes(file: BinaryIO, size: int) -> int:
+    """Declared size of a zip's directory; zipfile would hold all of it in memory, and objects for each entry."""
+    file.seek(max(0, size - 22 - 65_535))
+    tail = file.read()
+    place = tail.rfind(_DIRECTORY_END)
+    if place < 0 or len(tail) < place + 22:
+        raise zipfile.BadZipFile("it has no directory")
+    return int.from_bytes(tail[place + 12 : place + 16], "little")
+
+
+def _is_line_file(log: str, entry: zipfile.ZipInfo) -> bool:
+    name = PurePosixPath(entry.filename.replace("\\", "/"))
+    if name.is_absolute() or ".." in name.parts or not name.parts or ":" in name.parts[0]:
+        raise UnusableLog(f"{log}: member {entry.filename!r} points outside the archive")
+    if stat.S_ISLNK(entry.external_attr >> 16):
+        raise UnusableLog(f"{log}: member {entry.filename!r} is a link")
+    if name.suffix.lower() in ARCHIVES:
+        raise UnusableLog(f"{log}: member {entry.filename!r} is an archive inside the archive")
+    if name.suffix.lower() not in ENDINGS or name.name.startswith("._") or name.parts[0] == "__MACOSX":
+        return False
+    if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise UnusableLog(f"{log}: member {entry.filename!r} is packed neither by deflate nor stored")
+    return True
+
+
+def _start(file: BinaryIO, entry: zipfile.ZipInfo) -> bytes:
+    """The first bytes of a member; none of one that can't be read, which is told when it is its turn."""
+    try:
+        return next(_raw_member(file, entry), b"")
+    except BROKEN:
+        return b""

@@ -1,0 +1,953 @@
+"""Compiled reading of GRID lines: what of a line is worth decoding, and what its states show of the players.
+
+A state of 20-90 kB is told again with every event and differs little from the one before. So it is compared with that
+one eight bytes at a time, and only where they part is anything read: a value that is needed, a number or flag that is
+not, or else the innermost object or list around it. Whatever equals a state that was read whole is as valid as that
+one, and so a line that is taken is valid JSON throughout.
+
+A state's *tape* lists, in their order, the values that matter (`code`, from `start` to `end`, with their `value`) and
+the objects and lists that hold them. Nothing here decides about validity: a line with anything unusual is left to the
+careful reader.
+
+Belongs here: bytes in, columns out, every index checked against the end of the line. Does not belong here: what the
+columns mean (`grid_scan`, `grid_facts`).
+"""
+
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+from numba import njit, types
+from numba.extending import intrinsic
+
+# Objects and lists that are read. 0 is any other: its content is checked and passed over.
+OTHER, SERIES, GAMES, GAME, TEAMS, TEAM, PLAYERS, PLAYER, POSITION, ITEMS, ITEM, BAG, BAG_ITEMS = range(13)
+SEGMENTS, SEGMENT, SIDES, SIDE, TRANSACTION, EVENT = range(13, 19)
+# Values. FIXED ones change a few times a round and are decoded elsewhere when they do; the rest are columns.
+FIXED, X, Y, Z, HEALTH, ARMOR, ALIVE, ITEM_ID = range(20, 28)
+# What of a line is read one by one. VOLATILE ones differ between any two lines and are not read.
+EVENT_LIST, STATE_OBJECT, EVENT_ID, CLOCK_TEXT, SEQUENCE_NUMBER, VOLATILE_TEXT, VOLATILE_NUMBER = range(30, 37)
+
+_ELEMENT = np.zeros(20, np.int64)  # what a list holds; 0 for objects
+for _list, _member in (
+    (GAMES, GAME), (TEAMS, TEAM), (PLAYERS, PLAYER), (ITEMS, ITEM), (BAG_ITEMS, ITEM), (SEGMENTS, SEGMENT),
+    (SIDES, SIDE),
+):  # fmt: skip
+    _ELEMENT[_list] = _member
+_FIELDS: dict[int, dict[str, int]] = {
+    SERIES: {"title": FIXED, "valid": FIXED, "games": GAMES},
+    GAME: {"id": FIXED, "sequenceNumber": FIXED, "map": FIXED, "started": FIXED, "finished": FIXED, "teams": TEAMS,
+           "segments": SEGMENTS},
+    TEAM: {"id": FIXED, "name": FIXED, "side": FIXED, "score": FIXED, "players": PLAYERS},
+    PLAYER: {"id": FIXED, "name": FIXED, "position": POSITION, "currentHealth": HEALTH, "currentArmor": ARMOR,
+             "alive": ALIVE, "items": ITEMS, "inventory": BAG},
+    POSITION: {"x": X, "y": Y, "z": Z},
+    ITEM: {"id": ITEM_ID},
+    BAG: {"items": BAG_ITEMS},
+    SEGMENT: {"id": FIXED, "type": FIXED, "sequenceNumber": FIXED, "teams": SIDES},
+    SIDE: {"id": FIXED, "side": FIXED, "won": FIXED, "winType": FIXED},
+    TRANSACTION: {"events": EVENT_LIST, "occurredAt": CLOCK_TEXT, "sequenceNumber": SEQUENCE_NUMBER,
+                  "id": VOLATILE_TEXT, "correlationId": VOLATILE_TEXT, "sessionSequenceNumber": VOLATILE_NUMBER},
+    EVENT: {"id": EVENT_ID, "seriesState": STATE_OBJECT},
+}  # fmt: skip
+FIRST_FIELD = np.zeros(21, np.int64)  # where in the four columns below the fields of an object begin
+_names: list[bytes] = []
+_codes: list[int] = []
+for _object in range(20):
+    FIRST_FIELD[_object] = len(_names)
+    for _name, _code in _FIELDS.get(_object, {}).items():
+        _names.append(_name.encode())
+        _codes.append(_code)
+FIRST_FIELD[20] = len(_names)
+FIELD_CODE = np.array(_codes, np.int64)
+FIELD_END = np.cumsum([len(name) for name in _names])
+FIELD_TEXT = np.frombuffer(b"".join(_names), np.uint8)
+
+MOST_DEPTH = 48
+_POWER = 10.0 ** np.arange(23)
+_WHOLE_POWER = 10 ** np.arange(19, dtype=np.int64)
+_EXACT = 2**53
+
+QUOTE, BACKSLASH, COMMA, COLON, MINUS, PLUS, DOT, ZERO, NINE = (ord(c) for c in '"\\,:-+.09')
+OPEN, CLOSE, LIST, END, SMALL_U, SMALL_E, LARGE_E = (ord(c) for c in "{}[]ueE")
+SMALL_T, SMALL_F, SMALL_N = (ord(c) for c in "tfn")
+
+
+@intrinsic  # type: ignore[misc, unused-ignore]
+def eight(_context: Any, text: Any, at: Any) -> Any:
+    """Eight bytes of a text as one integer; the caller has checked that they are there."""
+
+    def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        array = context.make_array(signature.args[0])(context, builder, arguments[0])
+        address = builder.gep(array.data, [arguments[1]])
+        return builder.load(builder.bitcast(address, ir.IntType(64).as_pointer()), align=1)
+
+    return types.uint64(text, at), build
+
+
+@intrinsic  # type: ignore[misc, unused-ignore]
+def _zeros_below(_context: Any, word: Any) -> Any:
+    """How many bits below the lowest one that is set are not."""
+
+    def build(_: Any, builder: Any, __: Any, arguments: Any) -> Any:
+        return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 1))
+
+    return types.uint64(types.uint64), build
+
+
+@njit(cache=True, inline="always")  # type: ignore[misc, unused-ignore]
+def _space(text, at, end):
+    """Behind blanks; a line's end is none."""
+    while at < end and (text[at] == 32 or text[at] == 9 or text[at] == 13):
+        at += 1
+    return at
+
+
+@njit(cache=True)  # type: ignore[misc, unused-ignore]
+def _past_string(text, at, end):
+    """Behind the closing quote of a string whose first character is at `at`; -1 if it is not one."""
+    low, high = np.uint64(0x0101010101010101), np.uint64(0x8080808080808080)
+    quotes, slashes, controls = low * np.uint64(QUOTE), low * np.uint64(BACKSLASH), low * np.uint64(0x20)
+    while True:
+        while at + 8 <= end:
+            word = eight(text, at)
+            quote, slash = word ^ quotes, word ^ slashes
+            found = ((quote - low) & ~quote) | ((slash - low) & ~slash) | ((word - controls) & ~word)
+            found &= high
+            if found:
+                at += np.int64(_zeros_below(found)) >> 3
+                break
+            at += 8
+        while at < end and text[at] != QUOTE and text[at] != BACKSLASH and text[at] >= 32:
+            at += 1
+        if at >= end or text[at] < 32:
+            return -1
+        if text[at] == QUOTE:
+            return at + 1
+        if at + 1 >= end:
+            return -1
+        escaped = text[at + 1]
+        if escaped == SMALL_U:
+            if at + 6 > end:
+                return -1
+            for place in range(at + 2, at + 6):
+                digit = text[place] | 32
+                if not (ZERO <= text[place] <= NINE or 97 <= digit <= 102):
+                    return -1
+            if (text[at + 2] | 32) == 100 and text[at + 3] >= 56:
+                return -1  # half of a pair: which ones fit is the careful reader's to say
+            at += 6
+        elif (
+            escaped == QUOTE or escaped == BACKSLASH or escaped == 47 or escaped == 98 or escaped == 102
+            or escaped == 110 or escaped == 114 or escaped == 116
+        ):  # fmt: skip
+            at += 2
+        else:
+            return -1
+
+
+@njit(cache=True, inline="always")  # type: ignore[misc, unused-ignore]
+def _numeric(byte):
+    return ZERO <= byte <= NINE or byte == MINUS or byte == PLUS or byte == DOT or byte == SMALL_E or byte == LARGE_E
+
+
+@njit(cache=True)  # type: ignore[misc, unused-ignore]
+def _past_number(text, at, end):
+    """Behind a number that begins at `at`; -1 if none does."""
+    if at < end and text[at] == MINUS:
+        at += 1
+    first = at
+    while at < end and ZERO <= text[at] <= NINE:
+        at += 1
+    if at == first or (text[first] == ZERO and at > first + 1):
+        return -1
+    if at < end and text[at] == DOT:
+        at += 1
+        first = at
+        while at < end and ZERO <= text[at] <= NINE:
+            at += 1
+        if at == first:
+            return -1
+    if at < end and (text[at] == SMALL_E or text[at] == LARGE_E):
+        at += 1
+        if at < end and (text[at] == PLUS or text[at] == MINUS):
+            at += 1
+        first = at
+        while at < end and ZERO <= text[at] <= NINE:
+            at += 1
+        if at == first:
+            return -1
+    return at
+
+
+@njit(cache=True)  # type: ignore[misc, unused-ignore]
+def number(text, at, end):
+    """The double nearest to a decimal number without exponent.
+
+    Exact up to 18 digits: by one division where numerator and power of ten are exact doubles (Clinger 1990), else by
+    long division in binary.
+
+    Returns:
+        The number, and whether it could be told.
+    """
+    negative = text[at] == MINUS
+    if negative:
+        at += 1
+    digits, behind, point = np.int64(0), np.int64(0), False
+    for place in range(at, end):
+        byte = text[place]
+        if byte == DOT:
+            point = True
+        elif ZERO <= byte <= NINE:
+            if digits >= _WHOLE_POWER[17] or behind >= 18:
+                return 0.0, False
+            digits = digits * 10 + (byte - ZERO)
+            behind += point
+        else:
+            return 0.0, False
+    if digits < _EXACT:
+        value = digits / _POWER[behind]
+        return (-value if negative and point else 0.0 if digits == 0 else -value if negative else value), True
+    if not point:
+        return 0.0, False
+    divisor = _WHOLE_POWER[behind]
+    quotient, rest, exponent = digits // divisor, digits % divisor, 0
+    while quotient < _EXACT:
+        rest *= 2
+        quotient = quotient * 2 + (rest >= divisor)
+        if rest >= divisor:
+            rest -= divisor
+        exponent -= 1
+    dropped = 0
+    while quotient >= 2 * _EXACT:
+        dropped |= quotient & 1
+        quotient >>= 1
+        exponent += 1
+    # 54 bits and whether there is more below them: half to even.
+    tail = quotient & 1
+    quotient >>= 1
+    exponent += 1
+    if tail and (rest or dropped or quotient & 1):
+        quotient += 1
+    value = np.float64(quotient) * 2.0**exponent
+    return (-value if negative else value), True
+
+
+@njit(cache=True)  # type: ignore[misc, unused-ignore]
+def _past_word(text, at, end):
+    """Behind `true`, `false` or `null`; -1 if none of them begins at `at`."""
+    if at + 4 > end:
+        return -1
+    a, b, c, d = text[at], text[at + 1], text[at + 2], text[at + 3]
+    if a == SMALL_T:
+        return at + 4 if b == 114 and c == 117 and d == 101 else -1
+    if a == SMALL_N:
+        return at + 4 if b == 117 and c == 108 and d == 108 else -1
+    if a == SMALL_F and at + 5 <= end:
+        return at + 5 if b == 97 and c == 108 and d == 115 and text[at + 4] == 101 else -1
+    return -1
+
+
+@njit(cache=True)  # type: ignore[misc, unused-ignore]
+def _past_key(text, at, end):
+    """Behind the colon of a key whose quote is expected at `at`; -1 if there is none."""
+    if at >= end or text[at] != QUOTE:
+        return -1
+    at = _past_string(text, at + 1, end)
+    if at < 0:
+        return -1
+    at = _space(text, at, end)
+    return at + 1 if at < end and text[at] == COLON else -1
+
+
+@njit(cache=True)  # type: ignore[misc, unused-ignore]
+def past_value(text, at, end):
+    """Behind the JSON value that begins at `at`; -1 if there is none, or it is nested too deeply."""
+    depth, objects = 0, np.uint64(0)
+    while True:
+        at = _space(text, at, end)
+        if at >= end:
+            return -1
+        byte = text[at]
+        if byte == QUOTE:
+            at = _past_string(text, at + 1, end)
+        elif byte == OPEN or byte == LIST:
+            at = _space(text, at + 1, end)
+            if at >= end:
+                return -1
+            if text[at] == byte + 2:
+                at += 1
+            else:
+                depth += 1
+                if depth > MOST_DEPTH:
+                    return -1
+                objects = (objects << np.uint64(1)) | np.uint64(byte == OPEN)
+                if byte == OPEN:
+                    at = _past_key(text, at, end)
+                    if at < 0:
+                        return -1
+                continue
+        elif byte == MINUS or ZERO <= byte <= NINE:
+            at = _past_number(text, at, end)
+        else:
+            at = _past_word(text, at, end)
+        if at < 0:
+            return -1
+        while True:
+            if depth == 0:
+                return at
+            at = _space(text, at, end)
+            if at >= end:
+                return -1
+            is_object = objects & np.uint64(1)
+            if text[at] == COMMA:
+                at = _space(text, at + 1, end)
+                if is_object:
+                    at = _past_key(text, at, end)
+                    if at < 0:
+                        return -1
+                break
+            if text[at] != (CLOSE if is_object else END):
+                return -1
+            objects >>= np.uint64(1)
+            depth -= 1
+            at += 1
+
+
+@njit(cache=True)  # type: ignore[misc, unused-ignore]
+def _past_unchecked(text, at, end):
+    """Behind the value that begins at `at`, an object or list by its brackets alone; -1 if it does not end.
+
+    For what is decoded later anyway; whatever it is, a valid value ends there.
+    """
+    if text[at] != OPEN and text[at] != LIST:
+        return past_value(text, at, end)
+    depth, outside = 0, 1
+    for place in range(at, end):
+        byte = text[place]
+        if byte == BACKSLASH or byte == 10:
+            return past_value(text, at, end)
+        outside ^= byte == QUOTE
+        bracket = byte | 32  # makes { of [ and } of ]
+        depth += outside * ((bracket == OPEN) - np.int64(bracket == CLOSE))
+        if depth == 0:
+            return place + 1
+    return -1
+
+
+@njit(cache=True)  # type: ignore[misc, unused-ignore]
+def _field(text, at, end, holder):
+    """Which field of an object the key from `at` to `end` names; -1 for one that is not read."""
+    for field in range(FIRST_FIELD[holder], FIRST_FIELD[holder + 1]):
+        first = FIELD_END[field - 1] if field else 0
+        if FIELD_END[field] - first != end - at:
+            continue
+        same = True
+        for place in range(end - at):
+            if text[at + place] != FIELD_TEXT[first + place]:
+                same = False
+                break
+        if same:
+            return field
+    return -1
+
+
+@njit(cache=True)  # type: ignore[misc, unused-ignore]
+def _which_items(text, at, end, item_text, item_end):
+    """Bit k set where the text is the k-th of the items looked for."""
+    bits = 0
+    for item in range(item_end.shape[0]):
+        first = item_end[item - 1] if item else 0
+        if item_end[item] - first == end - at:
+            same = True
+            for place in range(end - at):
+                if text[at + place] != item_text[first + place]:
+                    same = False
+                    break
+            if same:
+                bits |= 1 << item
+    return bits
+
+
+@njit(cache=True)  # type: ignore[misc, unused-ignore]
+def _leaf(text, at, end, code, item_text, item_end):
+    """A value that is needed.
+
+    Returns:
+        Where it ends (-1 where it can't be taken), and the value as a number: null is NaN, true 1, an item its bits.
+    """
+    byte = text[at]
+    if code == FIXED:
+        return past_value(text, at, end), 0.0
+    if byte == SMALL_N:
+        return _past_word(text, at, end), np.nan
+    if code == ALIVE:
+        past = _past_word(text, at, end)
+        return past, 1.0 if byte == SMALL_T else 0.0
+    if code == ITEM_ID and byte == QUOTE:
+        past = _past_string(text, at + 1, end)
+        for place in range(at + 1, past - 1):
+            if text[place] == BACKSLASH or text[place] >= 128:
+                return -1, 0.0
+        if past < 0:
+            return -1, 0.0
+        return past, float(_which_items(text, at + 1, past - 1, item_text, item_end))
+    past = _past_number(text, at, end)
+    if past < 0:
+        return -1, 0.0
+    if code == ITEM_ID:
+        if past - at > 18 or text[at] == MINUS:
+            return -1, 0.0
+        for place in range(at, past):
+            if not ZERO <= text[place] <= NINE:
+                return -1, 0.0
+        return past, float(_which_items(text, at, past, item_text, item_end))
+    value, known = number(text, at, past)
+    return (past if known else -1), value
+
+
+@njit(cache=True)  # type: ignore[misc, unused-ignore]
+def _read(text, at, end, code, places, codes, values, count, item_text, item_end):
+    """Reads a value of the given code from its first character and lists it on the tape.
+
+    Returns:
+        Where it ends (-1 where it can't be taken) and how long the tape then is.
+    """
+    holders = np.empty(MOST_DEPTH, np.int64)  # place on the tape
+    seen = np.empty(MOST_DEPTH, np.int64)  # fields that an object has had
+    depth = 0
+    room = codes.shape[0] - 2
+    while True:
+        at = _space(text, at, end)
+        if at >= end or count > room:
+            return -1, count
+        byte = text[at]
+        begin = at
+        opened = False
+        if code == OTHER:
+            at = past_value(text, at, end)
+            if byte == OPEN or byte == LIST:
+                places[count, 0], places[count, 1] = begin, at
+                codes[count], values[count] = code, 1.0
+                count += 1
+        elif code >= FIXED:
+            at, value = _leaf(text, at, end, code, item_text, item_end)
+            places[count, 0], places[count, 1] = begin, at
+            codes[count], values[count] = code, value
+            count += 1
+        elif byte == SMALL_N and not _ELEMENT_OF_LIST[code]:
+            at = _past_word(text, at, end)
+            places[count, 0], places[count, 1] = begin, at
+            codes[count], values[count] = code, np.nan
+            count += 1
+        elif byte == (LIST if _ELEMENT[code] else OPEN):
+            if depth >= MOST_DEPTH:
+                return -1, count
+            holders[depth], seen[depth] = count, 0
+            places[count, 0], places[count, 1] = begin, -1
+            codes[count], values[count] = code, 1.0
+            count += 1
+            depth += 1
+            at = _space(text, at + 1, end)
+            opened = True
+        else:
+            return -1, count
+        if at < 0:
+            return -1, count
+        while True:  # to the next value
+            if depth == 0:
+                return at, count
+            if not opened:
+                at = _space(text, at, end)
+            if at >= end:
+                return -1, count
+            holder = codes[holders[depth - 1]]
+            member = _ELEMENT[holder]
+            if text[at] == (END if member else CLOSE):
+                at += 1
+                depth -= 1
+                places[holders[depth], 1] = at
+                opened = False
+                continue
+            if not opened:
+                if text[at] != COMMA:
+                    return -1, count
+                at = _space(text, at + 1, end)
+            if member:
+                code = member
+                break
+            past = _past_key(text, at, end)
+            if past < 0:
+                return -1, count
+            name_end = at + 1
+            while text[name_end] != QUOTE:
+                if text[name_end] == BACKSLASH:
+                    return -1, count  # an escaped name may be any name
+                name_end += 1
+            field = _field(text, at + 1, name_end, holder)
+            if field < 0:
+                code = OTHER
+            else:
+                code = FIELD_CODE[field]
+                bit = 1 << (field - FIRST_FIELD[holder])
+                if seen[depth - 1] & bit:
+                    return -1, count
+                seen[depth - 1] |= bit
+            at = past
+            break
+
+
+_ELEMENT_OF_LIST = np.zeros(20, np.bool_)  # null is no element of a list
+_ELEMENT_OF_LIST[[GAME, TEAM, PLAYER, ITEM, SEGMENT, SIDE]] = True
+_ROWS_DIFFER = np.zeros(28, np.bool_)  # what may change without a change of who is there
+_ROWS_DIFFER[[OTHER, POSITION, ITEMS, ITEM, BAG, BAG_ITEMS, X, Y, Z, HEALTH, ARMOR, ALIVE, ITEM_ID]] = True
+
+
+@njit(cache=True)  # type: ignore[misc, unused-ignore]
+def _common(one, at, other, begin, most):
+    """How many bytes two texts have in common from the given places."""
+    same = 0
+    while same + 32 <= most:
+        parted = eight(one, at + same) ^ eight(other, begin + same)
+        parted |= eight(one, at + same + 8) ^ eight(other, begin + same + 8)
+        parted |= eight(one, at + same + 16) ^ eight(other, begin + same + 16)
+        parted |= eight(one, at + same + 24) ^ eight(other, begin + same + 24)
+        if parted:
+            break
+        same += 32
+    while same + 8 <= most and eight(one, at + same) == eight(other, begin + same):
+        same += 8
+    while same < most and one[at + same] == other[begin + same]:
+        same += 1
+    return same
+
+
+@njit(cache=True)  # type: ignore[misc, unused-ignore]
+def _follow(
+    old, old_places, old_codes, old_values, old_count, text, begin, end, places, codes, values, item_text, item_end
+):
+    """Reads a state by comparing it with another that was read.
+
+    Args:
+        old: the text that holds the other state, and its tape of `old_count` entries.
+        text: the text that holds the state, from `begin`, in a line that ends at `end`; its tape is filled.
+        item_text: items looked for, one after the other, ending at `item_end`.
+
+    Returns:
+        Where the state ends (-1 where it can't be taken), how long its tape is, and whether anything but the
+        columns of the players has changed.
+    """
+    stack = np.empty((MOST_DEPTH + 2, 2), np.int64)  # open entries: place on the old tape, on the new one
+    depth = 0
+    at, now = old_places[0, 0], begin
+    last = old_places[0, 1]
+    shift = now - at
+    entry, count = 0, 0
+    changed = False
+    room = codes.shape[0] - 2
+    while True:
+        same = _common(old, at, text, now, min(last - at, end - now))
+        at += same
+        now += same
+        while entry < old_count and old_places[entry, 0] <= at:
+            start = old_places[entry, 0]
+            while depth and old_places[stack[depth - 1, 0], 1] <= start:
+                depth -= 1
+                places[stack[depth, 1], 1] = old_places[stack[depth, 0], 1] + shift
+            if count > room:
+                return -1, 0, False
+            places[count, 0], places[count, 1] = start + shift, old_places[entry, 1] + shift
+            codes[count], values[count] = old_codes[entry], old_values[entry]
+            if old_codes[entry] < FIXED:
+                if depth > MOST_DEPTH:
+                    return -1, 0, False
+                stack[depth, 0], stack[depth, 1] = entry, count
+                depth += 1
+            entry += 1
+            count += 1
+        if at >= last:
+            while depth:
+                depth -= 1
+                places[stack[depth, 1], 1] = old_places[stack[depth, 0], 1] + shift
+            return now, count, changed
+        if now >= end:
+            return -1, 0, False
+        # They part here. Is it within a value that is needed, or right behind a number that goes on?
+        leaf = entry - 1
+        if old_codes[leaf] >= FIXED:
+            stop = old_places[leaf, 1]
+            if stop > at or (stop == at and _numeric(text[now]) and _numeric(old[at - 1])):
+                code = old_codes[leaf]
+                parted = now
+                now, count = _read(
+                    text, old_places[leaf, 0] + shift, end, code, places, codes, values, count - 1, item_text, item_end
+                )
+                if now < 0 or (stop == at and now == parted):
+                    return -1, 0, False
+                changed |= not _ROWS_DIFFER[code]
+                at = stop
+                shift = now - at
+                continue
+        while depth and old_places[stack[depth - 1, 0], 1] <= at:
+            depth -= 1
+            places[stack[depth, 1], 1] = old_places[stack[depth, 0], 1] + shift
+        # Another number or flag in place of one that is not needed. (Where these are characters of a string, they
+        # are so in both.)
+        first = at
+        while first > old_places[0, 0] and _numeric(old[first - 1]):
+            first -= 1
+        before = old[first - 1]
+        if before == COLON or before == COMMA or before == LIST:
+            past = first
+            while past < last and _numeric(old[past]):
+                past += 1
+            if past > first:
+                past_new = _past_number(text, first + shift, end)
+                goes_on = past > at or past_new > now
+                if goes_on and 0 <= past_new < end and not _numeric(text[past_new]):
+                    at, now = past, past_new
+                    shift = now - at
+                    continue
+            elif first == at and (old[at] == SMALL_T or old[at] == SMALL_F):
+                if text[now] == SMALL_T or text[now] == SMALL_F:
+                    past = _past_word(old, at, last)
+                    past_new = _past_word(text, now, end)
+                    if past >= 0 and past_new >= 0:
+                        at, now = past, past_new
+                        shift = now - at
+                        continue
+        # The innermost object or list that holds the place.
+        if depth == 0:
+            return -1, 0, False
+        depth -= 1
+        outer, count = stack[depth, 0], stack[depth, 1]
+        code = old_codes[outer]
+        now, count = _read(text, places[count, 0], end, code, places, codes, values, count, item_text, item_end)
+        if now < 0:
+            return -1, 0, False
+        changed |= not _ROWS_DIFFER[code]
+        at = old_places[outer, 1]
+        shift = now - at
+        while entry < old_count and old_places[entry, 0] < at:
+            entry += 1
+
+
+@njit(cache=True)  # type: ignore[misc, unused-ignore]
+def _rows(codes, values, count, rows, items, row):
+    """Appends the players of a tape to the columns (x, y, z, health, armour, alive; items held as bits, -1 unknown).
+
+    Returns:
+        The number of rows then; -1 where there is no room.
+    """
+    bag, own, bagged = False, -1, -1
+    for entry in range(count):
+        code = codes[entry]
+        if code == PLAYER:
+            if row >= rows.shape[0]:
+                return -1
+            for column in range(5):
+                rows[row, column] = np.nan
+            rows[row, 5] = 1.0
+            items[row] = -1
+            own, bagged = -1, -1
+            row += 1
+        elif code == ITEMS or code == BAG_ITEMS:
+            bag = code == BAG_ITEMS
+            held = -1 if np.isnan(values[entry]) else 0
+            if bag:
+                bagged = held
+            else:
+                own = held
+            items[row - 1] = own if own >= 0 else bagged
+        elif code == ITEM_ID:
+            if not np.isnan(values[entry]):
+                if bag:
+                    bagged |= np.int64(values[entry])
+                else:
+                    own |= np.int64(values[entry])
+                items[row - 1] = own if own >= 0 else bagged
+        elif code == ALIVE:
+            rows[row - 1, 5] = 0.0 if values[entry] == 0.0 else 1.0
+        elif X <= code <= ARMOR:
+            rows[row - 1, code - X] = values[entry]
+    return row
+
+
+@njit(cache=True, inline="always")  # type: ignore[misc, unused-ignore]
+def _key(text, at, end):
+    """The end of the name whose quote is expected at `at`, and behind its colon; -1 where it is none or escaped."""
+    past = _past_key(text, at, end)
+    if past < 0:
+        return -1, -1
+    name_end = at + 1
+    while text[name_end] != QUOTE:
+        if text[name_end] == BACKSLASH:
+            return -1, -1
+        name_end += 1
+    return name_end, past
+
+
+@njit(cache=True)  # type: ignore[misc, unused-ignore]
+def _is(text, at, end, word):
+    """Whether what stands from `at` to `end` is that word."""
+    if end - at != word.shape[0]:
+        return False
+    for place in range(end - at):
+        if text[at + place] != word[place]:
+            return False
+    return True
+
+
+_NULL, _EMPTY = np.frombuffer(b"null", np.uint8), np.frombuffer(b'""', np.uint8)
+_SEQUENCES = 2**46  # beyond is the careful reader's to refuse
+
+# What is kept of the newest state between two blocks.
+WHICH, COUNT, SAVED_END, DIRTY = range(4)
+# Columns of `lines`, `events`, `states` and `left`, see `read_block`.
+LINE, BEGIN, STOP, OUT_BEGIN, OUT_STOP, SEQUENCE, CLOCK, CLOCK_BEGIN, CLOCK_STOP, FIRST_EVENT, EVENTS = range(11)
+ID_BEGIN, ID_STOP, STATE = range(3)
+FIRST_ROW, ROWS_STOP, CHANGED, STATE_BEGIN, STATE_STOP = range(5)
+NO_CLOCK = -(2**63)
+
+
+@njit(cache=True)  # type: ignore[misc, unused-ignore]
+def _digits(text, at, count):
+    """A number of so many digits; -1 if one is none."""
+    value = 0
+    for place in range(at, at + count):
+        if not ZERO <= text[place] <= NINE:
+            return -1
+        value = value * 10 + (text[place] - ZERO)
+    return value
+
+
+_MONTH_DAYS = np.array([0, 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31], np.int64)
+
+
+@njit(cache=True)  # type: ignore[misc, unused-ignore]
+def instant_us(text, at, end):
+    """An instant written as `2026-01-31T12:34:56.789Z` in microseconds since 1970 UTC; NO_CLOCK for any other text.
+
+    Days by Hinnant's days_from_civil, https://howardhinnant.github.io/date_algorithms.html
+    """
+    if (
+        end - at != 24 or text[at + 4] != MINUS or text[at + 7] != MINUS or text[at + 10] != 84
+        or text[at + 13] != COLON or text[at + 16] != COLON or text[at + 19] != DOT or text[at + 23] != 90
+    ):  # fmt: skip
+        return NO_CLOCK
+    year, month, day = _digits(text, at, 4), _digits(text, at + 5, 2), _digits(text, at + 8, 2)
+    hour, minute, second = _digits(text, at + 11, 2), _digits(text, at + 14, 2), _digits(text, at + 17, 2)
+    millis = _digits(text, at + 20, 3)
+    if year < 1 or not 1 <= month <= 12 or millis < 0:
+        return NO_CLOCK
+    leap = year % 4 == 0 and (year % 100 != 0 or year % 400 == 0)
+    if not 1 <= day <= _MONTH_DAYS[month] + (1 if leap and month == 2 else 0):
+        return NO_CLOCK
+    if not (0 <= hour < 24 and 0 <= minute < 60 and 0 <= second < 60):
+        return NO_CLOCK
+    shifted = year - (1 if month <= 2 else 0)
+    era = shifted // 400
+    year_of_era = shifted - era * 400
+    day_of_year = (153 * (month + (-3 if month > 2 else 9)) + 2) // 5 + day - 1
+    days = era * 146097 + year_of_era * 365 + year_of_era // 4 - year_of_era // 100 + day_of_year - 719468
+    return (((days * 24 + hour) * 60 + minute) * 60 + second) * 1_000_000 + millis * 1000
+
+
+@njit(cache=True)  # type: ignore[misc, unused-ignore]
+def _is_plain(text, at, end):
+    """Whether a string holds only ASCII and no escape."""
+    for place in range(at, end):
+        if text[place] >= 128 or text[place] == BACKSLASH:
+            return False
+    return True
+
+
+@njit(cache=True)  # type: ignore[misc, unused-ignore]
+def _state(text, at, end, saved, newest, memory, places, codes, values, item_text, item_end):
+    """Reads the state that begins at `at`, by the newest one if there is one; -1 or where it ends."""
+    old = memory[WHICH]
+    new = 1 - old
+    behind, count, changed = -1, 0, True
+    if memory[SAVED_END]:
+        behind, count, changed = _follow(
+            text if newest >= 0 else saved, places[old], codes[old], values[old], memory[COUNT], text, at, end,
+            places[new], codes[new], values[new], item_text, item_end,
+        )  # fmt: skip
+    if behind < 0:
+        changed = True
+        behind, count = _read(
+            text, at, end, SERIES, places[new], codes[new], values[new], 0, item_text, item_end
+        )  # fmt: skip
+    if behind >= 0:
+        memory[WHICH], memory[COUNT], memory[SAVED_END] = new, count, behind
+        memory[DIRTY] |= changed
+    return behind
+
+
+@njit(cache=True)  # type: ignore[misc, unused-ignore]
+def read_block(
+    text, saved, memory, places, codes, values, item_text, item_end, out, lines, events, states, rows, items, left
+):
+    """Reads the lines of a block as far as they are what one expects.
+
+    Args:
+        text: whole lines, each ended by a line feed.
+        saved: bytes of the newest state of the block before, from 0.
+        memory: about that state: which tape is its, entries on it, its end (0: there is none), and whether something
+            fixed may have changed since the last state that was handed out.
+        places: of tape k: start and end of its entries; so `codes` and `values`.
+        item_text: ids of items looked for, one after the other, ending at `item_end`.
+        out: the forms of the lines taken: each state replaced by null, and what differs between any two lines (ids,
+            clock, sequence numbers) by empty strings.
+        lines: of each line taken: its place among the lines of the block, start, end, its form from and to, sequence
+            number, clock in microseconds since 1970 UTC (NO_CLOCK if it is written unusually), its text from and to,
+            its first event, how many events.
+        events: of each event: its id from and to, the place of its state in `states`, -1 without.
+        states: of each state: first row, rows' end, whether anything but the columns of the players has changed,
+            start, end.
+        rows: x, y, z, health, armour, alive of each player of each state, in the order of the state.
+        items: bits of the items looked for that the player has; -1 where unknown.
+        left: of each line left to the careful reader: its place among the lines, start, end.
+
+    Returns:
+        How many of `lines`, `events`, `states`, `rows`, `left` are filled, and the start of the newest state, -1 if it
+        still is the saved one.
+    """
+    end = text.shape[0]
+    begin, line = 0, 0
+    n_out, n_lines, n_events, n_states, n_rows, n_left = 0, 0, 0, 0, 0, 0
+    newest = -1
+    had = np.zeros(3, np.int64)  # fields met, by level
+    while begin < end:
+        first_event, first_state, first_row, first_out = n_events, n_states, n_rows, n_out
+        at = _space(text, begin, end)
+        if at < end and text[at] == 10:
+            begin, line = at + 1, line + 1
+            continue
+        # level: 0 in the transaction, 1 in the list of its events, 2 in an event
+        level, taken = 0, False
+        had[0] = 0
+        sequence, clock, clock_begin, clock_end = -1, NO_CLOCK, -1, -1
+        opened = True
+        copied = begin  # up to where the line is in `out`
+        at = at + 1 if at < end and text[at] == OPEN else -1
+        while at >= 0:
+            at = _space(text, at, end)
+            if at >= end:
+                break
+            if text[at] == (END if level == 1 else CLOSE):
+                at += 1
+                if level == 0:
+                    at = _space(text, at, end)
+                    taken = at < end and text[at] == 10 and sequence >= 0 and clock_begin >= 0
+                    break
+                level -= 1
+                opened = False
+                continue
+            if not opened:
+                if text[at] != COMMA:
+                    break
+                at = _space(text, at + 1, end)
+            opened = False
+            if level == 1:
+                if n_events >= events.shape[0]:
+                    break
+                events[n_events, ID_BEGIN], events[n_events, ID_STOP], events[n_events, STATE] = -1, -1, -1
+                n_events += 1
+                if at < end and text[at] == OPEN:
+                    level, opened = 2, True
+                    had[2] = 0
+                    at += 1
+                else:
+                    at = past_value(text, at, end)
+                continue
+            name = at + 1
+            name_end, at = _key(text, at, end)
+            if at < 0:
+                break
+            at = _space(text, at, end)
+            if at >= end:
+                break
+            field = _field(text, name, name_end, TRANSACTION if level == 0 else EVENT)
+            if field < 0:
+                at = _past_unchecked(text, at, end)
+                continue
+            if had[level] & (1 << field):
+                break  # which of two counts is the careful reader's to say
+            had[level] |= 1 << field
+            kind = FIELD_CODE[field]
+            if kind == EVENT_LIST:
+                if text[at] != LIST:
+                    break
+                level, opened = 1, True
+                at += 1
+            elif kind == STATE_OBJECT:
+                if text[at] != OPEN:
+                    at = past_value(text, at, end)
+                    continue
+                if n_states >= states.shape[0]:
+                    break
+                behind = _state(text, at, end, saved, newest, memory, places, codes, values, item_text, item_end)
+                if behind < 0:
+                    break
+                newest = at
+                which = memory[WHICH]
+                rows_end = _rows(codes[which], values[which], memory[COUNT], rows, items, n_rows)
+                if rows_end < 0:
+                    break
+                events[n_events - 1, STATE] = n_states
+                states[n_states, FIRST_ROW], states[n_states, ROWS_STOP] = n_rows, rows_end
+                states[n_states, CHANGED] = memory[DIRTY]
+                states[n_states, STATE_BEGIN], states[n_states, STATE_STOP] = at, behind
+                memory[DIRTY] = 0
+                n_states, n_rows = n_states + 1, rows_end
+                n_out = _copy(text, copied, at, out, n_out)
+                n_out = _copy(_NULL, 0, 4, out, n_out)
+                at = copied = behind
+            else:
+                value = at
+                at = past_value(text, at, end)
+                if at < 0:
+                    break
+                is_text = text[value] == QUOTE
+                inner, inner_end = (value + 1, at - 1) if is_text else (value, at)
+                if kind == SEQUENCE_NUMBER or kind == VOLATILE_NUMBER:
+                    told = _digits(text, inner, inner_end - inner) if 0 < inner_end - inner < 15 else -1
+                    if not 0 <= told < _SEQUENCES:
+                        continue
+                    if kind == SEQUENCE_NUMBER:
+                        sequence = told
+                elif not is_text or inner == inner_end or not _is_plain(text, inner, inner_end):
+                    continue
+                elif kind == EVENT_ID:
+                    events[n_events - 1, ID_BEGIN], events[n_events - 1, ID_STOP] = inner, inner_end
+                elif kind == CLOCK_TEXT:
+                    clock, clock_begin, clock_end = instant_us(text, inner, inner_end), inner, inner_end
+                n_out = _copy(text, copied, value, out, n_out)
+                n_out = _copy(_EMPTY, 0, 2, out, n_out)
+                copied = at
+        if taken:
+            n_out = _copy(text, copied, at, out, n_out)
+            row = lines[n_lines]
+            row[LINE], row[BEGIN], row[STOP] = line, begin, at
+            row[OUT_BEGIN], row[OUT_STOP] = first_out, n_out
+            row[SEQUENCE], row[CLOCK], row[CLOCK_BEGIN], row[CLOCK_STOP] = sequence, clock, clock_begin, clock_end
+            row[FIRST_EVENT], row[EVENTS] = first_event, n_events - first_event
+            n_lines += 1
+        else:
+            for state in range(first_state, n_states):
+                memory[DIRTY] |= states[state, CHANGED]
+            n_events, n_states, n_rows, n_out = first_event, first_state, first_row, first_out
+            at = begin
+            while at < end and text[at] != 10:
+                at += 1
+            left[n_left, LINE], left[n_left, BEGIN], left[n_left, STOP] = line, begin, at
+            n_left += 1
+        begin, line = at + 1, line + 1
+    return n_lines, n_events, n_states, n_rows, n_left, newest
+
+
+@njit(cache=True)  # type: ignore[misc, unused-ignore]
+def _copy(text, start, end, out, at):
+    out[at : at + end - start] = text[start:end]
+    return at + end - start

@@ -1,0 +1,342 @@
+"""What the states of a GRID feed show: who is there, and where he is.
+
+Who plays, on which side, in which round changes a few times a round: it is one `Cast` that many states share. Where
+the players are, their health, armour and whether they live changes with every state: these are rows of columns.
+
+Belongs here: what a state means for one game, and its compact form. Does not belong here: reading lines
+(`grid_facts`, `grid_scan`), changes without states (`grid_deltas`), what follows from it (`grid_story`).
+"""
+
+import re
+from bisect import bisect_right
+from collections.abc import Iterable, Sequence
+from functools import cache, cached_property
+from typing import NamedTuple
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from configs.titles import load_titles
+from pipeline.events.sources import grid_wire
+
+MOST_GAMES = 100
+MOST_ROUNDS = 10_000
+_KEPT_ROUNDS = 2  # the round being played and the one before: a win may show late
+_ROUND_ID = re.compile(r"(?:[A-Za-z]+-)?(\d{1,4})")
+UNKNOWN_ITEMS = -1
+
+COLUMNS = ("x", "y", "z", "health", "armor", "alive")
+"""Of a player in a state, as doubles: NaN is null, `alive` 1 or 0. A position is in the title's own units."""
+
+
+class TeamFact(NamedTuple):
+    """A team in a state."""
+
+    team: str
+    name: str | None
+    side: str | None
+    score: float | None
+
+
+class PlayerFact(NamedTuple):
+    """A player in a state."""
+
+    player: str
+    team: str | None
+    name: str | None
+
+
+class RoundFact(NamedTuple):
+    """A round in a state: sides by team, who won it, and which kind of win each team has there."""
+
+    id: str
+    number: int
+    sides: tuple[tuple[str, str], ...]
+    winner: str | None
+    win_types: tuple[tuple[str, str], ...]
+
+
+class GameFact(NamedTuple):
+    """A game in a state."""
+
+    game: str
+    number: int | None
+    started: bool | None
+    finished: bool | None
+
+
+class SeriesFact(msgspec.Struct, frozen=True, gc=False):
+    """What a state says of the series.
+
+    Attributes:
+        is_valid: false where it declares itself invalid: it is then not believed.
+        numbers: sequence numbers of its games, by id.
+        playing: id of the game being played; of several the last.
+    """
+
+    title: str | None
+    is_valid: bool
+    games: tuple[GameFact, ...]
+    numbers: dict[str, int]
+    playing: str | None
+
+
+class Cast(msgspec.Struct, frozen=True, dict=True):
+    """Who is in a game, and its rounds.
+
+    Attributes:
+        players: one for each row of the columns, in their order.
+        bomb_bits: which of the items looked for are the bomb; 0 for a title without one.
+        is_valid: false in a state that declares itself invalid.
+    """
+
+    title: str | None
+    map: str | None
+    teams: tuple[TeamFact, ...]
+    players: tuple[PlayerFact, ...]
+    rounds: tuple[RoundFact, ...]
+    bomb_bits: int
+    is_valid: bool = True
+
+    @cached_property
+    def place(self) -> dict[str, int]:
+        """A player's row; the first where he is listed twice."""
+        return {entry.player: place for place, entry in reversed(list(enumerate(self.players)))}
+
+
+class Snapshot(msgspec.Struct, frozen=True, gc=False):
+    """A game as a state shows it: the cast, and the row of its first player among the columns of the log."""
+
+    cast: Cast
+    first: int
+
+
+@cache
+def bomb_items() -> tuple[str, ...]:
+    """The ids by which inventories of any title name the bomb; item k is bit k of the rows' `items`."""
+    return tuple(sorted({item for title in load_titles().titles.values() for item in title.bomb_items}))
+
+
+@cache
+def bomb_bits(title: str | None) -> int:
+    """Which of these items are the bomb in a title, as bits."""
+    own = load_titles().find(title).bomb_items
+    return sum(1 << bit for bit, item in enumerate(bomb_items()) if item in own)
+
+
+class Columns(NamedTuple):
+    """The rows of many states.
+
+    Attributes:
+        values: (n, 6), `COLUMNS`.
+        items: (n,) 1 with the bomb, 0 without it, `UNKNOWN_ITEMS`.
+        is_told: (n,) whether the position was told there, and not only carried on from before.
+    """
+
+    values: NDArray[np.float64]
+    items: NDArray[np.int8]
+    is_told: NDArray[np.bool_]
+
+    def part(self, start: int, end: int) -> "Columns":
+        """The rows from `start` to before `end`."""
+        return Columns(self.values[start:end], self.items[start:end], self.is_told[start:end])
+
+
+class Rows:
+    """Grows columns by the rows of one state after the other."""
+
+    def __init__(self) -> None:
+        self._parts: list[tuple[Columns, int, int]] = []
+        self._starts: list[int] = []
+        self._height = 0
+
+    def add(self, columns: Columns, start: int = 0, end: int | None = None) -> int:
+        """Adds the rows from `start` to before `end`, all by default; returns the place of the first of them."""
+        end = len(columns.values) if end is None else end
+        first = self._height
+        self._height += end - start
+        if self._parts and self._parts[-1][0] is columns and self._parts[-1][2] == start:
+            self._parts[-1] = (columns, self._parts[-1][1], end)
+        else:
+            self._parts.append((columns, start, end))
+            self._starts.append(first)
+        return first
+
+    def part(self, first: int, count: int) -> Columns:
+        """Some rows that were added together."""
+        place = bisect_right(self._starts, first) - 1
+        columns, start, _ = self._parts[place]
+        start += first - self._starts[place]
+        return columns.part(start, start + count)
+
+    def columns(self) -> Columns:
+        """All rows."""
+        parts = [columns.part(start, end) for columns, start, end in self._parts]
+        whole = Columns(*map(np.concatenate, zip(*parts, strict=True))) if parts else _rows(0)
+        self._parts, self._starts = [(whole, 0, self._height)], [0]
+        return whole
+
+
+def _rows(count: int) -> Columns:
+    """Rows in which nothing is known."""
+    return Columns(
+        np.full((count, len(COLUMNS)), np.nan), np.full(count, UNKNOWN_ITEMS, np.int8), np.ones(count, np.bool_)
+    )
+
+
+class StateView:
+    """A decoded state of the series, asked for one of its games.
+
+    Attributes:
+        facts: what it says of the series.
+    """
+
+    def __init__(self, state: grid_wire.SeriesState) -> None:
+        self._state = state
+        games = tuple(
+            GameFact(str(game.id), as_int(game.sequence_number), game.started, game.finished)
+            for game in state.games or []
+            if game.id is not None
+        )
+        self.facts = SeriesFact(
+            title=_name(state.title),
+            is_valid=state.valid is not False,
+            games=games,
+            numbers={g.game: g.number for g in games if g.number is not None and 0 < g.number < MOST_GAMES},
+            playing=playing((g.game, g.started, g.finished) for g in games),
+        )
+        self._of_game: dict[str, tuple[Cast, int] | None] = {}
+
+    @cached_property
+    def unfinished(self) -> tuple[str, ...]:
+        """Ids of the games that are not over."""
+        return tuple(game.game for game in self.facts.games if not game.finished)
+
+    def cast(self, game: str | None) -> tuple[Cast, int] | None:
+        """The cast of a game, and how many players of games before it the state shows; None of one it does not."""
+        if game is None:
+            return None
+        if game not in self._of_game:
+            self._of_game[game] = self._find(game)
+        return self._of_game[game]
+
+    def rows(self, game: str) -> Columns:
+        """The rows of a game whose cast is known, as the state itself has them."""
+        own = self._own(game)
+        found = self.cast(game)
+        if own is None or found is None:
+            raise KeyError(game)
+        players = [player for team in own.teams or [] for player in team.players or [] if player.id is not None]
+        return player_rows(players, found[0].bomb_bits)
+
+    def _own(self, game: str) -> grid_wire.Game | None:
+        return next((own for own in self._state.games or [] if own.id is not None and str(own.id) == game), None)
+
+    def _find(self, game: str) -> tuple[Cast, int] | None:
+        own = self._own(game)
+        if own is None:
+            return None
+        before = 0
+        for entry in self._state.games or []:
+            if entry is own:
+                break
+            before += sum(len(team.players or []) for team in entry.teams or [])
+        return _cast(self.facts, own), before
+
+    @cached_property
+    def row_count(self) -> int:
+        """How many players all its games have; -1 where one has no id, so that rows and players do not match."""
+        players = [
+            player for game in self._state.games or [] for team in game.teams or [] for player in team.players or []
+        ]
+        return -1 if any(player.id is None for player in players) else len(players)
+
+
+def playing(games: Iterable[tuple[str, bool | None, bool | None]]) -> str | None:
+    """The game that has started and not finished, of (id, started, finished); of several the last."""
+    return next((game for game, started, finished in reversed(list(games)) if started and not finished), None)
+
+
+def _name(title: grid_wire.Named | None) -> str | None:
+    return None if title is None else title.name_shortened or title.name
+
+
+def _cast(series: SeriesFact, game: grid_wire.Game) -> Cast:
+    teams = []
+    players = []
+    for team in game.teams or []:
+        team_id = None if team.id is None else f"team:{team.id}"
+        if team_id is not None:
+            teams.append(TeamFact(team_id, team.name, team.side, team.score))
+        players += [
+            PlayerFact(f"player:{player.id}", team_id, player.name or None)
+            for player in team.players or []
+            if player.id is not None
+        ]
+    return Cast(
+        title=series.title,
+        map=(game.map.name or None) if game.map is not None else None,
+        teams=tuple(teams),
+        players=tuple(players),
+        rounds=round_facts(game.segments or []),
+        bomb_bits=bomb_bits(series.title),
+        is_valid=series.is_valid,
+    )
+
+
+def player_rows(players: Sequence[grid_wire.PlayerState], bomb_bits: int) -> Columns:
+    """Players of a state as rows."""
+    rows = _rows(len(players))
+    values, items, _ = rows
+    known = bomb_items()
+    for row, player in enumerate(players):
+        at = player.position or grid_wire.Position()
+        told = (at.x, at.y, at.z, player.current_health, player.current_armor)
+        values[row, :5] = [np.nan if value is None else value for value in told]
+        values[row, 5] = player.alive is not False
+        held = player.items if player.items is not None else player.inventory.items if player.inventory else None
+        if held is not None and bomb_bits:
+            names = {str(item.id) for item in held}
+            items[row] = any(name in names for bit, name in enumerate(known) if bomb_bits >> bit & 1)
+    return rows
+
+
+def has_bomb(bits: NDArray[np.int64], bomb_bits: int) -> NDArray[np.int8]:
+    """Bits of the items looked for as the column `items` has it, by the bits that are the bomb in the title."""
+    if not bomb_bits:
+        return np.full(len(bits), UNKNOWN_ITEMS, np.int8)
+    return np.where(bits < 0, UNKNOWN_ITEMS, (bits & bomb_bits) != 0).astype(np.int8)
+
+
+def as_int(value: str | int | None) -> int | None:
+    """A number that may come as a string; None for anything else."""
+    if isinstance(value, str):
+        return int(value) if value.isascii() and value.isdigit() and len(value) < 19 else None
+    return value
+
+
+def round_number(name: str) -> int | None:
+    """The number in an id such as `round-12`; None for other ids."""
+    found = _ROUND_ID.fullmatch(name)
+    return int(found[1]) if found else None
+
+
+def round_facts(segments: Sequence[grid_wire.Segment]) -> tuple[RoundFact, ...]:
+    """The rounds among the newest segments of a game."""
+    rounds = []
+    for segment in segments[-_KEPT_ROUNDS:]:
+        number = as_int(segment.sequence_number) or round_number(str(segment.id))
+        if segment.type not in (None, "round") or number is None or not 0 < number < MOST_ROUNDS:
+            continue
+        teams = [team for team in segment.teams or [] if team.id is not None]
+        rounds.append(
+            RoundFact(
+                id=str(segment.id),
+                number=number,
+                sides=tuple((f"team:{team.id}", team.side) for team in teams if team.side),
+                winner=next((f"team:{team.id}" for team in teams if team.won), None),
+                win_types=tuple((f"team:{team.id}", team.win_type) for team in teams if team.win_type),
+            )
+        )
+    return tuple(rounds)

@@ -1,0 +1,265 @@
+"""The features of a running match: order, then watermark, then the kernel that evaluates recorded matches.
+
+Belongs here: the chain, and one snapshot of all of it. Does not belong here: each link (`arrivals`, `ordering`,
+`watermark`, `pipeline.features.carry`), streams, clocks, and when to take a snapshot.
+
+The promise: whatever calls and order events arrive in, as long as the same ones are accepted, the rows of all calls
+together are those of `pipeline.features.match_features` over the accepted events, to the last bit. It holds because
+
+* whether an event is accepted depends on the arrivals before it, not on calls (`ordering`, `watermark`);
+* what a call releases is every held event up to the watermark, so the releases of all calls, one after the other, are
+  the accepted events in total order;
+* how a stretch of events is cut does not show in the kernel, nor does telling it how far time has come.
+
+Names get their index when they first arrive, so players join at any time; what the first MATCH_STARTED tells of title
+and map holds from its place in the total order on.
+"""
+
+from dataclasses import dataclass, replace
+from hashlib import sha256
+
+import msgspec
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from configs import config_hash
+from configs.features import FeaturesConfig, load_features
+from configs.live import LiveConfig, load_live
+from configs.maps import load_maps
+from configs.titles import load_titles
+from pipeline.events.matches import objectives
+from pipeline.features import kernel
+from pipeline.features.carry import NO_ROWS, Batch, Carry, Rows, joined
+from pipeline.features.cast import Cast
+from pipeline.features.match import SpanTooLong, frame
+from pipeline.features.pack import NAME_COLUMNS, NAMED, NotOneMatch, from_first_that_matters, points
+from pipeline.features.snapshot import SnapshotMismatch
+from pipeline.live.arrivals import Arrivals
+from pipeline.live.ordering import Counts, Held, Reorder
+from pipeline.live.watermark import NEVER, Watermark
+from pipeline.versions import code_version
+
+_MAGIC = b"gridmotion live 1\n"
+
+
+@dataclass(frozen=True)
+class Taken:
+    """What a call made of its arrivals.
+
+    Attributes:
+        rows: of the instants that are thereby decided.
+        is_accepted: which arrivals count, (n,); the others are late or duplicates.
+    """
+
+    rows: Rows
+    is_accepted: NDArray[np.bool_]
+
+
+class LiveFeatures:
+    """One running match. After an error it is of no use any more: go on from its last snapshot.
+
+    Attributes:
+        match_id: of the match.
+    """
+
+    def __init__(self, match_id: str, config: FeaturesConfig | None = None, live: LiveConfig | None = None) -> None:
+        self.match_id = match_id
+        self._config = config or load_features()
+        self._live = live or load_live()
+        self._places: dict[str, dict[str, int]] = {names: {} for names in NAMED.values()}
+        self._carry = Carry(Cast(), self._config)
+        self._watermark = Watermark(self._live)
+        self._reorder = Reorder(self._live.max_held_events)
+        self._is_open = False  # whether a MATCH_STARTED has told what it knows
+        self._first_ms = self._decided_ms = NEVER
+
+    @property
+    def counts(self) -> Counts:
+        """What became of the arrivals."""
+        return self._reorder.counts
+
+    @property
+    def held(self) -> int:
+        """How many events wait for their turn."""
+        return len(self._reorder)
+
+    @property
+    def watermark_ms(self) -> int:
+        """The instant up to which no event is waited for any more; `NEVER` before any player acted."""
+        return self._watermark.at_ms
+
+    def take(self, arrived: Arrivals) -> Taken:
+        """Take events in as they arrive.
+
+        Args:
+            arrived: any number of events, in any order of time.
+
+        Raises:
+            NotOneMatch: if they are of another match.
+            TooManyHeld: if more events wait than configured.
+            SpanTooLong: if the match lasts longer than configured.
+            RingFull: if a player has more samples or combat events in a window than configured.
+        """
+        if arrived.match_id != self.match_id:
+            raise NotOneMatch(f"events of {arrived.match_id} for {self.match_id}")
+        if not len(arrived):
+            return Taken(NO_ROWS, np.zeros(0, dtype=np.bool_))
+        events = self._indexed(arrived)
+        before = self._watermark.at_ms
+        after = self._watermark.observe(
+            arrived.t_ms,
+            arrived.kind,
+            events[:, kernel.ACTOR].astype(np.int64),
+            events[:, kernel.TARGET].astype(np.int64),
+            len(self._places["players"]),
+        )
+        raw, width = events.tobytes(), events.shape[1] * events.itemsize
+        is_accepted = self._reorder.hold(
+            [
+                Held(t_ms, seq, rank, event_id, raw[place * width : (place + 1) * width], opening)
+                for place, (t_ms, seq, rank, event_id, opening) in enumerate(
+                    zip(
+                        arrived.t_ms.tolist(),
+                        arrived.seq.tolist(),
+                        arrived.rank.tolist(),
+                        arrived.event_id,
+                        arrived.opening,
+                        strict=True,
+                    )
+                )
+            ],
+            np.concatenate([[before], after[:-1]]),
+            after,
+        )
+        return Taken(self._decide(), is_accepted)
+
+    def rest(self, silent_ms: int) -> Rows:
+        """Evaluate what is known once nothing has arrived for the configured time; the match may go on afterwards.
+
+        The lateness bound is not waited for any more, but the front of the match still decides, so a fast clock moves
+        nothing here either.
+
+        Args:
+            silent_ms: for how long nothing has arrived, by the caller's clock.
+        """
+        if silent_ms >= self._live.idle_flush_ms:
+            self._watermark.stop_waiting()
+        return self._decide()
+
+    def finish(self) -> Rows:
+        """The rows that remain when the match is over: every event that waits, through the grid's next instant."""
+        if self._reorder.latest_ms != NEVER:
+            self._watermark.move_to(-(-self._reorder.latest_ms // self._config.grid_ms) * self._config.grid_ms)
+        return self._decide()
+
+    def table(self, *parts: Rows) -> pl.DataFrame:
+        """The rows of one or more calls as table `features`."""
+        return frame(joined(parts), self._carry.cast, self.match_id)
+
+    def _indexed(self, arrived: Arrivals) -> NDArray[np.int32]:
+        """The events with an index for each name; the cast grows by names that are new."""
+        events = arrived.events.copy()
+        known = [len(places) for places in self._places.values()]
+        for column, name in zip(NAME_COLUMNS, NAMED, strict=True):
+            places = self._places[NAMED[name]]
+            events[:, column] = [
+                -1 if value is None else places.setdefault(value, len(places)) for value in arrived.names[name]
+            ]
+        if known != [len(places) for places in self._places.values()]:
+            self._carry.grow(self._carry.cast.grown(**self._places))
+        return events
+
+    def _open(self, payload: str) -> None:
+        """What the first MATCH_STARTED tells holds from here on."""
+        self._is_open = True
+        known = msgspec.json.decode(payload)
+        self._carry.grow(
+            replace(
+                self._carry.cast,
+                objectives=points(objectives(known, load_maps())),
+                no_freeze=not load_titles().find(known.get("title")).freeze_time,
+            )
+        )
+
+    def _decide(self) -> Rows:
+        """The kernel takes in what the watermark releases, and evaluates up to it."""
+        released = self._reorder.release(self._watermark.at_ms)
+        parts = []
+        if not self._is_open:
+            opening = next((place for place, event in enumerate(released) if event.opening is not None), None)
+            if opening is not None:
+                parts.append(self._advance(released[:opening], until_ms=released[opening].t_ms - 1))
+                self._open(str(released[opening].opening))
+                released = released[opening:]
+        parts.append(self._advance(released, until_ms=self._watermark.at_ms))
+        return joined(parts)
+
+    def _advance(self, released: list[Held], until_ms: int) -> Rows:
+        events = np.frombuffer(bytearray(b"".join(event.event for event in released)), dtype=np.int32)
+        batch = Batch(
+            np.array([event.t_ms for event in released], dtype=np.int64), events.reshape(-1, kernel.EVENT_COLUMNS)
+        )
+        if self._first_ms == NEVER:
+            batch = from_first_that_matters(batch)
+            if not len(batch):
+                return NO_ROWS
+            self._first_ms = int(batch.t_ms[0])
+        last = max(until_ms, int(batch.t_ms[-1]) if len(batch) else NEVER)
+        if last - self._first_ms > self._config.max_span_ms:
+            raise SpanTooLong(
+                f"{self.match_id}: events from {self._first_ms} to {last} ms, at most {self._config.max_span_ms}"
+            )
+        grid = self._config.grid_ms
+        if not len(batch) and until_ms // grid == self._decided_ms // grid:
+            return NO_ROWS
+        self._decided_ms = until_ms
+        return self._carry.advance(batch, until_ms=until_ms)
+
+    def to_bytes(self) -> bytes:
+        """A snapshot of everything: who is known, what waits, how far the match has come, what the kernel remembers."""
+        body = msgspec.msgpack.encode(
+            {
+                "code": code_version("live", "features/pack.py"),
+                "config": config_hash(self._live, self._config),
+                "match_id": self.match_id,
+                "places": {kind: list(places) for kind, places in self._places.items()},
+                "is_open": self._is_open,
+                "times": [self._first_ms, self._decided_ms],
+                "watermark": self._watermark.state(),
+                "reorder": self._reorder.state(),
+                "carry": self._carry.to_bytes(),
+            }
+        )
+        return _MAGIC + sha256(body).digest() + body
+
+    @classmethod
+    def from_bytes(
+        cls, snapshot: bytes, config: FeaturesConfig | None = None, live: LiveConfig | None = None
+    ) -> "LiveFeatures":
+        """The match that `to_bytes` wrote, ready to go on to the same rows as the original.
+
+        Raises:
+            SnapshotMismatch: if the bytes are no whole snapshot, or one of other code or other configuration.
+        """
+        start = len(_MAGIC) + sha256().digest_size
+        body = snapshot[start:]
+        if snapshot[:start] != _MAGIC + sha256(body).digest():
+            raise SnapshotMismatch("these bytes are no whole snapshot of a running match")
+        state = msgspec.msgpack.decode(body)
+        match = cls(state["match_id"], config, live)
+        for what, ours in (
+            ("code", code_version("live", "features/pack.py")),
+            ("config", config_hash(match._live, match._config)),
+        ):
+            if state[what] != ours:
+                raise SnapshotMismatch(f"the snapshot was taken with {what} {state[what]}, this is {what} {ours}")
+        match._places = {
+            kind: {name: place for place, name in enumerate(names)} for kind, names in state["places"].items()
+        }
+        match._is_open = state["is_open"]
+        match._first_ms, match._decided_ms = state["times"]
+        match._watermark = Watermark.restored(state["watermark"], match._live)
+        match._reorder = Reorder.restored(state["reorder"], match._live.max_held_events)
+        match._carry = Carry.from_bytes(state["carry"], match._config)
+        return match

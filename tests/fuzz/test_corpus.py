@@ -1,0 +1,84 @@
+"""Every kept input keeps every promise, and a minute of new ones too."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.fuzz import mutations, promises
+
+ROOT = Path(__file__).parents[2]
+CORPUS = sorted(path for path in Path(__file__).with_name("corpus").rglob("*") if path.is_file())
+
+
+@pytest.mark.parametrize("path", CORPUS, ids=[f"{path.parent.name}/{path.name}" for path in CORPUS])
+def test_a_kept_input_keeps_every_promise(path, tmp_path):
+    promises.check(path.read_bytes(), tmp_path, thorough=True)
+
+
+@pytest.mark.parametrize("reader", ["canonical", "grid"])
+def test_damaged_inputs_keep_every_promise(reader, tmp_path):
+    own = [path.read_bytes() for path in CORPUS if path.parent.name == reader]
+    for seed in range(60):
+        damaged = mutations.mutate(own[seed % len(own)], 20_000, seed, own[seed * 7 % len(own)])
+        promises.check(damaged, tmp_path, thorough=seed % 6 == 0)
+
+
+def test_the_corpus_is_small():
+    assert sum(path.stat().st_size for path in CORPUS) < 1_000_000
+
+
+LINE = (
+    b'{"event_id":"e%d","match_id":"m","event_type":"POSITION_UPDATE","actor":"p","payload":{"pos":[1,2,3.5],"ts":%d}}\n'
+)
+
+
+@pytest.fixture
+def outcome(tmp_path):
+    path = tmp_path / "log"
+    path.write_bytes(b"".join(LINE % (n, n) for n in range(3)))
+    return promises.read(path, promises.WHOLE)
+
+
+def _without_line(tables):
+    return tables["events/m"].filter(tables["events/m"]["source_line"] != 2)
+
+
+@pytest.mark.parametrize(
+    ("data", "promise"),
+    [
+        (b"".join(LINE % (n, n) for n in range(4)), "every line that is not blank counts"),
+        (b"".join(LINE % (n, n + (n == 1)) for n in range(3)), "an event says what its line says"),
+        (b"".join(LINE % (n, n) for n in range(2)) + b"\n" + LINE % (2, 2), "an event names its line"),
+        (b"".join(LINE % (n, n) for n in range(3)).replace(b'"ts"', b'"mood":1,"ts"'), "a payload keeps what no column holds"),
+    ],
+)
+def test_tables_that_do_not_tell_of_their_log_break_a_promise(outcome, data, promise):
+    promises._complete(b"".join(LINE % (n, n) for n in range(3)), outcome)
+    with pytest.raises(promises.Broken, match=promise):
+        promises._complete(data, outcome)
+
+
+def test_a_quick_way_that_differs_breaks_a_promise(monkeypatch, tmp_path):
+    log = b"".join(LINE % (n, n) for n in range(3))
+    promises.check(log, tmp_path, thorough=False)
+    scan = promises.canonical.scan
+    wrong = lambda block, validity: scan(type(block)(block.first_line, block.data.replace(b"3.5", b"3.6")), validity)  # noqa: E731
+    monkeypatch.setattr(promises.canonical, "scan", wrong)
+    with pytest.raises(promises.Broken, match="the quick way gives what the careful one gives, table events"):
+        promises.check(log, tmp_path, thorough=False)
+
+
+def test_an_input_is_made_smaller_as_long_as_it_breaks():
+    log = b"\n".join(b'{"a":%d,"b":[1,2]}' % n for n in range(40))
+    assert promises.smaller(log, lambda data: b"27" in data and b"[" in data, 10.0) in (b"27[", b"[27")
+
+
+@pytest.mark.slow
+def test_a_minute_of_fuzzing_breaks_no_promise():
+    pytest.importorskip("atheris")
+    command = [sys.executable, "-m", "tests.fuzz.readers", "--seconds", "60", "--seed", "5"]
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert "inputs, edges" in run.stdout
