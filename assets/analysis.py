@@ -17,6 +17,7 @@ import dagster as dg
 
 from assets import events, features, intents
 from assets.end_state import END_STATE_SPEC
+from assets.instance import DATA_VERSION_TAG, many_events
 from assets.partitions import many_matches_per_run, matches
 from assets.stages import Made, MatchTables, data_version, schema_spec
 from pipeline.intents.model import IntentModel
@@ -48,7 +49,7 @@ STAGES: tuple[tuple[tuple[str, ...], Callable[[MatchTables, Judge], Iterator[Mad
 """The tables that each stage leaves, and the stage."""
 
 # The tags by which Dagster knows what a materialization holds and what it was made from.
-_DATA_VERSION, _OWN_VERSION = "dagster/data_version", "dagster/data_version_is_user_provided"
+_OWN_VERSION = "dagster/data_version_is_user_provided"
 _CODE_VERSION = "dagster/code_version"
 _INPUT_VERSION, _INPUT_POINTER, _NONE = "dagster/input_data_version", "dagster/input_event_pointer", "NULL"
 
@@ -124,14 +125,15 @@ def match_analysis(
         return
     upstream = versions_outside(context.instance)
     failures: dict[str, str] = {}
-    for match_id in context.partition_keys:
-        tables = MatchTables(store, match_id, context.log.warning)
-        try:
-            for result in analyse(tables, judge, wanted):
-                yield from told(result, tables, upstream)
-        except Exception as error:  # whatever it is, the other matches have nothing to do with it
-            failures[match_id] = reason(error)
-            context.log.error(f"{match_id}: {traceback.format_exc()}")
+    with many_events(context.instance):
+        for match_id in context.partition_keys:
+            tables = MatchTables(store, match_id, context.log.warning)
+            try:
+                for result in analyse(tables, judge, wanted):
+                    yield from told(result, tables, upstream)
+            except Exception as error:  # whatever it is, the other matches have nothing to do with it
+                failures[match_id] = reason(error)
+                context.log.error(f"{match_id}: {traceback.format_exc()}")
     if failures:
         raise failed(failures, len(context.partition_keys))
 
@@ -141,7 +143,7 @@ def versions_outside(instance: dg.DagsterInstance) -> dict[str, str]:
     versions = {}
     for key in {dep.asset_key for spec in SPECS for dep in spec.deps} - {spec.key for spec in SPECS}:
         entry = instance.get_latest_materialization_event(key)
-        versions[key.to_user_string()] = (entry.tags or {}).get(_DATA_VERSION, _NONE) if entry else _NONE
+        versions[key.to_user_string()] = (entry.tags or {}).get(DATA_VERSION_TAG, _NONE) if entry else _NONE
     return versions
 
 
@@ -157,7 +159,7 @@ def told(
     """
     spec = next(spec for spec in SPECS if spec.key == result.asset_key)
     tags = {
-        _DATA_VERSION: data_version(tables.part(spec.key.to_user_string())),
+        DATA_VERSION_TAG: data_version(tables.part(spec.key.to_user_string())),
         _OWN_VERSION: "true",
         _CODE_VERSION: spec.code_version or _NONE,
     }

@@ -8,18 +8,16 @@ The processes know nothing of Dagster's instance: they hand back events, and the
 So what a killed backfill did not record is found in the store by the next one and told then.
 """
 
-import fcntl
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Protocol
 
 import dagster as dg
 
-from assets.analysis import SPECS, TABLES, Judge, analyse, failed, reason, told, versions_outside
+from assets.analysis import SPECS, Judge, analyse, failed, reason, told, versions_outside
+from assets.instance import many_events, told_before
 from assets.stages import MatchTables
 from pipeline.intents.model import BoosterModel, IntentModel, PriorModel
 from resources.registry import ModelRegistry
@@ -27,7 +25,6 @@ from resources.settings import Settings
 from resources.workers import Workers, cores
 
 JOB = "backfill"
-_DATA_VERSION = "dagster/data_version"
 
 
 class BackfillConfig(dg.Config):
@@ -127,21 +124,21 @@ def analyse_matches(
     workers: Workers[Task, Analysed] = Workers(
         config.processes or cores(), analyst, environment, files, versions_outside(context.instance)
     )
-    known = told_before(context.instance, config.matches)
+    known = told_before(context.instance, [spec.key for spec in SPECS], config.matches)
     failures: dict[str, str] = {}
     warned: set[str] = set()
-    for done in workers.run(Task(match_id, known[match_id]) for match_id in config.matches):
-        match_id = done.task.match_id
-        found = done.result or Analysed(failure=done.failure)
-        yield from found.events
-        for warning in found.warnings:
-            if warning not in warned:  # one that holds for all matches is said once
-                context.log.warning(warning)
-                warned.add(warning)
-        if found.failure:
-            failures[match_id] = found.failure
-            context.log.error(f"{match_id}: {found.failure}\n{found.trace}")
-        watcher.finished(match_id, found.failure)
+    with many_events(context.instance):
+        for done in workers.run(Task(match_id, known[match_id]) for match_id in config.matches):
+            match_id, found = done.task.match_id, done.result or Analysed(failure=done.failure)
+            yield from found.events
+            for warning in found.warnings:
+                if warning not in warned:  # one that holds for all matches is said once
+                    context.log.warning(warning)
+                    warned.add(warning)
+            if found.failure:
+                failures[match_id] = found.failure
+                context.log.error(f"{match_id}: {found.failure}\n{found.trace}")
+            watcher.finished(match_id, found.failure)
     if failures:
         raise failed(failures, len(config.matches))
 
@@ -150,37 +147,3 @@ def analyse_matches(
 def backfill() -> None:
     """One step over all matches."""
     analyse_matches()
-
-
-def told_before(instance: dg.DagsterInstance, match_ids: list[str]) -> dict[str, dict[str, str]]:
-    """By match and table, the data version of the newest materialization that the instance knows."""
-    known: dict[str, dict[str, str]] = {match_id: {} for match_id in match_ids}
-    for table, spec in zip(TABLES, SPECS, strict=True):
-        tags = instance.event_log_storage.get_latest_tags_by_partition(
-            spec.key, dg.DagsterEventType.ASSET_MATERIALIZATION, [_DATA_VERSION]
-        )
-        for match_id in known.keys() & tags.keys():
-            known[match_id][table] = tags[match_id].get(_DATA_VERSION, "")
-    return known
-
-
-class BackfillRunning(Exception):
-    """Another backfill works on this instance; two would only take each other's cores."""
-
-
-@contextmanager
-def the_only_one(instance: dg.DagsterInstance) -> Iterator[None]:
-    """Holds the place of the only backfill of this machine; a run whose process died is marked as ended.
-
-    Raises:
-        BackfillRunning: if another one holds it.
-    """
-    with Path(instance.root_directory, f"{JOB}.lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise BackfillRunning(f"another backfill is running ({lock.name})") from None
-        unfinished = dg.RunsFilter(job_name=JOB, statuses=[dg.DagsterRunStatus.STARTED])
-        for run in instance.get_runs(unfinished):
-            instance.report_run_failed(run, "its process died; what it made is in the store, and told by the next one")
-        yield

@@ -257,7 +257,8 @@ def analyse_many(
     processes: Annotated[int, typer.Option(help="Matches at once; 0 is one per core.", min=0)] = 0,
 ) -> None:
     """Analyse many matches, a process per core: events, features, labels, intents, segments; for clips: run."""
-    from assets.backfill import JOB, BackfillRunning, the_only_one
+    from assets.backfill import JOB
+    from assets.instance import AlreadyRunning, the_only_run
     from assets.partitions import register
 
     if bool(matches) == every:
@@ -267,14 +268,14 @@ def analyse_many(
     _report([f"{match_id}: no such match; ingest its log first" for match_id in chosen if match_id not in set(known)])
     watcher = _Watcher(len(chosen))
     try:
-        with _instance() as instance, the_only_one(instance), watcher.shown():
+        with _instance() as instance, the_only_run(instance, JOB), watcher.shown():
             register(instance, chosen)
             config = {"matches": chosen, "processes": processes}
             result = _execute(
                 instance, JOB, ops={"analyse_matches": {"config": config}}, resources={"watcher": watcher}
             )
             warnings = _warnings(instance, result.run_id)
-    except BackfillRunning as other:
+    except AlreadyRunning as other:
         _report([str(other)])
     _tell_once(warnings)
     console.print(watcher.summary())
@@ -397,7 +398,7 @@ def fetch(
         if not result.success:
             _report([_failure(result)])
     metadata = result.asset_materializations_for_node("grid_series")[0].metadata
-    told = {name: value.value for name, value in metadata.items()}
+    told: dict[str, Any] = {name: value.value for name, value in metadata.items()}
     for name in ("series", "events_fetched", "events_known", "MB", "waiting", "left_for_the_next_tick"):
         console.print(f"{name}: {told[name] or 0}")
     if told["events_fetched"]:

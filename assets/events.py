@@ -232,7 +232,7 @@ def recording(tables: MatchTables) -> Iterator[Made]:
 
 def _counts(tables: MatchTables) -> dg.AssetCheckResult:
     events, positions = tables.read("events"), tables.part("tracks").rows
-    updates = events.filter(pl.col("event_type") == "POSITION_UPDATE").height
+    updates = int((events["event_type"] == "POSITION_UPDATE").sum())
     return dg.AssetCheckResult(
         check_name=COUNTS_CHECK,
         asset_key="events",

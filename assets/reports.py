@@ -100,17 +100,14 @@ def position_map(match: pl.DataFrame, tracks: pl.DataFrame) -> Metadata:
     """Where the match was played, by side, with the map's objectives."""
     if tracks.is_empty():
         return {"positions": "this log holds no position"}
-    dots = [
-        (str(side or "side unknown"), _ROLE_COLOURS[is_attacker(side)], points["x_mm"] / 1000, points["z_mm"] / 1000)
-        for (side,), points in sorted(tracks.group_by("side"), key=lambda group: str(group[0][0]))
-    ]
+    sides = tracks["side"].unique().sort(nulls_last=True).to_list()
+    across, down = (tracks[axis].to_numpy() / 1000 for axis in ("x_mm", "z_mm"))
+    dots = []
+    for side in sides:
+        theirs = tracks["side"].eq_missing(side).to_numpy()
+        dots.append((side or "side unknown", _ROLE_COLOURS[is_attacker(side)], across[theirs], down[theirs]))
     marks = [(entry["id"], entry["x_mm"] / 1000, entry["z_mm"] / 1000) for entry in match["objectives"].item()]
-    png = plots.scatter(
-        [(name, colour, x.to_numpy(), z.to_numpy()) for name, colour, x, z in dots],
-        marks,
-        f"{match['map'].item() or 'unknown map'}: positions",
-        "m",
-    )
+    png = plots.scatter(dots, marks, f"{match['map'].item() or 'unknown map'}: positions", "m")
     return {"players": tracks["player"].n_unique(), "positions": picture(png, "positions")}
 
 

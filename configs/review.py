@@ -1,6 +1,7 @@
 """Which segments people look at, in which order, and how their work is handed out."""
 
-from typing import Literal
+from itertools import pairwise
+from typing import Literal, get_args
 
 from pydantic import Field, model_validator
 
@@ -55,9 +56,9 @@ class JobsConfig(Config):
     @model_validator(mode="after")
     def _complete(self) -> "JobsConfig":
         weights = sorted(self.priorities.values())
-        if missing := set(Reason.__args__) - set(self.priorities):  # type: ignore[attr-defined]  # a Literal has them
+        if missing := set(get_args(Reason)) - set(self.priorities):
             raise ValueError(f"priorities lack {', '.join(sorted(missing))}")
-        if any(high - low <= self.doubt for low, high in zip(weights, weights[1:], strict=False)):
+        if any(high - low <= self.doubt for low, high in pairwise(weights)):
             raise ValueError(f"two priorities are within {self.doubt} (doubt) of each other")
         return self
 

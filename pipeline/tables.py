@@ -354,6 +354,10 @@ class StreamCheck:
             raise SchemaViolation(f"table {table} has rules that only the whole of it can satisfy")
         self._table, self._schema = table, TABLES[table]
         self._types = empty(table).schema
+        self._required = [name for name, column in self._schema.columns().items() if not column.nullable]
+        self._rules = {
+            name: rules for name, column in self._schema.columns().items() if (rules := _value_rules(name, column))
+        }
         self._keys: list[NDArray[np.uint64]] = []
 
     def take(self, frame: pl.DataFrame) -> pl.DataFrame:
@@ -367,13 +371,14 @@ class StreamCheck:
         frame = frame.select(list(self._types))
         if wrong := [name for name, kind in frame.schema.items() if not _fits(kind, self._types[name])]:
             raise SchemaViolation(f"table {self._table}: type of {', '.join(wrong)}")
-        broken = [
-            f"{name}|{rule}" for name, column in self._schema.columns().items() for rule in _broken(frame[name], column)
-        ]
+        broken = [f"{name}|nullability" for name in self._required if frame[name].null_count()]
+        for name, rules in self._rules.items():
+            broken += [f"{name}|{rule}" for rule in _broken(frame[name], rules)]
         if broken:
             raise SchemaViolation(f"table {self._table}: {', '.join(broken)}")
         if keys := self._schema.primary_key():
-            self._keys.append(frame.select(keys).hash_rows().to_numpy())
+            hashes = frame[keys[0]].hash() if len(keys) == 1 else frame.select(keys).hash_rows()
+            self._keys.append(hashes.to_numpy())
         return frame
 
     def finish(self) -> None:
@@ -391,14 +396,15 @@ def _fits(kind: pl.DataType, declared: pl.DataType) -> bool:
     return kind == declared or (declared == pl.String and isinstance(kind, pl.Categorical))
 
 
-def _broken(values: pl.Series, column: dy.Column) -> list[str]:
-    if not column.nullable and values.null_count():
-        return ["nullability"]
+def _value_rules(name: str, column: dy.Column) -> dict[str, pl.Expr]:
+    rules = column.validation_rules(pl.col(name))
+    return {rule: holds.all() for rule, holds in rules.items() if rule != "nullability"}
+
+
+def _broken(values: pl.Series, rules: dict[str, pl.Expr]) -> list[str]:
     if isinstance(values.dtype, pl.Categorical):
         values = values.unique().cast(pl.String)
-    rules = column.validation_rules(pl.col(values.name))
-    held = values.to_frame().select(**{rule: check.all() for rule, check in rules.items() if rule != "nullability"})
-    return [rule for rule, holds in held.row(0, named=True).items() if not holds] if held.width else []
+    return [rule for rule, holds in values.to_frame().select(**rules).row(0, named=True).items() if not holds]
 
 
 def documentation() -> str:

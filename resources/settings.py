@@ -92,6 +92,15 @@ class Settings(BaseSettings):
         return Path("data").resolve() / f"spool-{self._store_digest}" / "grid"
 
     @property
+    def review_url(self) -> SecretStr:
+        """Database of the review jobs: `DATABASE_URL`, else SQLite beside the store, placed like `mlflow_home`."""
+        if self.database_url is not None:
+            return self.database_url
+        local = "://" not in self.store_url
+        folder = Path(self.store_url) / "reviews" if local else Path("data").resolve() / f"reviews-{self._store_digest}"
+        return SecretStr(f"sqlite:///{folder / 'reviews.db'}")
+
+    @property
     def _store_digest(self) -> str:
         return hashlib.sha256(self.store_url.encode()).hexdigest()[:8]
 

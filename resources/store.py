@@ -18,6 +18,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from pipeline.tables import TABLES, StreamCheck, conform, empty
 from resources.files import Bucket, FileMissing, Files, Folder, StoreError
@@ -32,13 +33,16 @@ Rows = pl.DataFrame | Iterable[pl.DataFrame]
 _BY_TYPE = {"int32": "DELTA_BINARY_PACKED", "int64": "DELTA_BINARY_PACKED"}
 _BY_NAME = {
     "event_id": "DELTA_BYTE_ARRAY",
+    "occurred_at": "DELTA_BINARY_PACKED",
     **dict.fromkeys(("payload", "raw"), "PLAIN"),
     **dict.fromkeys(("y_mm", "round", "hp", "armor", "amount"), "BYTE_STREAM_SPLIT"),
     **dict.fromkeys(("yaw_mdeg", "pitch_mdeg"), "DICTIONARY"),
 }
 _BY_TABLE = {"events": dict.fromkeys(("x_mm", "z_mm"), "DICTIONARY")}  # players in turn: no value follows its neighbour
 _DICTIONARY_BYTES = 131_072  # a longer list of values costs more than it saves
-_ROW_GROUP = 262_144  # rows; a professional match in one, so that its lists of values are written once
+# Rows; of tracks a professional match in one, so that its lists of values are written once. Texts of events take more.
+_ROW_GROUP = 262_144
+_ROW_GROUP_OF = {"events": 65_536, "quarantine": 16_384}
 _WITH_STATISTICS = ("t_ms",)
 
 
@@ -293,9 +297,9 @@ def write_parquet(table: str, frames: Iterable[pl.DataFrame], stamp: Stamp, file
         _STAMP_KEY: json.dumps(asdict(stamp), sort_keys=True).encode(),
         _ARROW_KEY: base64.b64encode(declared.serialize().to_pybytes()),
     }
-    count = 0
+    count, most = 0, _ROW_GROUP_OF.get(table, _ROW_GROUP)
     writer: Any = None
-    for group in _row_groups(frames, empty(table)):
+    for group in _row_groups(frames, most, empty(table)):
         columns = [_arrow(group[field.name], field.type, encodings[field.name]) for field in declared]
         rows = pa.table(columns, names=declared.names)
         writer = writer or pq.ParquetWriter(
@@ -309,7 +313,7 @@ def write_parquet(table: str, frames: Iterable[pl.DataFrame], stamp: Stamp, file
             write_statistics=[name for name in _WITH_STATISTICS if name in encodings],
             store_schema=False,
         )
-        writer.write_table(rows, row_group_size=_ROW_GROUP)
+        writer.write_table(rows, row_group_size=most)
         count += rows.num_rows
     writer.add_key_value_metadata(metadata)
     writer.close()
@@ -321,18 +325,18 @@ def _encoding(table: str, field: Any) -> str:
     return by_name.get(field.name, _BY_TYPE.get(str(field.type), "DICTIONARY"))
 
 
-def _row_groups(frames: Iterable[pl.DataFrame], none: pl.DataFrame) -> Iterator[pl.DataFrame]:
+def _row_groups(frames: Iterable[pl.DataFrame], most: int, none: pl.DataFrame) -> Iterator[pl.DataFrame]:
     """The rows cut anew, each group full but the last; a table without rows is one group without rows."""
     held: list[pl.DataFrame] = []
     count = groups = 0
     for frame in frames:
         held.append(frame)
         count += frame.height
-        while count >= _ROW_GROUP:
+        while count >= most:
             rows = pl.concat(held)
-            yield rows[:_ROW_GROUP]
+            yield rows[:most]
             groups += 1
-            held, count = [rows[_ROW_GROUP:]], count - _ROW_GROUP
+            held, count = [rows[most:]], count - most
     if count or not groups:
         yield pl.concat(held) if count else none
 
@@ -345,15 +349,32 @@ def _arrow(values: pl.Series, kind: Any, encoding: str) -> Any:
     import pyarrow as pa
 
     if not isinstance(values.dtype, pl.Categorical):
-        plain = values.to_arrow(compat_level=_COMPAT)
-        return plain.dictionary_encode() if values.dtype == pl.String and encoding == "DICTIONARY" else plain
+        if values.dtype == pl.String and encoding == "DICTIONARY":
+            return values.to_arrow(compat_level=_COMPAT).dictionary_encode()
+        return values.to_arrow(compat_level=pl.CompatLevel.newest() if values.dtype == pl.String else _COMPAT)
     if encoding != "DICTIONARY":
         return values.cast(pl.String).to_arrow(compat_level=_COMPAT)
     codes = values.to_physical()
     missing = codes.is_null().to_numpy() if codes.null_count() else None
-    numbers = codes.fill_null(0).to_numpy()
-    known = values.unique(maintain_order=True).drop_nulls()
-    places = np.zeros(int(numbers.max(initial=0)) + 1, np.int32)
-    places[known.to_physical().to_numpy()] = np.arange(len(known))
-    texts = known.cast(pl.String).to_arrow(compat_level=_COMPAT)
-    return pa.DictionaryArray.from_arrays(pa.array(places[numbers], mask=missing), texts)
+    first_rows, places = _by_first_use(codes.drop_nulls().to_numpy() if missing is not None else codes.to_numpy())
+    if missing is not None:
+        spread = np.zeros(len(codes), np.int32)
+        spread[~missing] = places
+        values, places = values.drop_nulls(), spread
+    texts = values[first_rows].cast(pl.String).to_arrow(compat_level=_COMPAT)
+    return pa.DictionaryArray.from_arrays(pa.array(places, mask=missing), texts)
+
+
+def _by_first_use(codes: NDArray[np.uint32]) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+    """In which row each different code comes first, by row; and for every row which of these it is."""
+    if not codes.size:
+        return np.empty(0, np.int64), np.empty(0, np.int32)
+    low = int(codes.min())
+    near = codes - low
+    first = np.full(int(near.max()) + 1, -1, np.int64)
+    first[near[::-1]] = np.arange(codes.size - 1, -1, -1)  # of several writes to one place the last stands
+    known = np.flatnonzero(first >= 0)
+    known = known[np.argsort(first[known])]
+    places = np.empty(first.size, np.int32)
+    places[known] = np.arange(known.size)
+    return first[known], places[near]

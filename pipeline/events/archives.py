@@ -31,8 +31,7 @@ _DEFLATE_ERROR: type[Exception] = isal_zlib.error  # type: ignore[assignment]  #
 BROKEN = (OSError, EOFError, zlib.error, _DEFLATE_ERROR, zipfile.BadZipFile, struct.error)
 """What damage raises while a file is read."""
 
-_PACKED_PIECE = 16_384  # bytes; of a damaged stream at most what one call unpacks is lost
-_UNPACKED_PIECE = 65_536
+_PACKED_STEP, _UNPACKED_STEP, _SMALL_STEP = 65_536, 524_288, 256  # bytes
 _GZIP_EXTRA, _GZIP_NAME, _GZIP_COMMENT, _GZIP_HEADER_CRC = 4, 8, 16, 2  # RFC 1952, 2.3.1.2
 _LOCAL_HEADER = struct.Struct("<4s2xHH16xHH")  # APPNOTE.TXT 4.3.7: signature, flags, method, name and extra length
 _DIRECTORY_END = b"PK\x05\x06"  # APPNOTE.TXT 4.3.16; 22 bytes and a comment of at most 65,535
@@ -54,7 +53,7 @@ class TooLarge(PipelineError):
 
 
 def members(path: Path, config: LinesConfig) -> Iterator[Iterator[bytes]]:
-    """The line files of a log, each as chunks of about `chunk_bytes`.
+    """The line files of a log, each as chunks of at most some hundred kilobytes, or `chunk_bytes` of plain text.
 
     Args:
         path: plain text, gzip or a zip of line files, told apart by their first bytes.
@@ -77,35 +76,16 @@ def members(path: Path, config: LinesConfig) -> Iterator[Iterator[bytes]]:
         except OSError as error:
             raise UnusableLog(f"{path.name}: {error.strerror or error}") from error
         if magic.startswith(GZIP_MAGIC):
-            chunks = _gathered(_limited(_gunzip(file), size, config), config.chunk_bytes)
-            yield _not_an_archive(chunks, f"{path.name}: the gzip")
+            yield _not_an_archive(_limited(_gunzip(file), size, config), f"{path.name}: the gzip")
         elif magic in ZIP_MAGIC:
             try:
                 entries = _line_files(path.name, file, size, config)
             except (*BROKEN, RuntimeError, NotImplementedError) as error:
                 raise UnusableLog(f"{path.name}: not a readable zip: {error}") from error
             for entry in entries:
-                yield _gathered(_unzip(file, entry), config.chunk_bytes)
+                yield _unzip(file, entry)
         else:
             yield iter(lambda: file.read(config.chunk_bytes), b"")
-
-
-def _gathered(pieces: Iterator[bytes], chunk_bytes: int) -> Iterator[bytes]:
-    """Small pieces as chunks; what was gathered before an error is yielded before it."""
-    held: list[bytes] = []
-    size = 0
-    try:
-        for piece in pieces:
-            held.append(piece)
-            size += len(piece)
-            if size >= chunk_bytes:
-                yield b"".join(held)
-                held, size = [], 0
-    except (*BROKEN, TooLarge):
-        yield b"".join(held)
-        raise
-    if held:
-        yield b"".join(held)
 
 
 def _limited(pieces: Iterator[bytes], packed_bytes: int, config: LinesConfig) -> Iterator[bytes]:
@@ -133,21 +113,39 @@ def _not_an_archive(chunks: Iterator[bytes], what: str) -> Iterator[bytes]:
 
 
 def _inflate(file: BinaryIO, packed_bytes: int | None = None) -> Iterator[bytes]:
-    """One deflate stream from where the file stands; leaves the file behind its last byte."""
+    """One deflate stream from where the file stands; leaves the file behind its last byte.
+
+    A call that meets damage gives nothing of what it unpacked before. So the stream is then unpacked once more, in
+    small steps, for what stands between the last whole step and the damage.
+    """
+    begin, given = file.tell(), 0
+    try:
+        for piece in _steps(file, packed_bytes, _PACKED_STEP, _UNPACKED_STEP):
+            yield piece
+            given += len(piece)
+    except _DEFLATE_ERROR:
+        file.seek(begin)
+        for piece in _steps(file, packed_bytes, _SMALL_STEP, _SMALL_STEP):
+            if given < len(piece):
+                yield piece[given:]
+            given = max(0, given - len(piece))
+
+
+def _steps(file: BinaryIO, packed_bytes: int | None, packed_step: int, unpacked_step: int) -> Iterator[bytes]:
     stream = isal_zlib.decompressobj(-isal_zlib.MAX_WBITS)
     while not stream.eof:
-        piece = file.read(_PACKED_PIECE if packed_bytes is None else min(_PACKED_PIECE, packed_bytes))
+        piece = file.read(packed_step if packed_bytes is None else min(packed_step, packed_bytes))
         if not piece:
             raise EOFError("the compressed data ends before its end mark")
         if packed_bytes is not None:
             packed_bytes -= len(piece)
         more = True
         while more and not stream.eof:
-            unpacked = stream.decompress(piece, _UNPACKED_PIECE)
+            unpacked = stream.decompress(piece, unpacked_step)
             if unpacked:
                 yield unpacked
             piece = stream.unconsumed_tail
-            more = bool(piece) or len(unpacked) == _UNPACKED_PIECE  # more of it may stand in the stream's own buffer
+            more = bool(piece) or len(unpacked) == unpacked_step  # more of it may stand in the stream's own buffer
     file.seek(-len(stream.unused_data), 1)
 
 
@@ -215,7 +213,7 @@ def _raw_member(file: BinaryIO, entry: zipfile.ZipInfo) -> Iterator[bytes]:
         return
     left = entry.compress_size
     while left:
-        piece = _exactly(file, min(left, _UNPACKED_PIECE))
+        piece = _exactly(file, min(left, _UNPACKED_STEP))
         left -= len(piece)
         yield piece
 

@@ -85,7 +85,7 @@ class Drafts:
     def __init__(self, config: LinesConfig) -> None:
         self._batch_rows = config.batch_rows
         self._batch: list[Draft] = []
-        self._spool = Spool(config.held_rows)
+        self._spool = Spool(config.frame_rows, config.held_rows)
         self._codes = pl.Series(dtype=text_codes())  # keeps the codes while all frames are on disk
 
     def add(self, draft: Draft) -> None:
@@ -128,8 +128,15 @@ def draft_frame(drafts: list[Draft]) -> pl.DataFrame:
 
 def coded(frame: pl.DataFrame) -> pl.DataFrame:
     """The frame with `TEXTS` as codes."""
-    texts = [name for name in TEXTS if frame.schema[name] == pl.String]
+    schema = frame.schema  # made anew each time that it is asked for
+    texts = [name for name in TEXTS if schema[name] == pl.String]
     return frame.with_columns(pl.col(texts).cast(text_codes())) if texts else frame
+
+
+def by_match(drafts: pl.DataFrame) -> list[pl.DataFrame]:
+    """The drafts of each match; `TEXTS` are codes."""
+    codes = drafts["match_id"].to_physical()
+    return [drafts] if codes.min() == codes.max() else drafts.partition_by("match_id")
 
 
 def in_order(drafts: pl.DataFrame) -> pl.DataFrame:
@@ -149,35 +156,34 @@ def _order(drafts: pl.DataFrame) -> NDArray[np.intp] | None:
     if drafts.height < 2:
         return None
     keys = [drafts["t_ms"].to_numpy(), drafts["seq"].to_numpy(), _ranks(drafts["event_type"])]
-    order = None
-    tied, sorted_ = _ties(keys)
-    if not sorted_:
+    ids, order = drafts["event_id"], None
+    tied = _ties(keys)
+    if tied is None:
         order = np.lexsort(keys[::-1])
-        keys = [key[order] for key in keys]
-        tied, _ = _ties(keys)
-    ids = drafts["event_id"] if order is None else drafts["event_id"][order]
-    at = np.flatnonzero(tied)
-    wrong = at[(ids[at] > ids[at + 1]).to_numpy()]
+        keys, ids = [key[order] for key in keys], ids[order]
+        tied = _ties(keys)
+        assert tied is not None  # noqa: S101  # they are sorted
+    wrong = np.flatnonzero(tied & (ids[:-1] > ids[1:]).to_numpy())
     if not wrong.size:
         return order
     group = np.concatenate([[0], np.cumsum(~tied)])
-    bad = np.zeros(group[-1] + 1, bool)
-    bad[group[wrong]] = True
-    rows = np.flatnonzero(bad[group])
+    is_wrong = np.zeros(group[-1] + 1, bool)
+    is_wrong[group[wrong]] = True
+    rows = np.flatnonzero(is_wrong[group])
     within = pl.DataFrame({"group": group[rows], "id": ids[rows]}).select(pl.arg_sort_by("group", "id"))["group"]
     order = np.arange(drafts.height) if order is None else order
     order[rows] = order[rows[within.to_numpy()]]
     return order
 
 
-def _ties(keys: list[NDArray[Any]]) -> tuple[NDArray[np.bool_], bool]:
-    """Which rows have the same keys as the next one, and whether no row stands before a lesser one."""
+def _ties(keys: list[NDArray[Any]]) -> NDArray[np.bool_] | None:
+    """Which rows have the same keys as the next one; None if any stands before a lesser one."""
     tied = np.ones(len(keys[0]) - 1, bool)
     for key in keys:
         if (tied & (key[:-1] > key[1:])).any():
-            return tied, False
+            return None
         tied &= key[:-1] == key[1:]
-    return tied, True
+    return tied
 
 
 def _ranks(types: pl.Series) -> NDArray[np.int8]:

@@ -85,6 +85,7 @@ def read_blocks(path: Path, config: LinesConfig) -> Iterator[Block | Line]:
             for chunk in chunks:
                 yield from cutter.feed(chunk)
         except BROKEN as error:
+            yield from cutter.cut()
             refused = Line(0, b"", f"the file breaks off after line {cutter.number}: {error}")
         except TooLarge as error:
             refused = Line(0, b"", str(error))
@@ -116,32 +117,43 @@ class _Cutter:
     def __init__(self, number: int, config: LinesConfig) -> None:
         self.number = number
         self._first = number + 1
+        self._block_bytes = config.chunk_bytes
         self._longest = config.max_line_bytes
         self._shown = 4 * config.raw_chars
-        self._held = b""
-        self._size = 0
+        self._whole: list[bytes | memoryview] = []
+        self._whole_size = 0
+        self._open = b""
+        self._open_size = 0
 
     def feed(self, chunk: bytes) -> Iterator[Block | Line]:
         end = chunk.rfind(b"\n") + 1
+        start = 0
         if end:
             first = chunk.find(b"\n")
-            if self._size + first > self._longest:
+            if self._open_size + first > self._longest:
+                start = first + 1
+                yield from self.cut()
                 self._extend(chunk[:first])
                 yield self._refuse()
-                data = chunk[first + 1 : end]
-            else:
-                data = self._held + chunk[:end]
-            self._held, self._size = b"", 0
-            yield from self._whole(data)
+            self._whole += [self._open, memoryview(chunk)[start:end]]
+            self._whole_size += len(self._open) + end - start
+            self._open, self._open_size = b"", 0
+            if self._whole_size >= self._block_bytes:
+                yield from self.cut()
         self._extend(chunk[end:])
 
     def finish(self) -> Iterator[Block | Line]:
-        if self._size > self._longest:
+        if self._open_size > self._longest:
+            yield from self.cut()
             yield self._refuse()
-        elif self._size:
-            yield from self._whole(self._held + b"\n")
+        elif self._open_size:
+            self._whole += [self._open, b"\n"]
+        yield from self.cut()
 
-    def _whole(self, data: bytes) -> Iterator[Block | Line]:
+    def cut(self) -> Iterator[Block | Line]:
+        """The whole lines so far."""
+        data = b"".join(self._whole)
+        self._whole, self._whole_size = [], 0
         if self.number + 1 == self._first:
             data = data.removeprefix(UTF8_BOM)
         while len(data) > self._longest and (found := self._too_long(data)) is not None:
@@ -149,7 +161,6 @@ class _Cutter:
             yield from self._block(data[:start])
             self._extend(data[start:end])
             yield self._refuse()
-            self._held, self._size = b"", 0
             data = data[end + 1 :]
         yield from self._block(data)
 
@@ -168,13 +179,16 @@ class _Cutter:
             self.number += int(np.count_nonzero(np.frombuffer(data, np.uint8) == _LINE_END))
 
     def _refuse(self) -> Line:
+        """The open line."""
         self.number += 1
-        reason = f"{self._size} bytes in a line, at most {self._longest} are read"
-        return Line(self.number, self._held, reason)
+        reason = f"{self._open_size} bytes in a line, at most {self._longest} are read"
+        line = Line(self.number, self._open, reason)
+        self._open, self._open_size = b"", 0
+        return line
 
     def _extend(self, piece: bytes) -> None:
-        self._size += len(piece)
-        if self._size > self._longest:
-            self._held = (self._held + piece[: self._shown])[: self._shown]
+        self._open_size += len(piece)
+        if self._open_size > self._longest:
+            self._open = (self._open + piece[: self._shown])[: self._shown]
         else:
-            self._held = self._held + piece if self._held else piece
+            self._open = self._open + piece if self._open else piece

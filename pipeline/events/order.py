@@ -93,7 +93,7 @@ def _dealt(
     step = max(1, rows // count)
     samples = pl.concat([order.sort(batch.select(order.columns)).gather_every(step) for batch in batches()])
     fences = order.sort(samples).gather_every(max(1, rows // step))[1:]
-    holes = Pigeonholes(fences.height + 1)
+    holes = Pigeonholes(fences.height + 1, held_rows=rows)
     for batch in batches():
         for (hole,), part in (
             batch.with_columns(_hole=_holes(batch, fences, order))

@@ -89,7 +89,7 @@ def read_log(path: Path, *, log_id: str, uri: str | None = None, config: EventsC
             told=reading.told.get(match_id, {}),
             started_us=reading.started_us.get(match_id),
             log=log,
-            held_rows=config.lines.held_rows,
+            lines=config.lines,
         )
         for match_id, seen in known.items()
     }

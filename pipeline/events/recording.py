@@ -10,8 +10,9 @@ from typing import Any
 
 import polars as pl
 
+from configs.events import LinesConfig
 from configs.maps import load_maps
-from pipeline.events.drafts import TOTAL_ORDER
+from pipeline.events.drafts import TOTAL_ORDER, by_match
 from pipeline.events.matches import cast, find_rounds, match_frame, number_rounds, opening, rounds_frame
 from pipeline.events.naming import Naming
 from pipeline.events.order import slices
@@ -49,7 +50,7 @@ def read_match(
     told: Mapping[str, Any],
     started_us: int | None,
     log: Mapping[str, str],
-    held_rows: int,
+    lines: LinesConfig,
 ) -> MatchReading:
     """The tables of one match; of the long ones not a row is made before it is asked for.
 
@@ -60,7 +61,7 @@ def read_match(
         told: what the log tells of it outside MATCH_STARTED, in the shape of that event's payload.
         started_us: wall clock at match time 0, microseconds since 1970 UTC, where known.
         log: `source_kind`, `log_id`, `log_uri`, `log_sha256`.
-        held_rows: how many rows may stand in memory at once.
+        lines: how many rows may stand in memory.
     """
     boundaries = known.boundaries
     numbered = number_rounds(boundaries)
@@ -68,7 +69,7 @@ def read_match(
     players = cast(opened, boundaries, known.teams)
     rounds = find_rounds(numbered)
     owners = known.owners
-    tables = _Tables(match_id, drafts, known, Naming(boundaries, numbered, players, rounds), held_rows)
+    tables = _Tables(match_id, drafts, known, Naming(boundaries, numbered, players, rounds), lines)
     return MatchReading(
         match=match_frame(
             match_id,
@@ -89,10 +90,10 @@ def read_match(
 
 
 class _Tables:
-    def __init__(self, match_id: str, drafts: Frames, known: Survey, naming: Naming, held_rows: int) -> None:
+    def __init__(self, match_id: str, drafts: Frames, known: Survey, naming: Naming, lines: LinesConfig) -> None:
         self._match_id, self._drafts, self._known = match_id, drafts, known
-        self._naming, self._held_rows = naming, held_rows
-        self._in_order = slices(self._batches, known.spans, TOTAL_ORDER, held_rows)
+        self._naming, self._lines = naming, lines
+        self._in_order = slices(self._batches, known.spans, TOTAL_ORDER, lines.frame_rows)
         self._tracks: Tracks | None = None
 
     def events(self) -> Iterator[pl.DataFrame]:
@@ -109,15 +110,15 @@ class _Tables:
 
     def _batches(self) -> Iterator[pl.DataFrame]:
         for place in self._known.places:
-            events = self._drafts[place]
-            yield events if self._is_alone(events) else events.filter(pl.col("match_id") == self._match_id)
-
-    def _is_alone(self, events: pl.DataFrame) -> bool:
-        return events["match_id"].n_unique() == 1
+            yield next(part for part in by_match(self._drafts[place]) if part["match_id"][0] == self._match_id)
 
     def _named(self) -> Iterator[pl.DataFrame]:
         """All events, named; tracks are dealt out as they pass by the first time."""
-        tracks = Tracks(self._known.positions, self._held_rows) if self._tracks is None else None
+        tracks = (
+            Tracks(self._known.positions, self._lines.frame_rows, self._lines.held_rows)
+            if self._tracks is None
+            else None
+        )
         for events in self._naming.name(self._in_order()):
             if tracks is not None:
                 tracks.add(events)

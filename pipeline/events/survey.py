@@ -5,12 +5,11 @@ Belongs here: who and what appears in a match, and where its events lie. Does no
 """
 
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import polars as pl
 
-from pipeline.events.drafts import TEXTS, TOTAL_ORDER, in_order
+from pipeline.events.drafts import TEXTS, TOTAL_ORDER, by_match, in_order
 from pipeline.events.matches import BOUNDARIES
 from pipeline.events.order import Span, span
 from pipeline.events.sources import Frames
@@ -81,14 +80,7 @@ def survey(drafts: Frames) -> dict[str, Survey]:
     """
     found: dict[str, Survey] = {}
     for place in range(len(drafts)):
-        for match_id, events in _by_match(drafts[place]):
-            found.setdefault(match_id, Survey()).add(place, events)
+        frame = drafts[place]
+        for events in by_match(frame) if not frame.is_empty() else ():
+            found.setdefault(events["match_id"][0], Survey()).add(place, events)
     return dict(sorted(found.items()))
-
-
-def _by_match(events: pl.DataFrame) -> Iterator[tuple[str, pl.DataFrame]]:
-    if events["match_id"].n_unique() == 1:
-        yield events["match_id"][0], events
-    elif not events.is_empty():
-        for part in events.partition_by("match_id"):
-            yield part["match_id"][0], part

@@ -26,8 +26,7 @@ def title_mm(title: Title, positions: NDArray[np.float64], *, max_m: float) -> N
         sign = -1.0 if axis.startswith("-") else 1.0
         columns.append(positions[:, "xyz".index(axis[-1])] * title.unit_m * sign)
     metres = np.stack(columns, axis=1)
-    absent = np.isnan(metres)
-    absent[:, [0, 2]] = False
-    believed = (absent | (np.abs(metres) <= max_m)).all(axis=1)
-    result: NDArray[np.float64] = np.rint(np.where(believed[:, None], metres, np.nan) * 1000)
+    believed: NDArray[np.bool_] = np.less_equal(np.abs(metres), max_m)
+    believed[:, 1] |= np.isnan(metres[:, 1])
+    result: NDArray[np.float64] = np.rint(np.where(believed.all(axis=1, keepdims=True), metres, np.nan) * 1000)
     return result

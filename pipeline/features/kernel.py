@@ -347,10 +347,15 @@ def _angle_deg(yaw_mdeg, dx, dz):
 
 
 @_part
+def _slot(ring, n):
+    """Where entry n of a ring lies; unsigned, since numba looks whether a signed index counts from the end."""
+    return np.uintp(n & (ring.shape[0] - 1))
+
+
+@_part
 def _forget(ring, field, head, end, until):
     """The first of the entries from `head` to `end` that is later than `until`."""
-    mask = ring.shape[0] - 1
-    while head < end and ring[head & mask, field] <= until:
+    while head < end and ring[_slot(ring, head), field] <= until:
         head += 1
     return head
 
@@ -397,14 +402,13 @@ def _move(sample, before, player, limits):
 
 @_part
 def _push_sample(t, event, limits, player, samples):
-    mask = samples.shape[0] - 1
     end = player[SAMPLES_END]
-    if end > player[SAMPLES_HEAD] and samples[(end - 1) & mask, SAMPLE_T] == t:
+    if end > player[SAMPLES_HEAD] and samples[_slot(samples, end - 1), SAMPLE_T] == t:
         end -= 1  # another position of the same millisecond replaces the newest
     head = _forget(samples, SAMPLE_T, player[SAMPLES_HEAD], end, t - limits[LONG])
     if end - head == samples.shape[0]:
         return SAMPLES_FULL
-    sample = samples[end & mask]
+    sample = samples[_slot(samples, end)]
     sample[SAMPLE_T] = t
     sample[SAMPLE_X] = event[X]
     sample[SAMPLE_Y] = event[Y]
@@ -413,7 +417,7 @@ def _push_sample(t, event, limits, player, samples):
     sample[SAMPLE_STEP] = GAP
     player[STEP_UM] = GAP
     if end > head:
-        _move(sample, samples[(end - 1) & mask], player, limits)
+        _move(sample, samples[_slot(samples, end - 1)], player, limits)
     else:
         for field in range(HEADING, SAMPLE_FIELDS):
             sample[field] = 0
@@ -429,7 +433,7 @@ def _push_combat(t, count, amount, limits, player, combat):
     player[COMBAT_HEAD] = _forget(combat, COMBAT_T, player[COMBAT_HEAD], end, t - limits[LONG])
     if end - player[COMBAT_HEAD] == combat.shape[0]:
         return COMBAT_FULL_OF_ACTOR
-    entry = combat[end & (combat.shape[0] - 1)]
+    entry = combat[_slot(combat, end)]
     entry[COMBAT_T] = t
     entry[COMBAT_COUNT] = count
     entry[COMBAT_AMOUNT] = amount
@@ -622,11 +626,10 @@ def _apply(t, event, limits, attackers, match, teams, players, samples, combat):
 @_part
 def _acceleration(samples, first, last):
     """Change of speed from the step into sample `first` to that into `last`, by the time between their middles."""
-    mask = samples.shape[0] - 1
-    old = samples[first & mask]
-    new = samples[last & mask]
-    old_ms = old[SAMPLE_T] - samples[(first - 1) & mask, SAMPLE_T]
-    new_ms = new[SAMPLE_T] - samples[(last - 1) & mask, SAMPLE_T]
+    old = samples[_slot(samples, first)]
+    new = samples[_slot(samples, last)]
+    old_ms = old[SAMPLE_T] - samples[_slot(samples, first - 1), SAMPLE_T]
+    new_ms = new[SAMPLE_T] - samples[_slot(samples, last - 1), SAMPLE_T]
     change = 2 * (new[SAMPLE_STEP] * old_ms - old[SAMPLE_STEP] * new_ms)
     return change / float(old_ms * new_ms * (2 * (new[SAMPLE_T] - old[SAMPLE_T]) - (new_ms - old_ms)))
 
@@ -634,9 +637,8 @@ def _acceleration(samples, first, last):
 @_part
 def _window(values, samples, head, end, is_long, limits):
     """What is said of both windows alike; `is_long` (0 or 1) chooses the column."""
-    mask = samples.shape[0] - 1
-    old = samples[head & mask]
-    new = samples[(end - 1) & mask]
+    old = samples[_slot(samples, head)]
+    new = samples[_slot(samples, end - 1)]
     steps = new[SUM_STEPS] - old[SUM_STEPS]
     way = new[SUM_UM] - old[SUM_UM]
     if steps > 0:
@@ -662,7 +664,6 @@ def _window(values, samples, head, end, is_long, limits):
 @_part
 def _movement(at, values, limits, player, samples):
     """Kinematics and quality, in one look from the newest position back to the oldest of the long window."""
-    mask = samples.shape[0] - 1
     end = player[SAMPLES_END]
     head = _forget(samples, SAMPLE_T, player[SAMPLES_HEAD], end, at - limits[LONG])
     player[SAMPLES_HEAD] = head
@@ -675,19 +676,19 @@ def _movement(at, values, limits, player, samples):
         values[MAX_GAP_MS] = limits[LONG]
         return
     inside = at - limits[SHORT]
-    gap = max(age, samples[head & mask, SAMPLE_T] - at + limits[LONG])
+    gap = max(age, samples[_slot(samples, head), SAMPLE_T] - at + limits[LONG])
     short_head = end
     fastest = np.int64(-1)
     fastest_ms = np.int64(1)
-    later = samples[(end - 1) & mask, SAMPLE_T]
+    later = samples[_slot(samples, end - 1), SAMPLE_T]
     if later > inside:
         short_head = end - 1
     for n in range(end - 1, head, -1):
-        earlier = samples[(n - 1) & mask, SAMPLE_T]
+        earlier = samples[_slot(samples, n - 1), SAMPLE_T]
         if later > inside and earlier <= inside and fastest >= 0:
             values[SPEED_MAX_SHORT_MPS] = fastest / (fastest_ms * 1000.0)
         ms = later - earlier
-        step = samples[n & mask, SAMPLE_STEP]
+        step = samples[_slot(samples, n), SAMPLE_STEP]
         if step >= 0 and step * fastest_ms > fastest * ms:
             fastest = step
             fastest_ms = ms
@@ -830,13 +831,12 @@ def _objective(at, values, limits, objectives, player, samples):
     if nearest < math.inf:
         values[IN_SITE] = nearest <= float(limits[SITE]) * float(limits[SITE])
     values[OBJECTIVE_M] = math.sqrt(_squared_mm(x, y, z, to_x, to_y, to_z)) / 1000.0
-    mask = samples.shape[0] - 1
     head = player[SAMPLES_HEAD]
     end = player[SAMPLES_END]
     if end - head < 2:
         return
-    old = samples[head & mask]
-    new = samples[(end - 1) & mask]
+    old = samples[_slot(samples, head)]
+    new = samples[_slot(samples, end - 1)]
     if new[SUM_JUMPS] == old[SUM_JUMPS]:
         # Both distances are of the same kind, else losing the height would look like coming nearer.
         if y == NULL or old[SAMPLE_Y] == NULL:
@@ -889,7 +889,6 @@ def _bomb(at, values, limits, match, players, carrier, p):
 
 @_part
 def _combat(at, values, limits, match, player, combat):
-    mask = combat.shape[0] - 1
     both = player[TEAM_NOW] >= 0
     if match[SHOTS_TOLD] == 1:
         values[SHOTS_SHORT] = values[SHOTS_LONG] = 0
@@ -902,11 +901,11 @@ def _combat(at, values, limits, match, player, combat):
     if match[THROWS_TOLD] == 1:
         values[UTILITY_THROWN_LONG] = 0
     for n in range(player[COMBAT_END] - 1, player[COMBAT_HEAD] - 1, -1):
-        t = combat[n & mask, COMBAT_T]
+        t = combat[_slot(combat, n), COMBAT_T]
         if t <= at - limits[LONG]:
             break
-        count = combat[n & mask, COMBAT_COUNT]
-        amount = combat[n & mask, COMBAT_AMOUNT]
+        count = combat[_slot(combat, n), COMBAT_COUNT]
+        amount = combat[_slot(combat, n), COMBAT_AMOUNT]
         if count == THROWS:
             values[UTILITY_THROWN_LONG] += amount
         else:

@@ -1,8 +1,8 @@
 """Which segments people look at, why, how urgently, and what their decisions mean.
 
-Belongs here: the reasons for a review, the jobs that follow from them, the verdict of one or several people, what may be
-shown and animated before and after it. Does not belong here: who has which job (`resources.reviews`), when jobs are
-opened (`assets/reviews.py`), how a segment came to be (`segments`).
+Belongs here: the reasons for a review, the jobs that follow from them, the verdict of one or several people, what may
+be shown and animated before and after it. Does not belong here: who has which job (`resources.reviews`), when jobs
+are opened (`assets/reviews.py`), how a segment came to be (`segments`).
 
 Chance is a hash of the segment's id: the same segment is always in the audit, or never.
 """
@@ -10,8 +10,9 @@ Chance is a hash of the segment's id: the same segment is always in the audit, o
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import compress
 from typing import Any, Literal, get_args
 
 import polars as pl
@@ -93,15 +94,15 @@ def reasons(
         UnknownIntent: if the configuration lists what is no intent.
     """
     config = config or load_review().reasons
-    holds: dict[Reason, pl.Expr] = {
-        "sensitive_intent": pl.col("intent").cast(pl.String).is_in(_sensitive(config)),
-        "audit": pl.Series([chance("audit", name) < config.audit_share for name in segments["segment_id"]], dtype=bool),
-        "disagreement": pl.Series(_disagree(segments, intents, config), dtype=pl.Boolean),
-        "low_confidence": pl.col("confidence") < threshold,
-    }  # type: ignore[dict-item]  # a column of its own counts as an expression
-    words = [pl.when(held).then(pl.lit(reason)).otherwise(pl.lit(None, pl.String)) for reason, held in holds.items()]
-    listed = segments.select(pl.concat_list(words).list.drop_nulls().alias("review_reasons"))
-    return listed["review_reasons"].cast(pl.List(pl.String))
+    sensitive = _sensitive(config)
+    holds: dict[Reason, list[bool]] = {
+        "sensitive_intent": [intent in sensitive for intent in segments["intent"]],
+        "audit": [chance("audit", name) < config.audit_share for name in segments["segment_id"]],
+        "disagreement": _disagree(segments, intents, config),
+        "low_confidence": (segments["confidence"] < threshold).to_list(),
+    }
+    listed = [list(compress(holds, held)) for held in zip(*holds.values(), strict=True)]
+    return pl.Series("review_reasons", listed, dtype=pl.List(pl.String))
 
 
 def jobs(
@@ -136,7 +137,9 @@ def jobs(
                 dtype=pl.String,
             ),
             pl.Series("priority", _priorities(asked, config.jobs), dtype=pl.Float64),
-            pl.Series("required", [not config.jobs.required.isdisjoint(why) for why in asked["reasons"]], dtype=bool),
+            pl.Series(
+                "required", [not config.jobs.required.isdisjoint(why) for why in asked["reasons"]], dtype=pl.Boolean
+            ),
             pl.Series("wanted", [_wanted(name, config.jobs) for name in asked["segment_id"]], dtype=pl.Int32),
         )
         .join(_looks(spans, features), on="segment_id", how="left")
@@ -144,7 +147,7 @@ def jobs(
         .with_columns(pl.col("intent").cast(pl.String), pl.col("confidence").cast(pl.Float64))
     )
     return found.select(pl.col(name).cast(kind) for name, kind in JOB.items()).sort(
-        ["priority", "job_id"], descending=[True, False]
+        ["priority", "job_id"], descending=True
     )
 
 
@@ -320,7 +323,7 @@ def _with_motion(segments: pl.DataFrame, clips: pl.DataFrame | None) -> pl.DataF
 
 
 def _priorities(asked: pl.DataFrame, config: JobsConfig) -> list[float]:
-    weights: Mapping[str, float] = dict(config.priorities)
+    weights = {str(reason): weight for reason, weight in config.priorities.items()}
     return [
         round(max(weights[reason] for reason in why) + config.doubt * (1 - confidence), 6)
         for why, confidence in asked.select("reasons", "confidence").iter_rows()

@@ -15,8 +15,10 @@ Names get their index when they first arrive, so players join at any time; what 
 and map holds from its place in the total order on.
 """
 
+import struct
+import zlib
 from dataclasses import dataclass, replace
-from hashlib import sha256
+from functools import cache
 
 import msgspec
 import numpy as np
@@ -41,6 +43,7 @@ from pipeline.live.watermark import NEVER, Watermark
 from pipeline.versions import code_version
 
 _MAGIC = b"gridmotion live 1\n"
+_CHECKSUM = struct.Struct("<I")  # CRC-32: tells of torn and damaged bytes
 
 
 @dataclass(frozen=True)
@@ -220,8 +223,8 @@ class LiveFeatures:
         """A snapshot of everything: who is known, what waits, how far the match has come, what the kernel remembers."""
         body = msgspec.msgpack.encode(
             {
-                "code": code_version("live", "features/pack.py"),
-                "config": config_hash(self._live, self._config),
+                "code": _code(),
+                "config": _bounds(self._live, self._config),
                 "match_id": self.match_id,
                 "places": {kind: list(places) for kind, places in self._places.items()},
                 "is_open": self._is_open,
@@ -231,7 +234,7 @@ class LiveFeatures:
                 "carry": self._carry.to_bytes(),
             }
         )
-        return _MAGIC + sha256(body).digest() + body
+        return b"".join((_MAGIC, _CHECKSUM.pack(zlib.crc32(body)), body))
 
     @classmethod
     def from_bytes(
@@ -242,16 +245,13 @@ class LiveFeatures:
         Raises:
             SnapshotMismatch: if the bytes are no whole snapshot, or one of other code or other configuration.
         """
-        start = len(_MAGIC) + sha256().digest_size
+        start = len(_MAGIC) + _CHECKSUM.size
         body = snapshot[start:]
-        if snapshot[:start] != _MAGIC + sha256(body).digest():
+        if snapshot[:start] != _MAGIC + _CHECKSUM.pack(zlib.crc32(body)):
             raise SnapshotMismatch("these bytes are no whole snapshot of a running match")
         state = msgspec.msgpack.decode(body)
         match = cls(state["match_id"], config, live)
-        for what, ours in (
-            ("code", code_version("live", "features/pack.py")),
-            ("config", config_hash(match._live, match._config)),
-        ):
+        for what, ours in (("code", _code()), ("config", _bounds(match._live, match._config))):
             if state[what] != ours:
                 raise SnapshotMismatch(f"the snapshot was taken with {what} {state[what]}, this is {what} {ours}")
         match._places = {
@@ -263,3 +263,14 @@ class LiveFeatures:
         match._reorder = Reorder.restored(state["reorder"], match._live.max_held_events)
         match._carry = Carry.from_bytes(state["carry"], match._config)
         return match
+
+
+@cache
+def _code() -> str:
+    """Names the code that the state depends on, beside the kernel's, which names itself."""
+    return code_version("live", "features/pack.py")
+
+
+@cache
+def _bounds(live: LiveConfig, config: FeaturesConfig) -> str:
+    return config_hash(live, config)

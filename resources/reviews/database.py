@@ -25,7 +25,7 @@ _SCRIPTS = Path(__file__).with_name("migrations")
 _MIGRATION_LOCK = int.from_bytes(b"gmreview")  # any number that no other program locks
 
 
-class now_ms(FunctionElement[int]):  # noqa: N801  # reads as the SQL function that it becomes
+class now_ms(FunctionElement[int]):
     """Milliseconds since 1970 by the database's clock, when the statement runs and not when its transaction began."""
 
     type = sa.BigInteger()
@@ -51,16 +51,13 @@ class Database:
     """
 
     def __init__(self, url: str, wait_s: float) -> None:
-        self._url, self._wait_s = url, wait_s
+        self._url, self._wait_s = url, wait_s  # parsed when it is used: a location with a bad one still loads
         self._opening = Lock()  # sensors are evaluated in threads
 
     def __str__(self) -> str:
         """The address without user, password and options."""
-        try:
-            url = sa.make_url(self._url)
-        except sa.exc.ArgumentError:
-            return "DATABASE_URL"
-        return url.set(username=None, password=None, query={}).render_as_string()
+        url = _parsed(self._url)
+        return sa.URL.create(url.drivername, host=url.host, port=url.port, database=url.database).render_as_string()
 
     @contextmanager
     def reading(self) -> Iterator[sa.Connection]:
@@ -104,7 +101,7 @@ class Database:
             return engine
 
     def _engine(self) -> sa.Engine:
-        url = sa.make_url(self._url)
+        url = _parsed(self._url)
         if url.get_backend_name() == "postgresql":
             arguments = {"connect_timeout": max(1, round(self._wait_s)), "application_name": "gridmotion reviews"}
             return sa.create_engine(
@@ -114,12 +111,8 @@ class Database:
                 isolation_level="READ COMMITTED",  # what is read after a lock was waited for is what stands then
                 connect_args=arguments,
             )
-        if url.get_backend_name() != "sqlite" or not url.database:
-            raise DatabaseUnusable("DATABASE_URL is sqlite:///<file> or postgresql://…")
-        Path(url.database).parent.mkdir(parents=True, exist_ok=True)
-        engine = sa.create_engine(
-            url, hide_parameters=True, poolclass=NullPool, connect_args={"timeout": self._wait_s}
-        )
+        Path(str(url.database)).parent.mkdir(parents=True, exist_ok=True)
+        engine = sa.create_engine(url, hide_parameters=True, poolclass=NullPool, connect_args={"timeout": self._wait_s})
         sa.event.listen(engine, "connect", _connected)
         sa.event.listen(engine, "begin", _begun)
         return engine
@@ -130,23 +123,24 @@ class Database:
             yield
         except sa.exc.IntegrityError:  # what was written contradicts what stands: no fault of the database
             raise
-        except (sa.exc.DatabaseError, sa.exc.ArgumentError, ImportError, OSError) as error:
+        except (sa.exc.DatabaseError, ImportError, OSError) as error:
             reason = error.orig if isinstance(error, sa.exc.DatabaseError) else error
-            text = str(reason).strip().splitlines()[0] if str(reason).strip() else type(error).__name__
-            if secret := _password(self._url):
+            text = (str(reason).strip() or type(error).__name__).splitlines()[0]
+            if secret := _parsed(self._url).password:
                 text = text.replace(secret, "***")
-            if isinstance(error, sa.exc.ArgumentError) and not isinstance(error, sa.exc.NoSuchModuleError):
-                text = "is no database address"  # its own words quote what was given
             # A traceback of the cause could show what the text hides.
             raise DatabaseUnusable(f"review database {self}: {text}; check DATABASE_URL") from None
 
 
-def _password(url: str) -> str | None:
+def _parsed(url: str) -> sa.URL:
     try:
         parsed = sa.make_url(url)
-    except sa.exc.ArgumentError:
-        return None
-    return None if parsed.password is None else str(parsed.password)
+    except sa.exc.ArgumentError:  # its own words quote what was given
+        raise DatabaseUnusable("DATABASE_URL is no database address") from None
+    known = parsed.drivername in ("sqlite", "postgresql", "postgresql+psycopg2")
+    if not known or (parsed.drivername == "sqlite" and parsed.database in (None, "", ":memory:")):
+        raise DatabaseUnusable("DATABASE_URL is sqlite:///<file> or postgresql://<host>/<database>")
+    return parsed
 
 
 def _connected(connection: Any, record: Any) -> None:
@@ -166,7 +160,7 @@ def _migrate(engine: sa.Engine) -> None:
     from alembic.util import CommandError
 
     scripts = ScriptDirectory(str(_SCRIPTS))
-    options = {"version_table": VERSION_TABLE}
+    options: dict[str, Any] = {"version_table": VERSION_TABLE}
     with engine.execution_options(begins="BEGIN").connect() as connection:
         if MigrationContext.configure(connection, opts=options).get_current_revision() == scripts.get_current_head():
             return

@@ -3,10 +3,10 @@
 Belongs here: those transactions, on a connection that `database` gives. Does not belong here: what several decisions
 come to (`pipeline.intents.review.settle`), frames (`reading`).
 
-A claim is a lease with a fencing token. While it has not ended it holds one of the `wanted` places of its job. It ends by
-a decision, by its reviewer turning to another job, or by somebody else claiming the job after it expired; until that
-happens a late decision still counts. Whoever touches a job's claims or decisions has locked its row first, and leaves in
-`claimable_at_ms` when a place is free, so the queue is one look at one index.
+A claim is a lease with a fencing token. While it has not ended it holds one of the `wanted` places of its job. It ends
+by a decision, by its reviewer turning to another job, or by somebody else claiming the job after it expired; until that
+happens a late decision still counts. Whoever touches a job's claims or decisions has locked its row first, and leaves
+in `claimable_at_ms` when a place is free, so the queue is one look at one index.
 """
 
 import json
@@ -29,7 +29,12 @@ PIPELINE = "pipeline"
 SKIP = "skip"
 _DECIDED, _RELEASED, _EXPIRED = "decided", "released", "expired"
 _CHUNK = 500  # jobs in one statement; SQLite takes 32,766 parameters
-_FOLLOWS = ("reasons", "priority", "required", "preview_uri")  # of an open job, what a new look at its segment may change
+_FOLLOWS = (
+    "reasons",
+    "priority",
+    "required",
+    "preview_uri",
+)  # of an open job, what a new look at its segment may change
 _NEVER = 2**62  # ms; later than any lease
 
 
@@ -148,8 +153,8 @@ def open_jobs(db: sa.Connection, match_id: str, asked: pl.DataFrame) -> Opened:
         .where(table.c.match_id == match_id)
         .order_by(table.c.job_id)
         .with_for_update()
-    ).mappings()
-    known = {job["job_id"]: job for job in stands}
+    )
+    known = {str(job["job_id"]): dict(job) for job in stands.mappings()}
     settled = {_span(job) for job in known.values() if job["verdict"] in ("accept", "correct", "reject")}
     new, changed, judged, same = [], [], 0, 0
     for job in map(_row, asked.iter_rows(named=True)):
@@ -225,9 +230,10 @@ def claim(
     found = db.execute(
         _queue(reviewer, match_id, job_id).limit(1).with_for_update(skip_locked=not wait, of=table)
     ).mappings()
-    job = found.one_or_none()
-    if job is None:
+    row = found.one_or_none()
+    if row is None:
         return None
+    job = dict(row)
     taken = _take_place(db, job)
     made = db.execute(
         sa.insert(schema.claims)
@@ -238,7 +244,7 @@ def claim(
     for late in taken:
         note(db, late.reviewer, _EXPIRED, {job["job_id"]: {"token": late.token}})
     note(db, reviewer, "claimed", {job["job_id"]: {"token": made.token, "lease_ms": lease_ms}})
-    return Claim(made.token, reviewer, dict(job), utc(made.claimed_at_ms), utc(made.expires_at_ms))
+    return Claim(made.token, reviewer, job, utc(made.claimed_at_ms), utc(made.expires_at_ms))
 
 
 def is_waiting(db: sa.Connection, reviewer: str, match_id: str | None, job_id: str | None) -> bool:
@@ -276,7 +282,7 @@ def decide(db: sa.Connection, decision: Decision, config: JobsConfig, imported: 
     made = db.execute(
         sa.insert(table)
         .values(
-            content,
+            **content,
             decision_id=name,
             token=None if held is None else held.token,
             intent_before=job["intent"],
@@ -298,7 +304,9 @@ def decide(db: sa.Connection, decision: Decision, config: JobsConfig, imported: 
 def is_ours(db: sa.Connection, number: int, decision: Decision) -> bool:
     """Whether a decision that comes back from elsewhere is the one that has this number here."""
     said = schema.decisions.c
-    found = db.execute(sa.select(said.job_id, said.verdict, said.intent_after).where(said.number == number)).one_or_none()
+    found = db.execute(
+        sa.select(said.job_id, said.verdict, said.intent_after).where(said.number == number)
+    ).one_or_none()
     if found is None or (found.job_id, found.verdict) != (decision.job_id, decision.verdict):
         return False
     return decision.verdict != "correct" or found.intent_after == decision.intent
@@ -325,7 +333,7 @@ def _queue(reviewer: str, match_id: str | None, job_id: str | None) -> sa.Select
         query = query.where(job.c.match_id == match_id)
     if job_id is not None:
         query = query.where(job.c.job_id == job_id)
-    return query.order_by(job.c.priority.desc(), job.c.job_id)
+    return query.order_by(job.c.priority.desc(), job.c.job_id.desc())
 
 
 def _locked(db: sa.Connection, job_id: str) -> dict[str, Any]:

@@ -4,9 +4,9 @@ Belongs here: the shape of a task, an annotation, a prediction (https://labelstu
 here: what a decision does to a job (`jobs`).
 
 A task asks for one of ten choices: the nine intents, or NONE. Choosing what was predicted accepts it, another intent
-corrects it, NONE rejects it, Label Studio's own *skip* skips it. Label Studio knows people by the mail address of their
-account and refuses a file that names one it does not know, so ours are named by a key of our own, which it ignores; what
-it was given by us comes back with the number it had here (`import_id`), and is known by that.
+corrects it, NONE rejects it, Label Studio's own *skip* skips it. Label Studio knows people by the mail address of
+their account and refuses a file that names one it does not know, so ours are named by a key of our own, which it
+ignores; what it was given by us comes back with the number it had here (`import_id`), and is known by that.
 """
 
 import json
@@ -71,9 +71,7 @@ class Annotated:
             verdict, intent = "accept", None
         else:
             verdict, intent = "correct", self.choice
-        made = Decision(
-            self.job_id, self.reviewer, verdict, intent, decision_id=self.decision_id, took_ms=self.took_ms
-        )
+        made = Decision(self.job_id, self.reviewer, verdict, intent, decision_id=self.decision_id, took_ms=self.took_ms)
         return Imported(made, self.decided_at)
 
 
@@ -86,7 +84,7 @@ def task(job: Mapping[str, Any], decisions: Iterable[Mapping[str, Any]] = ()) ->
     """
     data = {name: job[name] for name in JOB}
     return {
-        "data": {"text": _told(job)} | data,
+        "data": {"text": described(job)} | data,
         "predictions": [
             {"model_version": job["model_version"], "score": job["confidence"], "result": _result(job["intent"])}
         ],
@@ -177,7 +175,7 @@ def _result(choice: str) -> list[dict[str, Any]]:
     return [{"from_name": _CHOICE, "to_name": _TEXT, "type": "choices", "value": {"choices": [choice]}}]
 
 
-def _told(job: Mapping[str, Any]) -> str:
+def described(job: Mapping[str, Any]) -> str:
     """The question in words, for somebody who sees nothing else."""
     likely = sorted((job["prediction"] or {}).items(), key=lambda item: -item[1])[:3]
     lines = [

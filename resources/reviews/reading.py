@@ -98,7 +98,7 @@ def gold(db: sa.Connection, match_ids: Collection[str] | None) -> pl.DataFrame:
     stretch = ["segment_id", "to_ms"]
     newest = pl.all().exclude(*stretch, "reviewers").last()
     told = rows.group_by(stretch, maintain_order=True).agg(newest, pl.col("reviewers").unique(maintain_order=True))
-    return told.select(GOLD).sort("match_id", "player", "from_ms", "to_ms")
+    return told.select(list(GOLD)).sort("match_id", "player", "from_ms", "to_ms")
 
 
 def reviews(db: sa.Connection, match_id: str) -> pl.DataFrame:
@@ -120,7 +120,8 @@ def decided(db: sa.Connection) -> int:
 def counts(db: sa.Connection) -> dict[str, int]:
     """How many jobs there are, by state."""
     state = schema.jobs.c.state
-    return {name: count for name, count in db.execute(sa.select(state, sa.func.count()).group_by(state).order_by(state))}
+    query = sa.select(state, sa.func.count().label("jobs")).group_by(state).order_by(state)
+    return {row.state: row.jobs for row in db.execute(query)}
 
 
 def _span() -> list[sa.Column[Any]]:
@@ -134,4 +135,6 @@ def _frame(
         query = query.where(schema.jobs.c.match_id.in_(sorted(match_ids)))
     rows = [tuple(row) for row in db.execute(query)]
     raw = {name: pl.Int64 if kind == _AT else kind for name, kind in columns.items()}
-    return pl.DataFrame(rows, schema=raw, orient="row").cast(columns)
+    return pl.DataFrame(rows, schema=raw, orient="row").select(
+        pl.col(name).cast(kind) for name, kind in columns.items()
+    )

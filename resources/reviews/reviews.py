@@ -6,6 +6,7 @@ Belongs here: what assets, commands and the training call. Does not belong here:
 import json
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import polars as pl
 import sqlalchemy as sa
@@ -118,7 +119,7 @@ class Reviews:
     # -- the reviewer's side -----------------------------------------------------------------------------------------
 
     def next(self, reviewer: str, *, match_id: str | None = None, job_id: str | None = None) -> Claim | None:
-        """The job that the reviewer has in hand, else the most urgent one that is free, theirs for the length of a lease.
+        """The job that the reviewer has in hand, else the most urgent one that is free; theirs for a lease.
 
         Two reviewers never have the same place of a job at once. A reviewer never gets a job that they have judged, nor
         one that they skipped, unless they ask for it by name.
@@ -155,7 +156,7 @@ class Reviews:
                     return None
         return None
 
-    def job(self, job_id: str) -> dict[str, object]:
+    def job(self, job_id: str) -> dict[str, Any]:
         """The columns of a job.
 
         Raises:
@@ -192,7 +193,7 @@ class Reviews:
             every: those that are closed or withdrawn too, with the decisions on all of them.
         """
         table, said = schema.jobs, schema.decisions
-        query = sa.select(table).order_by(table.c.priority.desc(), table.c.job_id)
+        query = sa.select(table).order_by(table.c.priority.desc(), table.c.job_id.desc())
         if match_id is not None:
             query = query.where(table.c.match_id == match_id)
         if not every:
@@ -201,13 +202,13 @@ class Reviews:
         with self._database.reading() as db:
             separator = "\n"
             for chunk in db.execute(query).mappings().partitions(_EXPORT):
-                decisions: dict[str, list[sa.RowMapping]] = {}
+                decisions: dict[str, list[dict[str, Any]]] = {}
                 if every:
                     of_these = said.c.job_id.in_([job["job_id"] for job in chunk])
                     for row in db.execute(sa.select(said).where(of_these).order_by(said.c.number)).mappings():
-                        decisions.setdefault(row["job_id"], []).append(row)
+                        decisions.setdefault(row["job_id"], []).append(dict(row))
                 for job in chunk:
-                    task = label_studio.task(job, decisions.get(job["job_id"], ()))
+                    task = label_studio.task(dict(job), decisions.get(job["job_id"], ()))
                     yield separator + json.dumps(task, ensure_ascii=False)
                     separator = ",\n"
         yield "\n]\n"

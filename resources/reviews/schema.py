@@ -3,8 +3,8 @@
 Belongs here: columns and what must hold of them. Does not belong here: how an existing database gets them
 (`migrations`), which must come to the same; a test compares the two.
 
-Instants are milliseconds since 1970 by the database's clock (`_at_ms`), so reviewers' clocks decide nothing. Names begin
-with `review_`, as the database may be shared with Dagster's and MLflow's tables.
+Instants are milliseconds since 1970 by the database's clock (`_at_ms`), so reviewers' clocks decide nothing. Names
+begin with `review_`, as the database may be shared with Dagster's and MLflow's tables.
 """
 
 import sqlalchemy as sa
@@ -47,7 +47,7 @@ jobs = sa.Table(
     sa.Column("opened_at_ms", Ms, nullable=False),
     sa.Column("closed_at_ms", Ms),
     sa.UniqueConstraint("segment_id", "model_version", name="review_jobs_segment"),
-    sa.Index("review_jobs_queue", "state", sa.text("priority DESC"), "job_id"),
+    sa.Index("review_jobs_queue", "state", "priority", "job_id"),
     sa.Index("review_jobs_match", "match_id", "state"),
     comment="A question about one segment as one model saw it.",
 )

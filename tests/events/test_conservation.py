@@ -24,11 +24,24 @@ WORDS = st.sampled_from(
 WRITE = st.tuples(st.just("put"), SPANS, WORDS)
 EDITS = st.lists(st.one_of(CUT, PUT, COPY, WRITE), min_size=1, max_size=6)
 
+
+def _nested(depth):
+    return json.loads("[" * depth + "]" * depth)
+
+
 SCALARS = st.one_of(
-    st.none(), st.booleans(), st.integers(-(2**70), 2**70), st.floats(allow_nan=False, allow_infinity=False), st.text()
+    st.none(),
+    st.booleans(),
+    st.integers(-(2**70), 2**70),
+    st.sampled_from([10**400, -(10**400)]),
+    st.floats(allow_nan=False, allow_infinity=False),
+    st.text(),
 )
-VALUES = st.recursive(
-    SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3)
+VALUES = st.one_of(
+    st.recursive(
+        SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3)
+    ),
+    st.sampled_from([50, 300]).map(_nested),
 )
 
 

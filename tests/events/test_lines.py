@@ -166,7 +166,7 @@ def test_a_long_line_is_never_held_whole(tmp_path):
 
 
 def test_python_holds_one_batch_of_events_however_many_there_are(tmp_path, match):
-    small_steps = {"batch_rows": 200, "held_rows": 200, "chunk_bytes": 65_536}
+    small_steps = {"batch_rows": 200, "frame_rows": 200, "held_rows": 200, "chunk_bytes": 65_536}
     config = CONFIG.model_copy(update={"lines": LINES.model_copy(update=small_steps)})
 
     def write(name, copies):

@@ -7,6 +7,7 @@ them in plain Python, and what `bench` measures the kernel against.
 import math
 from collections import defaultdict, deque
 from dataclasses import dataclass, field
+from functools import cache
 from itertools import pairwise
 
 from configs.titles import load_titles
@@ -25,10 +26,14 @@ NEED_A_TEAM = (
 
 def oracle(match, events, tracks, config):
     """Rows of table `features` as dicts, float features as Python floats."""
+    return list(replay(in_order(events, tracks), match.row(0, named=True), config))
+
+
+def in_order(events, tracks):
+    """The events of both tables in total order."""
     told = [event for event in events.to_dicts() if event["event_type"] != "POSITION_UPDATE"]
     seen = [{**track, "event_type": "POSITION_UPDATE", "actor": track["player"]} for track in tracks.to_dicts()]
-    log = sorted([*told, *seen], key=lambda e: (e["t_ms"], e["seq"], TYPE_RANK.get(e["event_type"], 19)))
-    return list(replay(log, match.row(0, named=True), config))
+    return sorted([*told, *seen], key=lambda e: (e["t_ms"], e["seq"], TYPE_RANK.get(e["event_type"], 19)))
 
 
 def replay(log, match_row, config):
@@ -44,6 +49,9 @@ def replay(log, match_row, config):
             at += grid
         match.take(event)
     yield from match.rows(at)
+
+
+attacks_as = cache(is_attacker)
 
 
 def squared_mm(a, b):
@@ -281,7 +289,7 @@ class Match:
         while player.samples and player.samples[0].t <= at - self.long:
             player.samples.popleft()
         mine = player.newest if self.fresh(name, at) else None
-        attacks = is_attacker(player.side)
+        attacks = attacks_as(player.side)
         has_team = self.teams.get(name) is not None
         return {
             "t_ms": at,

@@ -20,43 +20,59 @@ from pipeline.events.model import EVENT_TYPES
 Mutation = Callable[[random.Random, list[bytes]], None]
 
 NUMBERS = (
-    "0", "-0", "-0.0", "0.0005", "0.0015", "1e-7", "12.5E+1", "1e3", "89e-1", "1e400", "-1e400", "1.0", "3.0", "08", "+1",
-    "1.", ".5", "0x10", "NaN", "Infinity", "-Infinity", "-1", "1", "2147483647", "2147483648", "4294967296", "-2147483649",
+    "0", "-0", "-0.0", "0.0005", "0.0015", "1e-7", "12.5E+1", "1e3", "89e-1", "1e400", "-1e400", "1.0", "3.0",
+    "08", "+1",
+    "1.", ".5", "0x10", "NaN", "Infinity", "-Infinity", "-1", "1", "2147483647", "2147483648", "4294967296",
+    "-2147483649",
     "9007199254740993", "9223372036854775807", "9223372036854775808", "18446744073709551615", "18446744073709551616",
-    "9" * 25, "0." + "3" * 25, "1" + "0" * 400, "1e22", "1e23", "123456789012345678", "86400", "86400.0005", "-3600", "20000.0",
+    "9" * 25, "0." + "3" * 25, "1" + "0" * 400, "1e22", "1e23", "123456789012345678", "86400", "86400.0005",
+    "-3600", "20000.0",
     "19999.9995", "360.0005", "100000", "600", "0.00009", "4.35", "2.675", "1.0005", "70368744177664",
 )  # fmt: skip
 TEXTS = (
-    '""', '" "', '"x"', '"\\u0000"', '"\\u0041"', '"\\ud800"', '"\\ud83d\\ude42"', '"\\udc00\\ud800"', '"\\/\\b\\f\\n\\r\\t"',
-    '"日本🙂"', '"e\u0301"', '"\u202eabc"', '"player:p1"', '"team:1"', '"../../x"', '"a b"', '"1"', '"-1"', '"01"', '"1e3"',
-    '"' + "p" * 256 + '"', '"' + "p" * 257 + '"', '"' + "é" * 200 + '"', '"m-01_X"', '"round-3"', '"position:1"', '"NaN"',
+    '""', '" "', '"x"', '"\\u0000"', '"\\u0041"', '"\\ud800"', '"\\ud83d\\ude42"', '"\\udc00\\ud800"',
+    '"\\/\\b\\f\\n\\r\\t"',
+    '"日本🙂"', '"e\u0301"', '"\u202eabc"', '"player:p1"', '"team:1"', '"../../x"', '"a b"', '"1"', '"-1"', '"01"',
+    '"1e3"',
+    '"' + "p" * 256 + '"', '"' + "p" * 257 + '"', '"' + "é" * 200 + '"', '"m-01_X"', '"round-3"',
+    '"position:1"', '"NaN"',
     '"2026-01-01T12:00:00Z"', '"2026-01-01T12:00:00.000001+05:30"', '"2026-02-29T00:00:00Z"', '"20260101"',
-    '"9999-12-31T23:59:59.999999Z"', '"0001-01-01T00:00:00+23:59"', '"1969-12-31T23:59:59.999Z"', '"2026-01-01T24:00:00Z"',
+    '"9999-12-31T23:59:59.999999Z"', '"0001-01-01T00:00:00+23:59"', '"1969-12-31T23:59:59.999Z"',
+    '"2026-01-01T24:00:00Z"',
     '"2026-01-01T12:00:60Z"', '"2026-W01-1"', '"2026-01-01 12:00"',
 )  # fmt: skip
 OTHERS = (
-    "null", "true", "false", "[]", "{}", "[[]]", "[null]", '{"":0}', '{"a":1,"a":2}', '{"id":"1"}', "[1,2,3]", "[1.5,null,2]",
+    "null", "true", "false", "[]", "{}", "[[]]", "[null]", '{"":0}', '{"a":1,"a":2}', '{"id":"1"}', "[1,2,3]",
+    "[1.5,null,2]",
     "[0,0,0,0]", '[{"id":"1","id":2}]', "[" * 40 + "]" * 40, "[" * 1200 + "]" * 1200, '{"a":' * 60 + "1" + "}" * 60,
     "[" * 300, '{"statePath":[]}', '{"x":1,"y":2}', '{"x":1e400,"y":"2"}',
 )  # fmt: skip
 FIELDS = (
-    "event_id", "match_id", "event_type", "actor", "timestamp", "payload", "seq", "ts", "pos", "objective_pos", "yaw", "pitch",
+    "event_id", "match_id", "event_type", "actor", "timestamp", "payload", "seq", "ts", "pos", "objective_pos",
+    "yaw", "pitch",
     "hp", "armor", "weapon", "place", "has_bomb", "has_kit", "target", "damage", "duration", "round", "sides", "winner",
     "reason", "score", "teams", "objectives", "title", "map", "site", "id", "type", "action", "target", "events",
-    "seriesState", "seriesStateDelta", "stateDelta", "state", "statePath", "games", "players", "position", "x", "y", "z",
-    "currentHealth", "currentArmor", "alive", "items", "inventory", "segments", "sequenceNumber", "seriesId", "occurredAt",
-    "revertedEventId", "started", "finished", "valid", "won", "winType", "side", "name", "game", "damageDealt", "weaponKills",
+    "seriesState", "seriesStateDelta", "stateDelta", "state", "statePath", "games", "players", "position", "x",
+    "y", "z",
+    "currentHealth", "currentArmor", "alive", "items", "inventory", "segments", "sequenceNumber", "seriesId",
+    "occurredAt",
+    "revertedEventId", "started", "finished", "valid", "won", "winType", "side", "name", "game", "damageDealt",
+    "weaponKills",
     "includesFullState", "", "event_type\\u0000", "\\u0074s",
 )  # fmt: skip
 TYPES = (
-    *EVENT_TYPES, "PLAYER_DANCED", "player-killed-player", "player-damaged-player", "game-started-round", "team-won-round",
+    *EVENT_TYPES, "PLAYER_DANCED", "player-killed-player", "player-damaged-player", "game-started-round",
+    "team-won-round",
     "series-ended-game", "series-started-game", "grid-sampled-series", "player-completed-plantBomb", "game-ended-round",
     "grid-invalidated-series", "grid-validated-series", "round-ended-freezetime", "player-selfkilled-player",
-    "round-started-freezetime", "player-!killed-player", "player-dropped-item", "player-pickedUp-item", "game-set-clock", "--",
+    "round-started-freezetime", "player-!killed-player", "player-dropped-item", "player-pickedUp-item",
+    "game-set-clock", "--",
 )  # fmt: skip
 BYTES = (
-    b"\x00", b"\xff", b"\xed\xa0\x80", b"\xc0\x80", b"\xf4\x90\x80\x80", b"\xef\xbb\xbf", b"\r", b"\n", b"\r\n", b"\t", b" ",
-    b"\x0b", b"\x0c", b"\x1f", b"\x7f", b'"', b"\\", b"\\u", b"\\ud8", b"{", b"}", b"[", b"]", b",", b":", b"}\n{", b'"!',
+    b"\x00", b"\xff", b"\xed\xa0\x80", b"\xc0\x80", b"\xf4\x90\x80\x80", b"\xef\xbb\xbf", b"\r", b"\n", b"\r\n",
+    b"\t", b" ",
+    b"\x0b", b"\x0c", b"\x1f", b"\x7f", b'"', b"\\", b"\\u", b"\\ud8", b"{", b"}", b"[", b"]", b",", b":",
+    b"}\n{", b'"!',
     b"\xe2\x80\xa8", b"\xc2\xa0", b"//", b"nul", b"NaN", b"-", b"e", b".", b"0",
 )  # fmt: skip
 _MARK = "\x01"  # never in a log: stands for raw text until the line is written
@@ -182,7 +198,13 @@ def _places(value: Any) -> Any:
     waiting = [value]
     while waiting:
         holder = waiting.pop()
-        entries = list(holder.items()) if isinstance(holder, dict) else list(enumerate(holder)) if isinstance(holder, list) else []
+        entries = (
+            list(holder.items())
+            if isinstance(holder, dict)
+            else list(enumerate(holder))
+            if isinstance(holder, list)
+            else []
+        )
         for key, entry in entries:
             yield holder, key
             if isinstance(entry, dict | list):
@@ -190,7 +212,7 @@ def _places(value: Any) -> Any:
 
 
 def _replace(chance: random.Random, holder: Any, key: Any, put: Callable[[str], str], other: bytes) -> None:
-    if isinstance(holder, list) and key >= len(holder) or isinstance(holder, dict) and key not in holder:
+    if key >= len(holder) if isinstance(holder, list) else key not in holder:
         return
     value = holder[key]
     choice = chance.randrange(14)
@@ -213,7 +235,7 @@ def _replace(chance: random.Random, holder: Any, key: Any, put: Callable[[str], 
         holder.clear()
         holder.update(items)
     elif choice == 11:
-        holder[key] = put(chance.choice(('[{}]', '{{"a":{}}}', "[{0},{0}]", "[[[{}]]]")).format(json.dumps(value)))
+        holder[key] = put(chance.choice(("[{}]", '{{"a":{}}}', "[{0},{0}]", "[[[{}]]]")).format(json.dumps(value)))
     elif choice == 12:
         try:
             places = list(_places(json.loads(other)))
@@ -236,7 +258,8 @@ def _like(chance: random.Random, value: Any) -> str:
         if chance.random() < 0.5:
             return chance.choice(NUMBERS)
         digits = chance.randrange(1, 20)
-        return f"{chance.choice(('', '-'))}{chance.randrange(10 ** chance.randrange(1, 7))}.{chance.randrange(10**digits):0{digits}d}"
+        whole, rest = chance.randrange(10 ** chance.randrange(1, 7)), chance.randrange(10**digits)
+        return f"{chance.choice(('', '-'))}{whole}.{rest:0{digits}d}"
     if isinstance(value, str):
         if chance.random() < 0.3:
             return json.dumps(chance.choice(TYPES))
@@ -255,7 +278,9 @@ def _change_text(chance: random.Random, line: bytes) -> bytes:
     match chance.randrange(6):
         case 0:
             mark = chance.choice((b",", b":", b"{", b"}", b"[", b"]"))
-            return line.replace(mark, chance.choice((b" ", b"\t", b"\r", b"\n", b"\x0b")) + mark, chance.randrange(1, 9))
+            return line.replace(
+                mark, chance.choice((b" ", b"\t", b"\r", b"\n", b"\x0b")) + mark, chance.randrange(1, 9)
+            )
         case 1:
             letter = line[at : at + 1]
             return line[:at] + (b"\\u%04x" % letter[0] if letter.isalnum() else letter) + line[at + 1 :]
@@ -335,7 +360,11 @@ def _pack(chance: random.Random, text: bytes) -> bytes:
         case 0:
             return gzip.compress(text, mtime=0)
         case 1:
-            return gzip.compress(text[:half], mtime=0) + gzip.compress(text[half:], mtime=0) + b"\0" * chance.choice((0, 3))
+            return (
+                gzip.compress(text[:half], mtime=0)
+                + gzip.compress(text[half:], mtime=0)
+                + b"\0" * chance.choice((0, 3))
+            )
         case 2:
             packed = gzip.compress(text, mtime=0)
             return packed[: chance.randrange(len(packed) + 1)]
@@ -350,7 +379,8 @@ def _pack(chance: random.Random, text: bytes) -> bytes:
 
 
 NAMES = (
-    "log.jsonl", "a/b.ndjson", "LOG.JSON", "readme.txt", "../log.jsonl", "/log.jsonl", "C:/log.jsonl", "a\\..\\..\\b.jsonl",
+    "log.jsonl", "a/b.ndjson", "LOG.JSON", "readme.txt", "../log.jsonl", "/log.jsonl", "C:/log.jsonl",
+    "a\\..\\..\\b.jsonl",
     "inner.zip", "inner.jsonl.gz", "._log.jsonl", "__MACOSX/log.jsonl", "folder/", "日本.jsonl", "log.jsonl", "",
 )  # fmt: skip
 

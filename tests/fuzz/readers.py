@@ -26,12 +26,13 @@ ROOT = Path(__file__).parents[2]
 CORPUS = Path(__file__).with_name("corpus")
 """Logs by format, each made by the simulator, by hand, or by an earlier run from those."""
 READERS = ("canonical", "grid")
+ENDINGS = {b"\x1f\x8b": ".jsonl.gz", b"PK": ".zip", b"": ".jsonl"}
 
 WORK = ROOT / "data" / "fuzz"
 MOST_BYTES = 48_000  # of an input
 HANG_SECONDS = 60  # by the wall clock, for all readings of one input, on a machine that does other things
 CHECKED_SHARE = 0.2  # of the time, with indices checked
-THOROUGH = 4  # one input in so many is read in every way
+THOROUGH = 12  # one input in so many is read in every way
 SMALLER_SECONDS = 20.0
 KEPT_BYTES = 4_000  # a longer input is not kept, whatever it reaches
 
@@ -46,7 +47,7 @@ def fuzz(reader: str, folder: Path, options: Sequence[str]) -> None:
     """
     import atheris
 
-    compiled = [path for path in (ROOT / "pipeline").rglob("*.py") if "@njit" in path.read_text()]
+    compiled = [path for path in (ROOT / "pipeline").rglob("*.py") if "njit" in path.read_text()]
     names = [".".join(path.relative_to(ROOT).with_suffix("").parts) for path in compiled]
     with atheris.instrument_imports(include=["pipeline"], exclude=names):
         from pipeline.events import reader as _  # noqa: F401
@@ -67,14 +68,15 @@ def fuzz(reader: str, folder: Path, options: Sequence[str]) -> None:
         try:
             promises.check(data, scratch, thorough=zlib.crc32(data) % THOROUGH == 0)
         except promises.Broken as found:
-            if found.promise in broken:
-                return
-            broken.add(found.promise)
-            print(f"BROKEN {found}"[:1000], flush=True)
-            name = re.sub(r"[^a-z]+", "-", found.promise.lower()).strip("-")
-            (folder / "broken" / name).write_bytes(data)
-            least = promises.smaller(data, lambda less: breaks(less, found.promise), SMALLER_SECONDS)
-            (folder / "broken" / name).write_bytes(least)
+            if found.promise not in broken:
+                broken.add(found.promise)
+                print(f"BROKEN {found}"[:1000], flush=True)
+                put_away(data, found.promise)
+
+    def put_away(data: bytes, promise: str) -> None:
+        path = folder / "broken" / re.sub(r"[^a-z]+", "-", promise.lower()).strip("-")
+        path.write_bytes(data)
+        path.write_bytes(promises.smaller(data, lambda less: breaks(less, promise), SMALLER_SECONDS))
 
     def mutated(data: bytes, most: int, chance: int) -> bytes:
         if chance % 8 == 0:
@@ -83,8 +85,15 @@ def fuzz(reader: str, folder: Path, options: Sequence[str]) -> None:
 
     with contextlib.suppress(promises.Broken):  # slow, as everything is compiled there
         promises.check(own[0], scratch, thorough=True)
-    again = f"{sys.executable} -m tests.fuzz.readers --reader {reader} --folder {folder} --"  # for libFuzzer's own children
-    fixed = [f"-max_len={MOST_BYTES}", f"-timeout={HANG_SECONDS}", "-report_slow_units=9999", f"-artifact_prefix={folder}/broken/"]
+    again = (
+        f"{sys.executable} -m tests.fuzz.readers --reader {reader} --folder {folder} --"  # for libFuzzer's own children
+    )
+    fixed = [
+        f"-max_len={MOST_BYTES}",
+        f"-timeout={HANG_SECONDS}",
+        "-report_slow_units=9999",
+        f"-artifact_prefix={folder}/broken/",
+    ]
     atheris.Setup([again, *fixed, *options], one, custom_mutator=mutated, custom_crossover=mutations.splice)
     atheris.Fuzz()
 
@@ -128,7 +137,8 @@ def keep(reader: str) -> None:
         before = set((CORPUS / reader).iterdir())
         _child(reader, folder, ["-merge=1", "-use_counters=0", str(CORPUS / reader), name], {})
     for path in set((CORPUS / reader).iterdir()) - before:
-        print(path.rename(path.with_name(f"reached-{path.name[:8]}.jsonl")).relative_to(ROOT))
+        ending = next(name for start, name in ENDINGS.items() if path.read_bytes().startswith(start))
+        print(path.rename(path.with_name(f"reached-{path.name[:8]}{ending}")).relative_to(ROOT))
 
 
 def _child(reader: str, folder: Path, options: Sequence[str], environment: dict[str, str]) -> tuple[int, str]:

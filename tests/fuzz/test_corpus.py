@@ -1,5 +1,6 @@
 """Every kept input keeps every promise, and a minute of new ones too."""
 
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -29,9 +30,7 @@ def test_the_corpus_is_small():
     assert sum(path.stat().st_size for path in CORPUS) < 1_000_000
 
 
-LINE = (
-    b'{"event_id":"e%d","match_id":"m","event_type":"POSITION_UPDATE","actor":"p","payload":{"pos":[1,2,3.5],"ts":%d}}\n'
-)
+LINE = b'{"event_id":"e%d","match_id":"m","event_type":"ROUND_LIVE","actor":"p","payload":{"pos":[1,2,3.5],"ts":%d}}\n'
 
 
 @pytest.fixture
@@ -41,17 +40,16 @@ def outcome(tmp_path):
     return promises.read(path, promises.WHOLE)
 
 
-def _without_line(tables):
-    return tables["events/m"].filter(tables["events/m"]["source_line"] != 2)
-
-
 @pytest.mark.parametrize(
     ("data", "promise"),
     [
         (b"".join(LINE % (n, n) for n in range(4)), "every line that is not blank counts"),
         (b"".join(LINE % (n, n + (n == 1)) for n in range(3)), "an event says what its line says"),
         (b"".join(LINE % (n, n) for n in range(2)) + b"\n" + LINE % (2, 2), "an event names its line"),
-        (b"".join(LINE % (n, n) for n in range(3)).replace(b'"ts"', b'"mood":1,"ts"'), "a payload keeps what no column holds"),
+        (
+            b"".join(LINE % (n, n) for n in range(3)).replace(b'"ts"', b'"mood":1,"ts"'),
+            "a payload keeps what no column holds",
+        ),
     ],
 )
 def test_tables_that_do_not_tell_of_their_log_break_a_promise(outcome, data, promise):
@@ -66,13 +64,23 @@ def test_a_quick_way_that_differs_breaks_a_promise(monkeypatch, tmp_path):
     scan = promises.canonical.scan
     wrong = lambda block, validity: scan(type(block)(block.first_line, block.data.replace(b"3.5", b"3.6")), validity)  # noqa: E731
     monkeypatch.setattr(promises.canonical, "scan", wrong)
-    with pytest.raises(promises.Broken, match="the quick way gives what the careful one gives, table events"):
+    with pytest.raises(promises.Broken, match="the quick way gives what the careful one gives, table drafts"):
         promises.check(log, tmp_path, thorough=False)
 
 
 def test_an_input_is_made_smaller_as_long_as_it_breaks():
     log = b"\n".join(b'{"a":%d,"b":[1,2]}' % n for n in range(40))
     assert promises.smaller(log, lambda data: b"27" in data and b"[" in data, 10.0) in (b"27[", b"[27")
+
+
+def test_one_byte_too_far_ends_the_process():
+    program = (
+        "import ctypes, numpy; from tests.fuzz.memory import at_the_end;"
+        "text = at_the_end(numpy.ones(10, numpy.uint8));"
+        "assert ctypes.string_at(text.ctypes.data, 10) == bytes([1] * 10); ctypes.string_at(text.ctypes.data, 11)"
+    )
+    run = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True)
+    assert run.returncode == -signal.SIGSEGV, run.stderr
 
 
 @pytest.mark.slow

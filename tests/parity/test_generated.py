@@ -150,7 +150,8 @@ def test_every_way_of_arrival_gives_the_recorded_rows(strange_match, shuffled, w
     match, dice = strange_match(seed, count), random.Random(seed)
     recorded, events = match.recorded, len(match.arrived)
     order = shuffled(match, seed)
-    twice = [event for place, event in sorted([*enumerate(order), *((dice.randrange(events), e) for e in order)])]
+    again = ((place + dice.randrange(events), 1, event) for place, event in enumerate(order))
+    twice = [event for *_, event in sorted([*((place, 0, event) for place, event in enumerate(order)), *again])]
     assert written(match.live()) == recorded
     assert written(match.live(range(1, events))) == recorded
     assert written(match.live(sorted(dice.choices(range(events), k=30)), order)) == recorded

@@ -26,7 +26,7 @@ def test_a_real_match_in_one_call_and_in_random_calls_gives_the_recorded_bytes(m
     assert match.batch.height > 40_000
     dice, events = random.Random(match.match_id), len(match.arrived)
     assert written(match.live()) == match.recorded
-    assert written(match.live(sorted(dice.choices(range(events), k=3000)))) == match.recorded
+    assert written(match.live(sorted(dice.choices(range(events), k=1000)))) == match.recorded
 
 
 def test_a_real_match_shuffled_and_delivered_twice_gives_the_recorded_bytes(match, shuffled, calls, written):
@@ -34,7 +34,7 @@ def test_a_real_match_shuffled_and_delivered_twice_gives_the_recorded_bytes(matc
     again = ((place + dice.choice((0, 1, 50, 5000)), 1, event) for place, event in enumerate(order))
     both = sorted([*((place, 0, event) for place, event in enumerate(order)), *again])
     arrived, live = arrivals(match.stream[[event for *_, event in both]]), LiveFeatures(match.match_id)
-    rows = calls(live, arrived, sorted(dice.choices(range(len(arrived)), k=3000)))
+    rows = calls(live, arrived, sorted(dice.choices(range(len(arrived)), k=1000)))
     assert live.counts.accepted == len(order) == live.counts.duplicate + live.counts.late_or_duplicate
     assert written(live.table(*rows, live.finish())) == match.recorded
 

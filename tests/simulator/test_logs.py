@@ -291,8 +291,7 @@ def test_the_reader_agrees_on_both_logs(tmp_path, match):
     told = first.events.read(), second.events.read()
     for kind in ("PLAYER_KILLED", "BOMB_PLANTED", "BOMB_DEFUSED", "BOMB_EXPLODED", "PLAYER_DAMAGED", "BOMB_DROPPED"):
         ours, theirs = (
-            events.filter(events["event_type"] == kind).select("t_ms", "round", "actor", "target")
-            for events in told
+            events.filter(events["event_type"] == kind).select("t_ms", "round", "actor", "target") for events in told
         )
         names = match.grid_ids
         assert [(t, r, names.get(a), names.get(b)) for t, r, a, b in ours.iter_rows()] == theirs.rows(), kind

@@ -73,11 +73,13 @@ def read_canonical(reopen: Reopen, quarantine: QuarantineRows, tally: Tally, con
             claims.add(frame)
             drafts.add_frame(frame)  # at once, so that frames of drafts follow each other by line
     verdict = claims.decide(drafts, config.validity)
-    fates = np.bincount(verdict.fates, minlength=DUPLICATE + 1)
-    tally.converted += int(fates[STANDS])
-    tally.duplicate += int(fates[DUPLICATE])
-    tally.quarantined += int(fates.sum() - fates[STANDS] - fates[DUPLICATE])
-    if fates.sum() > fates[STANDS] + fates[DUPLICATE]:
+    if verdict.fates is None:
+        tally.converted += sum(drafts.heights)
+    else:
+        fates = np.bincount(verdict.fates, minlength=DUPLICATE + 1).tolist()
+        tally.converted += fates[STANDS]
+        tally.duplicate += fates[DUPLICATE]
+        tally.quarantined += sum(fates) - fates[STANDS] - fates[DUPLICATE]
         _quarantine(reopen, verdict.refused(drafts), quarantine)
     return SourceReading(drafts=Standing(drafts, verdict.fates), started_us=verdict.started_us)
 

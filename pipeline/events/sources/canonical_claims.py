@@ -3,13 +3,14 @@
 Belongs here: what only the whole file can say of an event: its match's clock, its round's time, who has its id.
 Does not belong here: what a line says (`canonical`), and why these rules (there too).
 
-Of every event a few numbers are kept, about 13 bytes, 21 with a wall clock. Ids are compared by 128 bits of hash:
-among the 25 million events of the largest file that is read, the chance that two different ids are taken for one is
-below 10^-24.
+Of every event eight bytes are kept, the hash of its id, and of clocks how often each offset from match time comes.
+Only if they show that something is amiss are the events themselves looked at once more. Ids are compared by 128 bits
+of hash: among the 25 million events of the largest file that is read, the chance that two different ids are taken
+for one is below 10^-24.
 """
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,54 +18,25 @@ import polars as pl
 from numpy.typing import NDArray
 
 from configs.events import ValidityConfig
-from pipeline.events.drafts import Drafts
+from pipeline.events.drafts import Drafts, by_match, text_codes
 
 STANDS, NO_TIME, OFF_CLOCK, OFF_ROUND, DUPLICATE = range(5)
-_NEVER_MS, _NEVER_US = np.iinfo(np.int32).min, np.iinfo(np.int64).min
+Fates = NDArray[np.uint8]
+"""Per event in the order of adding one of `STANDS` to `DUPLICATE`."""
 
-
-@dataclass(frozen=True)
-class Verdict:
-    """What becomes of every event.
-
-    Attributes:
-        fates: per event in the order of adding, one of `STANDS` to `DUPLICATE`.
-        started_us: per match its clock at match time 0, microseconds since 1970 UTC, where known.
-        round_ms: of match and round the median time of the events that name it.
-    """
-
-    fates: NDArray[np.uint8]
-    started_us: dict[str, int]
-    round_ms: Callable[[str, int], int]
-
-    def refused(self, drafts: Drafts) -> Iterator[tuple[int, str, str]]:
-        """Line, field and reason of every event that is refused, by line."""
-        for frame, fates in _with(drafts, self.fates):
-            rows = np.flatnonzero((fates != STANDS) & (fates != DUPLICATE))
-            picked = frame.select("match_id", "source_line", "t_ms", "occurred_us", "round")[rows]
-            yield from sorted(
-                (line, *self._reason(fate, match_id, t_ms, occurred_us, number))
-                for fate, (match_id, line, t_ms, occurred_us, number) in zip(
-                    fates[rows].tolist(), picked.iter_rows(), strict=True
-                )
-            )
-
-    def _reason(
-        self, fate: int, match_id: str, t_ms: int | None, occurred_us: int | None, number: int | None
-    ) -> tuple[str, str]:
-        if fate == OFF_CLOCK and occurred_us is not None:
-            off_s = (occurred_us - (t_ms or 0) * 1000 - self.started_us[match_id]) // 1_000_000
-            return "timestamp", f"stands {off_s} s from the match time, by the clock of the match's other events"
-        if fate == OFF_ROUND and number is not None:
-            off_s = ((t_ms or 0) - self.round_ms(match_id, number)) // 1000
-            return "payload.ts", f"stands {off_s} s from the other events of its round"
-        return "payload.ts", "is missing, and no lone timestamp stands for it"
+_MIX = np.uint64(0x9E3779B97F4A7C15)  # 2^64 / golden ratio (Knuth, multiplicative hashing)
+_PENDING = 65_536  # values that may wait to be counted
 
 
 class Standing:
-    """The events that stand, as frames."""
+    """The events that stand, as frames.
 
-    def __init__(self, drafts: Drafts, fates: NDArray[np.uint8]) -> None:
+    Args:
+        drafts: all events.
+        fates: what becomes of them; None if all stand.
+    """
+
+    def __init__(self, drafts: Drafts, fates: Fates | None) -> None:
         self._drafts, self._fates = drafts, fates
         self._ends = np.cumsum([0, *drafts.heights])
 
@@ -73,54 +45,56 @@ class Standing:
 
     def __getitem__(self, place: int) -> pl.DataFrame:
         frame = self._drafts[place]
-        stands = self._fates[self._ends[place] : self._ends[place + 1]] == STANDS
-        if not stands.all():
-            frame = frame.filter(stands)
+        if self._fates is None:
+            return frame
+        frame = frame.filter(self._fates[self._ends[place] : self._ends[place + 1]] == STANDS)
         # The one event of a match that has no other may lack its time; that instant is then the match's 0.
-        return frame.with_columns(pl.col("t_ms").fill_null(0)) if frame["t_ms"].null_count() else frame
+        return frame.with_columns(pl.col("t_ms").fill_null(0))
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What becomes of the events.
+
+    Attributes:
+        fates: of all events; None if all stand.
+        started_us: per match its clock at match time 0, microseconds since 1970 UTC, where known.
+        lone: matches that have one event.
+        round_ms: `match_id`, `round`, and the median time of the events that name it.
+    """
+
+    fates: Fates | None
+    started_us: dict[str, int]
+    lone: frozenset[str]
+    round_ms: pl.DataFrame
+
+    def refused(self, drafts: Drafts) -> Iterator[tuple[int, str, str]]:
+        """Line, field and reason of every event that is refused, by line."""
+        if self.fates is None:
+            return
+        for start, events in _placed(drafts):
+            fates = self.fates[start : start + events.height]
+            rows = np.flatnonzero((fates != STANDS) & (fates != DUPLICATE))
+            told = _beside(events[rows], self).with_columns(
+                fate=pl.Series(fates[rows]), line=events["source_line"][rows]
+            )
+            yield from sorted(map(_reason, told.iter_rows(named=True)))
 
 
 class Claims:
-    """A few numbers of every event, from which to decide."""
+    """A little of every event, from which to decide."""
 
     def __init__(self) -> None:
-        self._rows = 0
-        self._names: dict[str, int] = {}
-        self._matches: list[NDArray[np.uint32]] = []
+        self._matches: dict[str, _Match] = {}
         self._ids: list[NDArray[np.uint64]] = []
-        self._times: list[NDArray[np.int32]] = []
-        self._clocks: list[NDArray[np.int64]] = []
-        self._has_clocks = False
-        self._named: list[NDArray[np.int64]] = [np.empty(0, np.int64)]
-        self._rounds: list[NDArray[np.int32]] = [np.empty(0, np.int32)]
 
     def add(self, frame: pl.DataFrame) -> None:
         """Takes note of the next events, in a frame like those of `pipeline.events.drafts.Drafts`."""
         if frame.is_empty():
             return
-        self._matches.append(self._match_numbers(frame["match_id"]))
-        self._ids.append(frame["event_id"].hash(1).to_numpy())
-        self._times.append(frame["t_ms"].fill_null(_NEVER_MS).to_numpy().astype(np.int32))
-        clocks = frame["occurred_us"]
-        if clocks.null_count() == frame.height:
-            self._clocks.append(np.broadcast_to(np.int64(_NEVER_US), frame.height))
-        else:
-            self._has_clocks = True
-            self._clocks.append(clocks.fill_null(_NEVER_US).to_numpy().copy())
-        named = np.flatnonzero(frame["round"].is_not_null().to_numpy())
-        self._named.append(named + self._rows)
-        self._rounds.append(frame["round"][named].to_numpy().copy())
-        self._rows += frame.height
-
-    def _match_numbers(self, matches: pl.Series) -> NDArray[np.uint32]:
-        known = matches.unique(maintain_order=True)
-        numbers = np.array([self._names.setdefault(name, len(self._names)) for name in known.to_list()], np.uint32)
-        if len(known) == 1:
-            return np.broadcast_to(numbers, len(matches))  # of a log of one match nothing is held
-        codes = matches.to_physical().to_numpy()
-        places = np.empty(int(codes.max()) + 1, np.uint32)
-        places[known.to_physical().to_numpy()] = numbers
-        return places.take(codes)
+        self._ids.append(_hashes(frame, 1))
+        for part in by_match(frame):
+            self._matches.setdefault(part["match_id"][0], _Match()).note(part)
 
     def decide(self, drafts: Drafts, validity: ValidityConfig) -> Verdict:
         """What becomes of every event; to be called once.
@@ -129,146 +103,204 @@ class Claims:
             drafts: the same events, added alike.
             validity: how far clocks may stand apart.
         """
-        fates = np.full(self._rows, STANDS, np.uint8)
-        ids, times = _joined(self._ids, np.uint64), _joined(self._times, np.int32)
-        matches = _joined(self._matches, np.uint32) if len(self._names) > 1 else None
-        clocks = _joined(self._clocks, np.int64) if self._has_clocks else None
-        named, rounds = _joined(self._named, np.int64), _joined(self._rounds, np.int32)
-        of_match = _rows_by_number(matches, len(self._names), self._rows)
-        started: dict[str, int] = {}
-        for name, rows in zip(self._names, of_match, strict=True):
-            start = _check_clocks(fates, times, rows, ids, clocks, validity.max_clock_skew_ms)
-            if start is not None:
-                started[name] = start
-        medians = _check_rounds(fates, times, named, rounds, matches, validity.max_clock_skew_ms)
-        again = np.zeros(self._rows, bool)
-        for rows in of_match:
-            _find_again(again, fates, rows, ids)
-        if again.any():
-            fates[_later_copies(drafts, again)] = DUPLICATE
-        return Verdict(fates, started, lambda match_id, number: medians[self._names[match_id], number])
+        most_ms = validity.max_clock_skew_ms
+        clocks = {name: match.clock(most_ms) for name, match in self._matches.items()}
+        rounds = [match.round_times(name) for name, match in self._matches.items()]
+        verdict = Verdict(
+            fates=None,
+            started_us={name: start for name, (start, _) in clocks.items() if start is not None},
+            lone=frozenset(name for name, match in self._matches.items() if match.is_lone),
+            round_ms=pl.concat([_no_rounds(), *(times for times, _ in rounds)]),
+        )
+        is_amiss = (
+            any(match.lacks_time for match in self._matches.values())
+            or any(is_off for _, is_off in clocks.values())
+            or any(spread > most_ms for _, spread in rounds)
+        )
+        twice = self._twice()
+        if not is_amiss and not twice.size:
+            return verdict
+        fates = np.concatenate([_judge(events, verdict, most_ms) for _, events in _placed(drafts)])
+        if twice.size:
+            fates[_later_copies(drafts, fates, twice)] = DUPLICATE
+        return replace(verdict, fates=fates)
+
+    def _twice(self) -> NDArray[np.uint64]:
+        """Hashes that come more than once, sorted."""
+        ids = np.concatenate([np.empty(0, np.uint64), *self._ids])
+        self._ids.clear()
+        ids.sort()
+        return np.unique(ids[1:][ids[1:] == ids[:-1]])
 
 
-def _with(drafts: Drafts, fates: NDArray[np.uint8]) -> Iterator[tuple[pl.DataFrame, NDArray[np.uint8]]]:
-    end = 0
+class _Match:
+    """What is known of one match."""
+
+    def __init__(self) -> None:
+        self.lacks_time = False
+        self.is_lone = True
+        self._id: str | None = None
+        self._offsets_us = _Counts()
+        self._untimed_us = _Counts()
+        self._rounds: list[pl.DataFrame] = []
+
+    def note(self, events: pl.DataFrame) -> None:
+        """Takes note of its next events."""
+        ids = events["event_id"]
+        self._id = self._id or ids[0]
+        self.is_lone = self.is_lone and ids[-1] == self._id and bool((ids == self._id).all())
+        timed = events
+        if events["t_ms"].null_count():
+            self.lacks_time = True
+            if self.is_lone:
+                clocks = events.filter(pl.col("t_ms").is_null())["occurred_us"]
+                self._untimed_us.add(clocks.drop_nulls().to_numpy())
+            timed = events.filter(pl.col("t_ms").is_not_null())
+        if timed["occurred_us"].null_count() < timed.height:
+            clocked = timed if not timed["occurred_us"].null_count() else timed.drop_nulls("occurred_us")
+            self._offsets_us.add(clocked["occurred_us"].to_numpy() - clocked["t_ms"].to_numpy() * 1000)
+        if timed["round"].null_count() < timed.height:
+            self._rounds.append(timed.select("round", pl.col("t_ms").cast(pl.Int32)).drop_nulls("round"))
+
+    def clock(self, most_ms: int) -> tuple[int | None, bool]:
+        """Its clock at match time 0, and whether any event stands further from it."""
+        if self.is_lone:
+            self._offsets_us.absorb(self._untimed_us)  # its one instant is its match time 0
+        offsets, counts = self._offsets_us.counted()
+        if not offsets.size:
+            return None, False
+        ends = np.cumsum(counts)
+        start = int(offsets[np.searchsorted(ends, (ends[-1] - 1) // 2, side="right")])
+        return start, bool((np.abs((offsets[[0, -1]] - start) // 1000) > most_ms).any())
+
+    def round_times(self, name: str) -> tuple[pl.DataFrame, int]:
+        """`match_id`, `round` and `round_ms`, the median time of its events; and how far any stands from that."""
+        if not self._rounds:
+            return _no_rounds(), 0
+        t_ms = pl.col("t_ms").cast(pl.Int64)
+        times = (
+            pl.concat(self._rounds)
+            .group_by("round", maintain_order=True)
+            .agg(round_ms=t_ms.quantile(0.5, interpolation="lower").cast(pl.Int64), low=t_ms.min(), high=t_ms.max())
+        )
+        spread = times.select(
+            pl.max_horizontal(pl.col("high") - pl.col("round_ms"), pl.col("round_ms") - pl.col("low"))
+        )
+        return (
+            times.select(pl.lit(name).cast(text_codes()).alias("match_id"), "round", "round_ms"),
+            int(spread.max().item()),
+        )
+
+
+class _Counts:
+    """How often each value came, at two numbers per different value."""
+
+    def __init__(self) -> None:
+        self._values, self._counts = np.empty(0, np.int64), np.empty(0, np.int64)
+        self._pending: list[NDArray[np.int64]] = []
+        self._pending_size = 0
+
+    def add(self, values: NDArray[np.int64]) -> None:
+        """Counts more values."""
+        if values.size and values.min() == values.max():
+            self._merge(values[:1], np.array([values.size]))
+            return
+        self._pending.append(values)
+        self._pending_size += values.size
+        if self._pending_size > max(_PENDING, self._values.size):
+            self._count()
+
+    def absorb(self, other: "_Counts") -> None:
+        """Counts what another counted."""
+        self._count()
+        self._merge(*other.counted())
+
+    def counted(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The different values in order, and how often each came."""
+        self._count()
+        return self._values, self._counts
+
+    def _count(self) -> None:
+        if self._pending:
+            self._merge(*np.unique(np.concatenate(self._pending), return_counts=True))
+            self._pending, self._pending_size = [], 0
+
+    def _merge(self, values: NDArray[np.int64], counts: NDArray[np.int64]) -> None:
+        totals = np.concatenate([self._counts, counts])
+        self._values, place = np.unique(np.concatenate([self._values, values]), return_inverse=True)
+        self._counts = np.zeros(self._values.size, np.int64)
+        np.add.at(self._counts, place, totals)
+
+
+def _no_rounds() -> pl.DataFrame:
+    return pl.DataFrame(schema={"match_id": text_codes(), "round": pl.Int32(), "round_ms": pl.Int64()})
+
+
+def _hashes(events: pl.DataFrame, seed: int) -> NDArray[np.uint64]:
+    """Of match and id. Codes of matches are the same for as long as their drafts are held."""
+    ids = events["event_id"].hash(seed).to_numpy()
+    return ids ^ (events["match_id"].to_physical().to_numpy().astype(np.uint64) * _MIX)
+
+
+def _placed(drafts: Drafts) -> Iterator[tuple[int, pl.DataFrame]]:
+    """All frames, each with the place of its first event."""
+    start = 0
     for place, height in enumerate(drafts.heights):
-        start, end = end, end + height
-        if fates[start:end].any():
-            yield drafts[place], fates[start:end]
+        yield start, drafts[place]
+        start += height
 
 
-def _joined(pieces: list[NDArray[Any]], kind: type[np.generic]) -> NDArray[Any]:
-    """The pieces as one array; they are gone then, so that nothing stands in memory twice for long."""
-    whole = np.concatenate(pieces) if pieces else np.empty(0, kind)
-    pieces.clear()
-    return whole
+def _beside(events: pl.DataFrame, verdict: Verdict) -> pl.DataFrame:
+    """How far each event stands from its match's clock and from its round: `t_ms`, `clock_ms`, `round_ms`."""
+    clocks = pl.DataFrame(
+        list(verdict.started_us.items()), schema={"match_id": text_codes(), "start_us": pl.Int64()}, orient="row"
+    )
+    stands_for_time = pl.col("match_id").cast(pl.String).is_in(verdict.lone) & pl.col("occurred_us").is_not_null()
+    return (
+        events.select("match_id", "t_ms", "occurred_us", "round")
+        .with_columns(t_ms=pl.when(stands_for_time).then(pl.col("t_ms").fill_null(0)).otherwise("t_ms"))
+        .join(clocks, on="match_id", how="left", maintain_order="left")
+        .join(verdict.round_ms, on=["match_id", "round"], how="left", maintain_order="left")
+        .select(
+            "t_ms",
+            clock_ms=(pl.col("occurred_us") - pl.col("t_ms") * 1000 - pl.col("start_us")) // 1000,
+            round_ms=pl.col("t_ms") - pl.col("round_ms"),
+        )
+    )
 
 
-def _rows_by_number(numbers: NDArray[np.uint32] | None, count: int, rows: int) -> list[slice | NDArray[np.intp]]:
-    if numbers is None:
-        return [slice(0, rows)] * count
-    order = np.argsort(numbers, kind="stable")
-    return list(np.split(order, np.cumsum(np.bincount(numbers, minlength=count))[:-1]))
+def _judge(events: pl.DataFrame, verdict: Verdict, most_ms: int) -> Fates:
+    fate = (
+        pl.when(pl.col("t_ms").is_null())
+        .then(NO_TIME)
+        .when(pl.col("clock_ms").abs() > most_ms)
+        .then(OFF_CLOCK)
+        .when(pl.col("round_ms").abs() > most_ms)
+        .then(OFF_ROUND)
+        .otherwise(STANDS)
+    )
+    return _beside(events, verdict).select(fate.cast(pl.UInt8)).to_series().to_numpy()
 
 
-def _check_clocks(
-    fates: NDArray[np.uint8],
-    times: NDArray[np.int32],
-    rows: slice | NDArray[np.intp],
-    ids: NDArray[np.uint64],
-    clocks: NDArray[np.int64] | None,
-    most_ms: int,
-) -> int | None:
-    """Refuses those of a match that have no time, or the wrong one by its clock; gives that clock at match time 0."""
-    at = times[rows]
-    lacking = at == _NEVER_MS
-    if clocks is None:
-        if lacking.any():
-            fates[rows] = np.where(lacking, NO_TIME, fates[rows])
-        return None
-    clock, own = clocks[rows], ids[rows]
-    has_clock = clock != _NEVER_US
-    if lacking.any():
-        if (own == own[0]).all():
-            at = np.where(lacking & has_clock, 0, at)
-            times[rows] = at
-            lacking &= ~has_clock
-        fates[rows] = np.where(lacking, NO_TIME, fates[rows])
-    both = has_clock & ~lacking
-    if not both.any():
-        return None
-    starts = clock - at.astype(np.int64) * 1000
-    start = _lower_median(starts[both])
-    off = both & (np.abs((starts - start) // 1000) > most_ms)
-    if off.any():
-        fates[rows] = np.where(off, OFF_CLOCK, fates[rows])
-    return start
+def _reason(event: dict[str, Any]) -> tuple[int, str, str]:
+    if event["fate"] == OFF_CLOCK:
+        off = f"stands {event['clock_ms'] // 1000} s from the match time, by the clock of the match's other events"
+        return event["line"], "timestamp", off
+    if event["fate"] == OFF_ROUND:
+        return event["line"], "payload.ts", f"stands {event['round_ms'] // 1000} s from the other events of its round"
+    return event["line"], "payload.ts", "is missing, and no lone timestamp stands for it"
 
 
-def _lower_median(values: NDArray[np.int64]) -> int:
-    middle = (values.size - 1) // 2
-    return int(np.partition(values, middle)[middle])
-
-
-def _check_rounds(
-    fates: NDArray[np.uint8],
-    times: NDArray[np.int32],
-    named: NDArray[np.int64],
-    rounds: NDArray[np.int32],
-    matches: NDArray[np.uint32] | None,
-    most_ms: int,
-) -> Mapping[tuple[int, int], int]:
-    """Refuses those that stand far from their round; gives the medians by number of the match and round."""
-    timed = times[named] != _NEVER_MS
-    named, rounds = named[timed], rounds[timed]
-    if not named.size:
-        return {}
-    of = np.zeros(named.size, np.uint32) if matches is None else matches[named]
-    order = np.lexsort((times[named], rounds, of))
-    named, rounds, of = named[order], rounds[order], of[order]
-    first = np.flatnonzero(np.concatenate([[True], (of[1:] != of[:-1]) | (rounds[1:] != rounds[:-1])]))
-    size = np.diff([*first, named.size])
-    medians = times[named[first + (size - 1) // 2]]
-    off = np.abs(times[named].astype(np.int64) - np.repeat(medians, size)) > most_ms
-    wrong = named[off & (fates[named] == STANDS)]
-    fates[wrong] = OFF_ROUND
-    if not wrong.size:
-        return {}
-    return dict(zip(zip(of[first].tolist(), rounds[first].tolist(), strict=True), medians.tolist(), strict=True))
-
-
-def _find_again(
-    again: NDArray[np.bool_], fates: NDArray[np.uint8], rows: slice | NDArray[np.intp], ids: NDArray[np.uint64]
-) -> None:
-    """Marks those of a match, of all that stand, whose id may come again."""
-    stands = fates[rows] == STANDS
-    own = ids[rows][stands]
-    sorted_ = np.sort(own)
-    twice = sorted_[1:][sorted_[1:] == sorted_[:-1]]
-    if twice.size:
-        maybe = np.zeros(stands.size, bool)
-        maybe[stands] = np.isin(own, twice)
-        again[rows] = maybe
-
-
-def _later_copies(drafts: Drafts, again: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """Which events have an id that an earlier line of their match has."""
+def _later_copies(drafts: Drafts, fates: Fates, twice: NDArray[np.uint64]) -> NDArray[np.int64]:
+    """Which of the events that stand have an id that an earlier line of their match has."""
     found = []
-    end = 0
-    for place, height in enumerate(drafts.heights):
-        start, end = end, end + height
-        rows = np.flatnonzero(again[start:end])
-        if rows.size:
-            frame = drafts[place].select("match_id", "event_id", "source_line")[rows]
-            found.append(
-                frame.select(
-                    pl.col("match_id").to_physical(),
-                    "source_line",
-                    one=pl.col("event_id").hash(1),
-                    other=pl.col("event_id").hash(2),
-                    at=pl.Series(rows + start),
-                )
-            )
-    by_line = pl.concat(found).sort("source_line")
-    nth = pl.int_range(pl.len()).over("match_id", "one", "other")
-    return by_line.filter(nth > 0)["at"].to_numpy()
+    for start, events in _placed(drafts):
+        ids = _hashes(events, 1)
+        near = twice[np.minimum(np.searchsorted(twice, ids), twice.size - 1)]
+        rows = np.flatnonzero((near == ids) & (fates[start : start + events.height] == STANDS))
+        other = _hashes(events[rows], 2)
+        found.append(
+            pl.DataFrame({"line": events["source_line"][rows], "one": ids[rows], "other": other, "at": rows + start})
+        )
+    nth = pl.int_range(pl.len()).over("one", "other")
+    return pl.concat(found).sort("line").filter(nth > 0)["at"].to_numpy()

@@ -86,9 +86,7 @@ def read_grid(reopen: Reopen, quarantine: QuarantineRows, tally: Tally, config: 
     return SourceReading(drafts=drafts, told=told, started_us=started)
 
 
-def _take_carefully(
-    line: Line, scan: Scan, quarantine: QuarantineRows, tally: Tally, validity: ValidityConfig
-) -> None:
+def _take_carefully(line: Line, scan: Scan, quarantine: QuarantineRows, tally: Tally, validity: ValidityConfig) -> None:
     if line.refused is None and not line.data.strip():
         return
     try:
@@ -100,8 +98,8 @@ def _take_carefully(
         tally.source_events += 1
         tally.quarantined += 1
         return
-    for bad in problems:
-        quarantine.add(line.number, bad.field, bad.reason, line.data)
+    for problem in problems:
+        quarantine.add(line.number, problem.field, problem.reason, line.data)
 
 
 def _untimely(facts: Sequence[Fact], validity: ValidityConfig) -> dict[int, str]:

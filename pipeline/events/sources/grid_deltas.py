@@ -132,14 +132,17 @@ class _Game:
         self.is_known = True
 
     def take_up(self, snapshot: Snapshot, rows: Rows) -> None:
-        """Begins with what a state shows."""
-        cast = self.cast = snapshot.cast
+        """Begins with what a state shows; of a player who is listed twice the first."""
+        cast = snapshot.cast
         self.map = cast.map
         self.teams = {team.team: team for team in cast.teams}
         columns = rows.part(snapshot.first, len(cast.players))
-        self.values, self.items = columns.values.copy(), columns.items.copy()
-        for row, player in enumerate(cast.players):
-            self.players.setdefault(player.player, _Player(player.name, player.team, row, is_whole=True))
+        places = list(dict.fromkeys(cast.place[player.player] for player in cast.players))
+        self.cast = cast if len(places) == len(cast.players) else None
+        self.values, self.items = columns.values[places], columns.items[places]
+        for row, place in enumerate(places):
+            player = cast.players[place]
+            self.players[player.player] = _Player(player.name, player.team, row, is_whole=True)
         for entry in cast.rounds:
             sides, wins = dict(entry.sides), dict(entry.win_types)
             teams = dict.fromkeys((*sides, *wins, *((entry.winner,) if entry.winner else ())))
@@ -148,7 +151,9 @@ class _Game:
                 "round",
                 entry.number,
                 [
-                    grid_wire.SegmentTeam(team.removeprefix("team:"), sides.get(team), team == entry.winner, wins.get(team))
+                    grid_wire.SegmentTeam(
+                        team.removeprefix("team:"), sides.get(team), team == entry.winner, wins.get(team)
+                    )
                     for team in teams
                 ],
             )
@@ -254,7 +259,8 @@ class _Game:
         name = str(delta.id)
         self.cast = None
         if _is_gone(delta.state_path) or (is_inverse and delta.started is False):
-            self.segments.pop(name, None)
+            if self.segments.pop(name, None) is not None and not _is_gone(delta.state_path):
+                self._respawn()
             return
         segment = self.segments.get(name)
         if segment is None:
@@ -282,7 +288,7 @@ class _Game:
         segment.teams = list(teams.values())
 
     def _respawn(self) -> None:
-        """A round begins, and nothing else is told."""
+        """A round begins, or has not begun after all, and nothing else is told."""
         for player in self.players.values():
             player.knows_rest = False
         self.values[:, [_HEALTH, _ARMOR]] = np.nan
@@ -349,7 +355,7 @@ class _Series:
 
     def change(self, fact: Fact) -> bool:
         """Applies what an event changed; tells whether that was a position of someone."""
-        delta = _SERIES_DELTA.decode(fact.gist.series_delta) if fact.gist.series_delta else grid_wire.SeriesDelta()
+        delta = _SERIES_DELTA.decode(fact.series_delta) if fact.series_delta else grid_wire.SeriesDelta()
         for game in self.games.values():
             game.told.clear()
         for own in self._of_entities(fact):
@@ -435,7 +441,7 @@ def _is_gone(state_path: grid_wire.StatePath) -> bool:
     return state_path is not UNSET and not state_path
 
 
-def _sum(value: float | None, told: float | None | UnsetType) -> float | None:
+def _sum(value: float | None, told: float | UnsetType | None) -> float | None:
     if told is UNSET:
         return value
     return told if value is None or told is None else round(value + told, _DECIMALS)

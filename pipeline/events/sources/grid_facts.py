@@ -12,6 +12,8 @@ import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
 
 import msgspec
 
@@ -41,14 +43,16 @@ _EVENT = msgspec.json.Decoder(grid_wire.Event)
 _SERIES_DELTA = msgspec.json.Decoder(grid_wire.SeriesDelta)
 _ENTITY_DELTAS = {name: msgspec.json.Decoder(kind) for name, kind in grid_wire.ENTITY_DELTAS.items()}
 _ENTITY_STATE = msgspec.json.Decoder(grid_wire.EntityState)
-_OBJECT = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_OBJECT = msgspec.json.Decoder(dict[str, Any])
 DECODE_ERRORS = (msgspec.MsgspecError, ValueError, RecursionError)
 _MAX_SEQUENCE = 2**46
 _PLACES = 2**16  # of a transaction in `seq`: the first half for its events, the second for positions from its state
 MOST_PLACES = _PLACES // 2
 _MATCH_ID = re.compile(ID_PATTERN)
 DERIVED_ID = "position:"
+_SEGMENT_CHANGE = msgspec.json.Decoder(grid_wire.SegmentChange)
 _EMPTY = grid_wire.Entity()
+_REMEMBERED = 256  # deltas; most of a feed's are a few that name what they are of, and no more
 _NO_NUMBERS: Mapping[str, int] = {}
 
 
@@ -66,7 +70,6 @@ class Shown(msgspec.Struct, gc=False):
     first: int = 0
 
 
-
 class Gist(msgspec.Struct, gc=False):
     """What an event says beside its identity, its time and its state; the same for most events of a feed.
 
@@ -77,7 +80,6 @@ class Gist(msgspec.Struct, gc=False):
         round: number of the round that is its target or actor, as the id or the change tells it.
         is_of_round: whether its target or actor is a round.
         actor_delta: what it changed of the actor, undecoded, empty where that is nothing; so for the target.
-        series_delta: what it changed of the series, undecoded.
     """
 
     type: str
@@ -90,7 +92,6 @@ class Gist(msgspec.Struct, gc=False):
     is_of_round: bool
     actor_delta: bytes
     target_delta: bytes
-    series_delta: bytes
 
 
 class Fact(msgspec.Struct, gc=False):
@@ -106,6 +107,7 @@ class Fact(msgspec.Struct, gc=False):
         snapshot: its game in that state; without one, what little its actor and target show of themselves, if they do.
         others: other games of that state that are not over.
         round: number of the round that is its actor or target.
+        series_delta: what it changed of the series, undecoded; kept only where the event carries no state.
         is_own: whether its game is its own, and it was not only assigned to it.
     """
 
@@ -123,6 +125,7 @@ class Fact(msgspec.Struct, gc=False):
     snapshot: Snapshot | None
     others: tuple[tuple[str, Snapshot], ...]
     round: int | None
+    series_delta: bytes
     is_own: bool = True
 
     @property
@@ -224,6 +227,7 @@ class Scan:
             Fact(
                 line, series, sequence, index, at_us, event_id, gist, None if reverted is None else str(reverted),
                 game, numbers, state, snapshot, others, number,
+                b"" if shown is not None else _told(event.series_state_delta),
             )
         )  # fmt: skip
 
@@ -392,15 +396,15 @@ def gist_of(event: grid_wire.Event, validity: ValidityConfig) -> Gist:
         BadField: if it has no believable type, or a delta is malformed.
     """
     actor, target = event.actor or _EMPTY, event.target or _EMPTY
-    series_delta = _told(event.series_state_delta)
     event_type = event.type or "-".join(part or "" for part in (actor.type, event.action, target.type))
     if not event_type.strip("-"):
         raise BadField("type", "is missing")
     if len(event_type) > validity.max_id_chars:
         raise BadField("type", f"has {len(event_type)} characters, at most {validity.max_id_chars} are taken")
     parts = event_type.split("-")
-    changed = _changed_games(series_delta)
     games = tuple(str(entity.id) for entity in (actor, target) if entity.type == "game" and entity.id is not None)
+    changed = _changed_games(_told(event.series_state_delta))
+    of_round = target if _is_round(target) else actor if _is_round(actor) else None
     return Gist(
         type=sys.intern(event_type),
         action=sys.intern(event.action or (parts[1] if len(parts) > 2 else "")),
@@ -408,11 +412,10 @@ def gist_of(event: grid_wire.Event, validity: ValidityConfig) -> Gist:
         target=_entity(target, parts[-1]),
         game=games[0] if games else changed[0] if len(changed) == 1 else None,
         games=games,
-        round=_round_told(actor, target),
-        is_of_round=_round(actor, target) is not None,
-        actor_delta=_change(actor, "actor.stateDelta"),
-        target_delta=_change(target, "target.stateDelta"),
-        series_delta=series_delta,
+        round=None if of_round is None else _round_told(of_round),
+        is_of_round=of_round is not None,
+        actor_delta=_change(actor.type, _told(actor.state_delta), "actor.stateDelta"),
+        target_delta=_change(target.type, _told(target.state_delta), "target.stateDelta"),
     )
 
 
@@ -425,37 +428,38 @@ def _told(raw: msgspec.Raw) -> bytes:
     return b"" if told == b"null" else told
 
 
-def _changed_games(delta: bytes) -> list[str]:
+@lru_cache(maxsize=_REMEMBERED)
+def _changed_games(delta: bytes) -> tuple[str, ...]:
     """Which games a change of the series touches.
 
     Raises:
         BadField: if the change is malformed.
     """
     if not delta:
-        return []
+        return ()
     try:
         told = _SERIES_DELTA.decode(delta)
     except DECODE_ERRORS as error:
         raise _bad(error, "seriesStateDelta") from error
-    return [str(game.id) for game in told.games or ()]
+    return tuple(str(game.id) for game in told.games or ())
 
 
-def _change(entity: grid_wire.Entity, path: str) -> bytes:
+@lru_cache(maxsize=_REMEMBERED)
+def _change(kind: str | None, delta: bytes, path: str) -> bytes:
     """What an event changed of its actor or target, undecoded; empty where it only names the entity.
 
     Raises:
         BadField: if the change is malformed.
     """
-    told = _told(entity.state_delta)
-    if not told:
+    if not delta:
         return b""
     try:
-        if (decoder := _ENTITY_DELTAS.get(entity.type or "")) is not None:
-            decoder.decode(told)
-        names = _OBJECT.decode(told).keys()
+        if (decoder := _ENTITY_DELTAS.get(kind or "")) is not None:
+            decoder.decode(delta)
+        told = _OBJECT.decode(delta)
     except DECODE_ERRORS as error:
         raise _bad(error, path) from error
-    return told if names - {"id"} else b""
+    return delta if told.keys() - {"id"} else b""
 
 
 def _own_numbers(event: grid_wire.Event) -> dict[str, int]:
@@ -516,15 +520,16 @@ def _entity_snapshot(event: grid_wire.Event, scan: Scan) -> Snapshot | None:
     return Snapshot(scan.casts.setdefault(cast, cast), scan.rows.add(player_rows(states, 0)))
 
 
-def _round_told(actor: grid_wire.Entity, target: grid_wire.Entity) -> int | None:
-    """The number of the round that is an event's target or actor, as its id or its change tells it."""
-    entity = _round(actor, target)
-    if entity is None:
-        return None
+def _is_round(entity: grid_wire.Entity) -> bool:
+    return entity.type == "round" and entity.id is not None
+
+
+def _round_told(entity: grid_wire.Entity) -> int | None:
+    """The number of a round, as its id or its change tells it."""
     number = round_number(str(entity.id))
     if number is None and (told := _told(entity.state_delta)):
         try:
-            changed = _ENTITY_DELTAS["round"].decode(told).sequence_number  # type: ignore[attr-defined]
+            changed = _SEGMENT_CHANGE.decode(told).sequence_number
         except DECODE_ERRORS as error:
             raise _bad(error, "stateDelta") from error
         number = None if changed is msgspec.UNSET else as_int(changed)
@@ -532,11 +537,7 @@ def _round_told(actor: grid_wire.Entity, target: grid_wire.Entity) -> int | None
 
 
 def _round_shown(event: grid_wire.Event) -> int | None:
-    """The same as the round's own state tells it."""
-    entity = _round(event.actor or _EMPTY, event.target or _EMPTY)
-    number = None if entity is None else as_int(_state_of(entity).sequence_number)
+    """The number of the round that is an event's target or actor, as that round's own state tells it."""
+    rounds = [entity for entity in (event.target or _EMPTY, event.actor or _EMPTY) if _is_round(entity)]
+    number = as_int(_state_of(rounds[0]).sequence_number) if rounds else None
     return number if number is not None and 0 < number < MOST_ROUNDS else None
-
-
-def _round(actor: grid_wire.Entity, target: grid_wire.Entity) -> grid_wire.Entity | None:
-    return next((entity for entity in (target, actor) if entity.type == "round" and entity.id is not None), None)

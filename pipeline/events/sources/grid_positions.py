@@ -117,8 +117,9 @@ class Positions:
         found = []
         for row in np.flatnonzero(self._verdict == UNBELIEVABLE).tolist():
             fact = self._sights[self._state[row]].fact
-            assert fact.snapshot is not None
-            found.append((fact, fact.snapshot.cast.players[self._place[row]].player, self._values[row, :2].tolist()))
+            if fact.snapshot is not None:
+                player = fact.snapshot.cast.players[self._place[row]].player
+                found.append((fact, player, self._values[row, :2].tolist()))
         return found
 
     @property

@@ -4,13 +4,24 @@ Belongs here: one pass over the states of a game in the order of the feed, playe
 Does not belong here: what is done with the answer (`grid_positions`).
 """
 
+# mypy: allow-untyped-defs, allow-untyped-calls
+
 import numpy as np
 from numba import njit
 
 FRESH, SAMPLE, UNBELIEVABLE = 1, 2, 4
 
 
-@njit(cache=True)  # type: ignore[misc, unused-ignore]
+@njit
+def _same(one, other):
+    """Whether two positions are equal; a coordinate may be missing in both."""
+    for axis in range(3):
+        if one[axis] != other[axis] and not (np.isnan(one[axis]) and np.isnan(other[axis])):
+            return False
+    return True
+
+
+@njit(cache=True)
 def judge(first, t_ms, begins_round, is_told, players, values, mm, most_players, unchanged_ms):
     """Judges the rows of a game's states.
 
@@ -86,12 +97,3 @@ def judge(first, t_ms, begins_round, is_told, players, values, mm, most_players,
             last_ms[player] = t_ms[state]
             verdict[row] = FRESH | SAMPLE
     return verdict
-
-
-@njit(cache=True, inline="always")  # type: ignore[misc, unused-ignore]
-def _same(one, other):
-    """Whether two positions are equal; a coordinate may be missing in both."""
-    for axis in range(3):
-        if one[axis] != other[axis] and not (np.isnan(one[axis]) and np.isnan(other[axis])):
-            return False
-    return True

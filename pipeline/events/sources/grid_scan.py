@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from configs.events import ValidityConfig
 from pipeline.events.conservation import Tally
-from pipeline.events.lines import Block, Line
+from pipeline.events.lines import Block, Line, lines_of
 from pipeline.events.quarantine import BadField
 from pipeline.events.sources import grid_scan_kernel as kernel
 from pipeline.events.sources import grid_wire
@@ -34,16 +34,21 @@ from pipeline.events.sources.grid_facts import (
     gist_of,
     series_of,
 )
-from pipeline.events.sources.grid_snapshots import Columns, Rows, StateView, bomb_items, has_bomb
+from pipeline.events.sources.grid_snapshots import (
+    Cast,
+    Columns,
+    Rows,
+    StateView,
+    bomb_items,
+    has_bomb,
+)
 
 _TRANSACTION = msgspec.json.Decoder(grid_wire.Transaction)
 _STATE = msgspec.json.Decoder(grid_wire.SeriesState)
 _MOST_ENTRIES = 1 << 16  # of a state's tape; a state of ten players has about 400
 _MOST_FORMS = 256  # remembered; of a feed's forms a few recur
-_SHORTEST_STATE = len('"seriesState":{},')
-_SHORTEST_PLAYER = len("{},")
-_SHORTEST_EVENT = len("1,")
-_SHORTEST_LINE = len("{}")
+_SHORTEST_LINE = len('{"events":[],"occurredAt":"","sequenceNumber":1}')
+_USUAL_PART = 64  # bytes; events, states and players that are shorter on an average are the careful reader's
 _GROWTH = 4  # bytes by which a state's place, or a line's, may be longer in a form
 
 
@@ -72,6 +77,7 @@ class Scanner:
         self._places = np.empty((2, _MOST_ENTRIES, 2), np.int64)
         self._codes = np.empty((2, _MOST_ENTRIES), np.int64)
         self._values = np.empty((2, _MOST_ENTRIES))
+        self._stack = np.empty((2 * kernel.MOST_DEPTH, 2), np.int64)
         items = [item.encode() for item in bomb_items()]
         self._item_text = np.frombuffer(b"".join(items) or b"\0", np.uint8)
         self._item_end = np.cumsum([len(item) for item in items], dtype=np.int64)
@@ -83,41 +89,41 @@ class Scanner:
         """Adds the facts of a block's lines, in their order."""
         found = self._find(block)
         text = block.data
-        add_rows = _Piece(self._scan.rows, found.rows, found.items).add
-        left = iter(found.left)
-        other = next(left, None)
-        for line, begin, end, *told in found.lines:
-            while other is not None and other[0] < line:
-                self._careful(Line(block.first_line + other[0], text[other[1] : other[2]]))
-                other = next(left, None)
-            if not self._take(block.first_line + line, told, text, found, add_rows):
-                self._careful(Line(block.first_line + line, text[begin:end]))
-        while other is not None:
-            self._careful(Line(block.first_line + other[0], text[other[1] : other[2]]))
-            other = next(left, None)
+        piece = _Piece(self._scan.rows, found.rows, found.items)
+        line, at = 0, 0
+        for place, begin, end, *told in found.lines:
+            if line < place:
+                self._leave(text[at:begin], block.first_line + line)
+            if not self._take(block.first_line + place, told, text, found, piece):
+                self._leave(text[begin:end], block.first_line + place)
+            line, at = place + 1, end + 1
+        self._leave(text[at:], block.first_line + line)
 
-    def _take(
-        self, line: int, told: list[int], text: bytes, found: "_Found", add_rows: Callable[[StateView, str, int], int]
-    ) -> bool:
+    def _leave(self, lines: bytes, first_line: int) -> None:
+        """Leaves lines to the careful reader."""
+        for line in lines_of(Block(first_line, lines)):
+            self._careful(line)
+
+    def _take(self, line: int, told: list[int], text: bytes, found: "_Found", piece: "_Piece") -> bool:
         """Adds the facts of a line that the kernel has read; false where it is the careful reader's after all."""
         out_begin, out_end, sequence, at_us, clock_begin, clock_end, first_event, count = told
         form = self._form(found.forms[out_begin:out_end])
         is_usual = form is not None and len(form.events) == count
-        ids, shown = [], []
+        ids: list[str] = []
+        shown: list[Shown | None] = []
         for place in range(first_event, first_event + count):
             id_begin, id_end, state = found.events[place]
-            ids.append(text[id_begin:id_end].decode() if id_begin >= 0 else None)
+            ids.append(text[id_begin:id_end].decode() if id_begin >= 0 else "")
             if state < 0:
                 shown.append(None)
                 continue
             first_row, rows_end, changed, state_begin, state_end = found.states[state]
             if changed:
                 self._view = _view(text[state_begin:state_end])
-            view = self._view
-            if view is None or view.row_count != rows_end - first_row:
+            if self._view is None or self._view.row_count != rows_end - first_row:
                 is_usual = False
             else:
-                shown.append(Shown(view, add_rows, first_row))
+                shown.append(Shown(self._view, piece.add, first_row))
         if not is_usual or form is None:
             return False
         if at_us == kernel.NO_CLOCK:
@@ -127,15 +133,14 @@ class Scanner:
                 return False
         series = form.series
         for index, event in enumerate(form.events):
-            if ids[index] is None:
+            if not ids[index]:
                 ids[index] = str(event.id) if event.id not in (None, "") else f"{series}:{sequence}:{index}"
             if fault_of_id(ids[index], self._validity) is not None:
                 return False
         if self._scan.admits(series, sequence, count, self._tally):
-            for index, event in enumerate(form.events):
+            for index, (event, gist) in enumerate(zip(form.events, form.gists, strict=True)):
                 self._scan.add(
-                    event, form.gists[index], shown[index], line, series, sequence, index, at_us, ids[index],
-                    self._tally,
+                    event, gist, shown[index], line, series, sequence, index, at_us, ids[index], self._tally
                 )  # fmt: skip
         return True
 
@@ -152,10 +157,10 @@ class Scanner:
         text = np.frombuffer(block.data, np.uint8)
         if self._buffers.size < len(text):
             self._buffers = _Buffers(len(text))
-        out, lines, events, states, rows, items, left = self._buffers.all
-        n_lines, n_events, n_states, n_rows, n_left, newest = kernel.read_block(
-            text, self._saved, self._memory, self._places, self._codes, self._values, self._item_text, self._item_end,
-            out, lines, events, states, rows, items, left,
+        out, lines, events, states, rows, items = self._buffers.all
+        n_lines, n_events, n_states, n_rows, newest = kernel.read_block(
+            text, self._saved, self._memory, self._places, self._codes, self._values, self._stack, self._item_text,
+            self._item_end, out, lines, events, states, rows, items,
         )  # fmt: skip
         if newest >= 0:
             which, count = self._memory[kernel.WHICH], self._memory[kernel.COUNT]
@@ -170,7 +175,6 @@ class Scanner:
             states[:n_states].tolist(),
             rows[:n_rows].copy(),
             items[:n_rows].copy(),
-            left[:n_left].tolist(),
         )
 
 
@@ -183,7 +187,6 @@ class _Found(NamedTuple):
     states: list[list[int]]
     rows: NDArray[np.float64]
     items: NDArray[np.int64]
-    left: list[list[int]]
 
 
 class _Buffers:
@@ -191,15 +194,14 @@ class _Buffers:
 
     def __init__(self, size: int) -> None:
         self.size = size
-        most_states, most_lines = size // _SHORTEST_STATE + 1, size // _SHORTEST_LINE + 1
+        most, most_lines = size // _USUAL_PART + 1, size // _SHORTEST_LINE + 1
         self.all = (
-            np.empty(size + _GROWTH * (most_states + most_lines), np.uint8),
+            np.empty(size + _GROWTH * (most + most_lines), np.uint8),
             np.empty((most_lines, 11), np.int64),
-            np.empty((size // _SHORTEST_EVENT + 1, 3), np.int64),
-            np.empty((most_states, 5), np.int64),
-            np.empty((size // _SHORTEST_PLAYER + 1, 6)),
-            np.empty(size // _SHORTEST_PLAYER + 1, np.int64),
-            np.empty((most_lines, 3), np.int64),
+            np.empty((most, 3), np.int64),
+            np.empty((most, 5), np.int64),
+            np.empty((most, 6)),
+            np.empty(most, np.int64),
         )
 
 
@@ -209,19 +211,30 @@ class _Piece:
     def __init__(self, rows: Rows, values: NDArray[np.float64], bits: NDArray[np.int64]) -> None:
         self._rows, self._values, self._bits = rows, values, bits
         self._columns: dict[int, Columns] = {}
+        self._view: StateView | None = None
+        self._base: int | None = None
 
     def add(self, view: StateView, game: str, first: int) -> int:
         """What `Shown.rows` is."""
+        if view is self._view and self._base is not None:
+            return self._base + first
         found = view.cast(game)
         if found is None:
             raise KeyError(game)
         cast, before = found
+        self._view, self._base = view, None
+        if view.row_count == len(cast.players):  # as in a series' first game: all rows of the block are needed
+            self._base = self._rows.whole(self._of(cast))
+            return self._base + first
+        start = first + before
+        return self._rows.add(self._of(cast), start, start + len(cast.players))
+
+    def _of(self, cast: Cast) -> Columns:
         columns = self._columns.get(cast.bomb_bits)
         if columns is None:
             items = has_bomb(self._bits, cast.bomb_bits)
             columns = self._columns[cast.bomb_bits] = Columns(self._values, items, np.ones(len(items), np.bool_))
-        start = first + before
-        return self._rows.add(columns, start, start + len(cast.players))
+        return columns
 
 
 def _readonly(text: NDArray[np.uint8]) -> NDArray[np.uint8]:

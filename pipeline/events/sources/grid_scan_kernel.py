@@ -13,11 +13,14 @@ Belongs here: bytes in, columns out, every index checked against the end of the 
 columns mean (`grid_scan`, `grid_facts`).
 """
 
+# mypy: allow-untyped-defs, allow-untyped-calls
+# ruff: noqa: SIM109, SIM110  (plain comparisons and loops are what numba compiles well)
+
 from typing import Any
 
 import numpy as np
-from llvmlite import ir
-from numba import njit, types
+from llvmlite import ir  # type: ignore[import-untyped]
+from numba import config, njit, types
 from numba.extending import intrinsic
 
 # Objects and lists that are read. 0 is any other: its content is checked and passed over.
@@ -73,16 +76,48 @@ OPEN, CLOSE, LIST, END, SMALL_U, SMALL_E, LARGE_E = (ord(c) for c in "{}[]ueE")
 SMALL_T, SMALL_F, SMALL_N = (ord(c) for c in "tfn")
 
 
-@intrinsic  # type: ignore[misc, unused-ignore]
-def eight(_context: Any, text: Any, at: Any) -> Any:
-    """Eight bytes of a text as one integer; the caller has checked that they are there."""
+# Nothing is allocated here: counting references to arrays would cost a third of the time.
+_part = njit(error_model="numpy", _nrt=False)  # type: ignore[call-overload]  # numba's hints omit _nrt
 
-    def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        array = context.make_array(signature.args[0])(context, builder, arguments[0])
-        address = builder.gep(array.data, [arguments[1]])
-        return builder.load(builder.bitcast(address, ir.IntType(64).as_pointer()), align=1)
+if config.BOUNDSCHECK:  # type: ignore[attr-defined]
 
-    return types.uint64(text, at), build
+    @_part
+    def eight(text, at):
+        """Eight bytes of a text as one integer, each checked to be there."""
+        word = np.uint64(0)
+        for place in range(8):
+            word |= np.uint64(text[at + place]) << np.uint64(8 * place)
+        return word
+
+    @_part
+    def _put_eight(out, at, word):
+        for place in range(8):
+            out[at + place] = np.uint8((word >> np.uint64(8 * place)) & np.uint64(255))
+
+else:
+
+    @intrinsic  # type: ignore[misc, unused-ignore]
+    def eight(_context: Any, text: Any, at: Any) -> Any:
+        """Eight bytes of a text as one integer; the caller has checked that they are there."""
+
+        def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            array = context.make_array(signature.args[0])(context, builder, arguments[0])
+            address = builder.gep(array.data, [arguments[1]])
+            return builder.load(builder.bitcast(address, ir.IntType(64).as_pointer()), align=1)
+
+        return types.uint64(text, at), build
+
+    @intrinsic  # type: ignore[misc, unused-ignore]
+    def _put_eight(_context: Any, out: Any, at: Any, word: Any) -> Any:
+        """Writes eight bytes; the caller has checked that there is room."""
+
+        def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            array = context.make_array(signature.args[0])(context, builder, arguments[0])
+            address = builder.bitcast(builder.gep(array.data, [arguments[1]]), ir.IntType(64).as_pointer())
+            builder.store(arguments[2], address, align=1)
+            return context.get_dummy_value()
+
+        return types.void(out, at, word), build
 
 
 @intrinsic  # type: ignore[misc, unused-ignore]
@@ -95,7 +130,7 @@ def _zeros_below(_context: Any, word: Any) -> Any:
     return types.uint64(types.uint64), build
 
 
-@njit(cache=True, inline="always")  # type: ignore[misc, unused-ignore]
+@_part
 def _space(text, at, end):
     """Behind blanks; a line's end is none."""
     while at < end and (text[at] == 32 or text[at] == 9 or text[at] == 13):
@@ -103,7 +138,7 @@ def _space(text, at, end):
     return at
 
 
-@njit(cache=True)  # type: ignore[misc, unused-ignore]
+@_part
 def _past_string(text, at, end):
     """Behind the closing quote of a string whose first character is at `at`; -1 if it is not one."""
     low, high = np.uint64(0x0101010101010101), np.uint64(0x8080808080808080)
@@ -115,7 +150,7 @@ def _past_string(text, at, end):
             found = ((quote - low) & ~quote) | ((slash - low) & ~slash) | ((word - controls) & ~word)
             found &= high
             if found:
-                at += np.int64(_zeros_below(found)) >> 3
+                at += np.int64(_zeros_below(found)) >> 3  # type: ignore[call-arg]
                 break
             at += 8
         while at < end and text[at] != QUOTE and text[at] != BACKSLASH and text[at] >= 32:
@@ -146,12 +181,12 @@ def _past_string(text, at, end):
             return -1
 
 
-@njit(cache=True, inline="always")  # type: ignore[misc, unused-ignore]
+@_part
 def _numeric(byte):
     return ZERO <= byte <= NINE or byte == MINUS or byte == PLUS or byte == DOT or byte == SMALL_E or byte == LARGE_E
 
 
-@njit(cache=True)  # type: ignore[misc, unused-ignore]
+@_part
 def _past_number(text, at, end):
     """Behind a number that begins at `at`; -1 if none does."""
     if at < end and text[at] == MINUS:
@@ -180,7 +215,7 @@ def _past_number(text, at, end):
     return at
 
 
-@njit(cache=True)  # type: ignore[misc, unused-ignore]
+@_part
 def number(text, at, end):
     """The double nearest to a decimal number without exponent.
 
@@ -233,7 +268,7 @@ def number(text, at, end):
     return (-value if negative else value), True
 
 
-@njit(cache=True)  # type: ignore[misc, unused-ignore]
+@_part
 def _past_word(text, at, end):
     """Behind `true`, `false` or `null`; -1 if none of them begins at `at`."""
     if at + 4 > end:
@@ -248,7 +283,7 @@ def _past_word(text, at, end):
     return -1
 
 
-@njit(cache=True)  # type: ignore[misc, unused-ignore]
+@_part
 def _past_key(text, at, end):
     """Behind the colon of a key whose quote is expected at `at`; -1 if there is none."""
     if at >= end or text[at] != QUOTE:
@@ -260,7 +295,7 @@ def _past_key(text, at, end):
     return at + 1 if at < end and text[at] == COLON else -1
 
 
-@njit(cache=True)  # type: ignore[misc, unused-ignore]
+@_part
 def past_value(text, at, end):
     """Behind the JSON value that begins at `at`; -1 if there is none, or it is nested too deeply."""
     depth, objects = 0, np.uint64(0)
@@ -314,7 +349,7 @@ def past_value(text, at, end):
             at += 1
 
 
-@njit(cache=True)  # type: ignore[misc, unused-ignore]
+@_part
 def _past_unchecked(text, at, end):
     """Behind the value that begins at `at`, an object or list by its brackets alone; -1 if it does not end.
 
@@ -335,7 +370,7 @@ def _past_unchecked(text, at, end):
     return -1
 
 
-@njit(cache=True)  # type: ignore[misc, unused-ignore]
+@_part
 def _field(text, at, end, holder):
     """Which field of an object the key from `at` to `end` names; -1 for one that is not read."""
     for field in range(FIRST_FIELD[holder], FIRST_FIELD[holder + 1]):
@@ -352,7 +387,7 @@ def _field(text, at, end, holder):
     return -1
 
 
-@njit(cache=True)  # type: ignore[misc, unused-ignore]
+@_part
 def _which_items(text, at, end, item_text, item_end):
     """Bit k set where the text is the k-th of the items looked for."""
     bits = 0
@@ -369,7 +404,7 @@ def _which_items(text, at, end, item_text, item_end):
     return bits
 
 
-@njit(cache=True)  # type: ignore[misc, unused-ignore]
+@_part
 def _leaf(text, at, end, code, item_text, item_end):
     """A value that is needed.
 
@@ -406,15 +441,15 @@ def _leaf(text, at, end, code, item_text, item_end):
     return (past if known else -1), value
 
 
-@njit(cache=True)  # type: ignore[misc, unused-ignore]
-def _read(text, at, end, code, places, codes, values, count, item_text, item_end):
+@_part
+def _read(text, at, end, code, places, codes, values, count, item_text, item_end, stack):
     """Reads a value of the given code from its first character and lists it on the tape.
 
     Returns:
         Where it ends (-1 where it can't be taken) and how long the tape then is.
     """
-    holders = np.empty(MOST_DEPTH, np.int64)  # place on the tape
-    seen = np.empty(MOST_DEPTH, np.int64)  # fields that an object has had
+    # The upper half of the stack: of each open object or list its place on the tape, and the fields it has had.
+    holders, seen = stack[MOST_DEPTH:, 0], stack[MOST_DEPTH:, 1]
     depth = 0
     room = codes.shape[0] - 2
     while True:
@@ -503,7 +538,7 @@ _ROWS_DIFFER = np.zeros(28, np.bool_)  # what may change without a change of who
 _ROWS_DIFFER[[OTHER, POSITION, ITEMS, ITEM, BAG, BAG_ITEMS, X, Y, Z, HEALTH, ARMOR, ALIVE, ITEM_ID]] = True
 
 
-@njit(cache=True)  # type: ignore[misc, unused-ignore]
+@_part
 def _common(one, at, other, begin, most):
     """How many bytes two texts have in common from the given places."""
     same = 0
@@ -522,23 +557,34 @@ def _common(one, at, other, begin, most):
     return same
 
 
-@njit(cache=True)  # type: ignore[misc, unused-ignore]
+@_part
 def _follow(
-    old, old_places, old_codes, old_values, old_count, text, begin, end, places, codes, values, item_text, item_end
-):
+    old, old_places, old_codes, old_values, old_count, text, begin, end, places, codes, values, item_text, item_end,
+    stack,
+):  # fmt: skip
     """Reads a state by comparing it with another that was read.
 
     Args:
-        old: the text that holds the other state, and its tape of `old_count` entries.
-        text: the text that holds the state, from `begin`, in a line that ends at `end`; its tape is filled.
-        item_text: items looked for, one after the other, ending at `item_end`.
+        old: the text that holds the other state.
+        old_places: its tape, of `old_count` entries; with `old_codes` and `old_values`.
+        old_codes: see there.
+        old_values: see there.
+        old_count: see there.
+        text: the text that holds the state.
+        begin: where the state begins.
+        end: of the text.
+        places: its tape, to be filled; with `codes` and `values`.
+        codes: see there.
+        values: see there.
+        item_text: items looked for, one after the other.
+        item_end: where each of these ends.
+        stack: room to work in.
 
     Returns:
         Where the state ends (-1 where it can't be taken), how long its tape is, and whether anything but the
         columns of the players has changed.
     """
-    stack = np.empty((MOST_DEPTH + 2, 2), np.int64)  # open entries: place on the old tape, on the new one
-    depth = 0
+    depth = 0  # of the lower half of the stack: open entries, each by its place on the old tape and on the new one
     at, now = old_places[0, 0], begin
     last = old_places[0, 1]
     shift = now - at
@@ -559,7 +605,7 @@ def _follow(
             places[count, 0], places[count, 1] = start + shift, old_places[entry, 1] + shift
             codes[count], values[count] = old_codes[entry], old_values[entry]
             if old_codes[entry] < FIXED:
-                if depth > MOST_DEPTH:
+                if depth >= MOST_DEPTH:
                     return -1, 0, False
                 stack[depth, 0], stack[depth, 1] = entry, count
                 depth += 1
@@ -579,9 +625,17 @@ def _follow(
             if stop > at or (stop == at and _numeric(text[now]) and _numeric(old[at - 1])):
                 code = old_codes[leaf]
                 parted = now
-                now, count = _read(
-                    text, old_places[leaf, 0] + shift, end, code, places, codes, values, count - 1, item_text, item_end
-                )
+                first = old_places[leaf, 0] + shift
+                if X <= code <= ARMOR and text[first] != SMALL_N:
+                    now = _past_number(text, first, end)
+                    value, known = number(text, first, now) if now >= 0 else (0.0, False)
+                    if not known:
+                        return -1, 0, False
+                    places[count - 1, 0], places[count - 1, 1], values[count - 1] = first, now, value
+                else:
+                    now, count = _read(
+                        text, first, end, code, places, codes, values, count - 1, item_text, item_end, stack
+                    )  # fmt: skip
                 if now < 0 or (stop == at and now == parted):
                     return -1, 0, False
                 changed |= not _ROWS_DIFFER[code]
@@ -609,20 +663,19 @@ def _follow(
                     shift = now - at
                     continue
             elif first == at and (old[at] == SMALL_T or old[at] == SMALL_F):
-                if text[now] == SMALL_T or text[now] == SMALL_F:
-                    past = _past_word(old, at, last)
-                    past_new = _past_word(text, now, end)
-                    if past >= 0 and past_new >= 0:
-                        at, now = past, past_new
-                        shift = now - at
-                        continue
+                past = _past_word(old, at, last)
+                past_new = -1 if text[now] == SMALL_N else _past_word(text, now, end)
+                if past >= 0 and past_new >= 0:
+                    at, now = past, past_new
+                    shift = now - at
+                    continue
         # The innermost object or list that holds the place.
         if depth == 0:
             return -1, 0, False
         depth -= 1
         outer, count = stack[depth, 0], stack[depth, 1]
         code = old_codes[outer]
-        now, count = _read(text, places[count, 0], end, code, places, codes, values, count, item_text, item_end)
+        now, count = _read(text, places[count, 0], end, code, places, codes, values, count, item_text, item_end, stack)
         if now < 0:
             return -1, 0, False
         changed |= not _ROWS_DIFFER[code]
@@ -632,14 +685,14 @@ def _follow(
             entry += 1
 
 
-@njit(cache=True)  # type: ignore[misc, unused-ignore]
+@_part
 def _rows(codes, values, count, rows, items, row):
     """Appends the players of a tape to the columns (x, y, z, health, armour, alive; items held as bits, -1 unknown).
 
     Returns:
         The number of rows then; -1 where there is no room.
     """
-    bag, own, bagged = False, -1, -1
+    bag, own, bagged = False, np.int64(-1), np.int64(-1)
     for entry in range(count):
         code = codes[entry]
         if code == PLAYER:
@@ -649,11 +702,11 @@ def _rows(codes, values, count, rows, items, row):
                 rows[row, column] = np.nan
             rows[row, 5] = 1.0
             items[row] = -1
-            own, bagged = -1, -1
+            own, bagged = np.int64(-1), np.int64(-1)
             row += 1
         elif code == ITEMS or code == BAG_ITEMS:
             bag = code == BAG_ITEMS
-            held = -1 if np.isnan(values[entry]) else 0
+            held = np.int64(-1) if np.isnan(values[entry]) else np.int64(0)
             if bag:
                 bagged = held
             else:
@@ -673,7 +726,7 @@ def _rows(codes, values, count, rows, items, row):
     return row
 
 
-@njit(cache=True, inline="always")  # type: ignore[misc, unused-ignore]
+@_part
 def _key(text, at, end):
     """The end of the name whose quote is expected at `at`, and behind its colon; -1 where it is none or escaped."""
     past = _past_key(text, at, end)
@@ -687,7 +740,7 @@ def _key(text, at, end):
     return name_end, past
 
 
-@njit(cache=True)  # type: ignore[misc, unused-ignore]
+@_part
 def _is(text, at, end, word):
     """Whether what stands from `at` to `end` is that word."""
     if end - at != word.shape[0]:
@@ -703,14 +756,14 @@ _SEQUENCES = 2**46  # beyond is the careful reader's to refuse
 
 # What is kept of the newest state between two blocks.
 WHICH, COUNT, SAVED_END, DIRTY = range(4)
-# Columns of `lines`, `events`, `states` and `left`, see `read_block`.
+# Columns of `lines`, `events` and `states`, see `read_block`.
 LINE, BEGIN, STOP, OUT_BEGIN, OUT_STOP, SEQUENCE, CLOCK, CLOCK_BEGIN, CLOCK_STOP, FIRST_EVENT, EVENTS = range(11)
 ID_BEGIN, ID_STOP, STATE = range(3)
 FIRST_ROW, ROWS_STOP, CHANGED, STATE_BEGIN, STATE_STOP = range(5)
 NO_CLOCK = -(2**63)
 
 
-@njit(cache=True)  # type: ignore[misc, unused-ignore]
+@_part
 def _digits(text, at, count):
     """A number of so many digits; -1 if one is none."""
     value = 0
@@ -724,7 +777,7 @@ def _digits(text, at, count):
 _MONTH_DAYS = np.array([0, 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31], np.int64)
 
 
-@njit(cache=True)  # type: ignore[misc, unused-ignore]
+@_part
 def instant_us(text, at, end):
     """An instant written as `2026-01-31T12:34:56.789Z` in microseconds since 1970 UTC; NO_CLOCK for any other text.
 
@@ -753,7 +806,7 @@ def instant_us(text, at, end):
     return (((days * 24 + hour) * 60 + minute) * 60 + second) * 1_000_000 + millis * 1000
 
 
-@njit(cache=True)  # type: ignore[misc, unused-ignore]
+@_part
 def _is_plain(text, at, end):
     """Whether a string holds only ASCII and no escape."""
     for place in range(at, end):
@@ -762,8 +815,8 @@ def _is_plain(text, at, end):
     return True
 
 
-@njit(cache=True)  # type: ignore[misc, unused-ignore]
-def _state(text, at, end, saved, newest, memory, places, codes, values, item_text, item_end):
+@_part
+def _state(text, at, end, saved, newest, memory, places, codes, values, item_text, item_end, stack):
     """Reads the state that begins at `at`, by the newest one if there is one; -1 or where it ends."""
     old = memory[WHICH]
     new = 1 - old
@@ -771,12 +824,12 @@ def _state(text, at, end, saved, newest, memory, places, codes, values, item_tex
     if memory[SAVED_END]:
         behind, count, changed = _follow(
             text if newest >= 0 else saved, places[old], codes[old], values[old], memory[COUNT], text, at, end,
-            places[new], codes[new], values[new], item_text, item_end,
+            places[new], codes[new], values[new], item_text, item_end, stack,
         )  # fmt: skip
     if behind < 0:
         changed = True
         behind, count = _read(
-            text, at, end, SERIES, places[new], codes[new], values[new], 0, item_text, item_end
+            text, at, end, SERIES, places[new], codes[new], values[new], 0, item_text, item_end, stack
         )  # fmt: skip
     if behind >= 0:
         memory[WHICH], memory[COUNT], memory[SAVED_END] = new, count, behind
@@ -784,9 +837,9 @@ def _state(text, at, end, saved, newest, memory, places, codes, values, item_tex
     return behind
 
 
-@njit(cache=True)  # type: ignore[misc, unused-ignore]
+@njit(cache=True, error_model="numpy", _nrt=False)  # type: ignore[call-overload]  # as above
 def read_block(
-    text, saved, memory, places, codes, values, item_text, item_end, out, lines, events, states, rows, items, left
+    text, saved, memory, places, codes, values, stack, item_text, item_end, out, lines, events, states, rows, items
 ):
     """Reads the lines of a block as far as they are what one expects.
 
@@ -795,8 +848,12 @@ def read_block(
         saved: bytes of the newest state of the block before, from 0.
         memory: about that state: which tape is its, entries on it, its end (0: there is none), and whether something
             fixed may have changed since the last state that was handed out.
-        places: of tape k: start and end of its entries; so `codes` and `values`.
-        item_text: ids of items looked for, one after the other, ending at `item_end`.
+        places: of tape k: start and end of its entries.
+        codes: of tape k: what each entry is.
+        values: of tape k: what each entry says as a number.
+        stack: (2 MOST_DEPTH, 2) room to work in.
+        item_text: ids of items looked for, one after the other.
+        item_end: where each of these ends.
         out: the forms of the lines taken: each state replaced by null, and what differs between any two lines (ids,
             clock, sequence numbers) by empty strings.
         lines: of each line taken: its place among the lines of the block, start, end, its form from and to, sequence
@@ -807,17 +864,16 @@ def read_block(
             start, end.
         rows: x, y, z, health, armour, alive of each player of each state, in the order of the state.
         items: bits of the items looked for that the player has; -1 where unknown.
-        left: of each line left to the careful reader: its place among the lines, start, end.
 
     Returns:
-        How many of `lines`, `events`, `states`, `rows`, `left` are filled, and the start of the newest state, -1 if it
-        still is the saved one.
+        How many of `lines`, `events`, `states`, `rows` are filled, and the start of the newest state, -1 if it still
+        is the saved one. Lines for which there is no room, and all that are unusual, are not among those taken.
     """
     end = text.shape[0]
     begin, line = 0, 0
-    n_out, n_lines, n_events, n_states, n_rows, n_left = 0, 0, 0, 0, 0, 0
+    n_out, n_lines, n_events, n_states, n_rows = 0, 0, 0, 0, 0
     newest = -1
-    had = np.zeros(3, np.int64)  # fields met, by level
+    had, had_in_event = 0, 0  # fields met
     while begin < end:
         first_event, first_state, first_row, first_out = n_events, n_states, n_rows, n_out
         at = _space(text, begin, end)
@@ -826,7 +882,7 @@ def read_block(
             continue
         # level: 0 in the transaction, 1 in the list of its events, 2 in an event
         level, taken = 0, False
-        had[0] = 0
+        had = 0
         sequence, clock, clock_begin, clock_end = -1, NO_CLOCK, -1, -1
         opened = True
         copied = begin  # up to where the line is in `out`
@@ -856,7 +912,7 @@ def read_block(
                 n_events += 1
                 if at < end and text[at] == OPEN:
                     level, opened = 2, True
-                    had[2] = 0
+                    had_in_event = 0
                     at += 1
                 else:
                     at = past_value(text, at, end)
@@ -872,9 +928,12 @@ def read_block(
             if field < 0:
                 at = _past_unchecked(text, at, end)
                 continue
-            if had[level] & (1 << field):
+            if (had if level == 0 else had_in_event) & (1 << field):
                 break  # which of two counts is the careful reader's to say
-            had[level] |= 1 << field
+            if level == 0:
+                had |= 1 << field
+            else:
+                had_in_event |= 1 << field
             kind = FIELD_CODE[field]
             if kind == EVENT_LIST:
                 if text[at] != LIST:
@@ -887,7 +946,7 @@ def read_block(
                     continue
                 if n_states >= states.shape[0]:
                     break
-                behind = _state(text, at, end, saved, newest, memory, places, codes, values, item_text, item_end)
+                behind = _state(text, at, end, saved, newest, memory, places, codes, values, item_text, item_end, stack)
                 if behind < 0:
                     break
                 newest = at
@@ -926,7 +985,7 @@ def read_block(
                 n_out = _copy(text, copied, value, out, n_out)
                 n_out = _copy(_EMPTY, 0, 2, out, n_out)
                 copied = at
-        if taken:
+        if taken and n_lines < lines.shape[0]:
             n_out = _copy(text, copied, at, out, n_out)
             row = lines[n_lines]
             row[LINE], row[BEGIN], row[STOP] = line, begin, at
@@ -941,13 +1000,17 @@ def read_block(
             at = begin
             while at < end and text[at] != 10:
                 at += 1
-            left[n_left, LINE], left[n_left, BEGIN], left[n_left, STOP] = line, begin, at
-            n_left += 1
         begin, line = at + 1, line + 1
-    return n_lines, n_events, n_states, n_rows, n_left, newest
+    return n_lines, n_events, n_states, n_rows, newest
 
 
-@njit(cache=True)  # type: ignore[misc, unused-ignore]
+@_part
 def _copy(text, start, end, out, at):
-    out[at : at + end - start] = text[start:end]
-    return at + end - start
+    """Copies what stands from `start` to `end` to `at`; returns where it then ends."""
+    while start + 8 <= end:
+        _put_eight(out, at, eight(text, start))
+        start, at = start + 8, at + 8
+    while start < end:
+        out[at] = text[start]
+        start, at = start + 1, at + 1
+    return at

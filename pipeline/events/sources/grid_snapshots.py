@@ -163,6 +163,12 @@ class Rows:
             self._starts.append(first)
         return first
 
+    def whole(self, columns: Columns) -> int:
+        """Adds all of the rows, unless that was the last thing to be added; returns the place of the first of them."""
+        if self._parts and self._parts[-1][0] is columns and self._parts[-1][1:] == (0, len(columns.values)):
+            return self._starts[-1]
+        return self.add(columns)
+
     def part(self, first: int, count: int) -> Columns:
         """Some rows that were added together."""
         place = bisect_right(self._starts, first) - 1

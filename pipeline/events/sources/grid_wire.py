@@ -169,7 +169,7 @@ class ItemDelta(msgspec.Struct, rename="camel", gc=False):
 class InventoryDelta(msgspec.Struct, gc=False):
     """The newer form of an inventory's changes."""
 
-    items: list[ItemDelta] | None | UnsetType = UNSET
+    items: list[ItemDelta] | UnsetType | None = UNSET
 
 
 class PlayerChange(msgspec.Struct, rename="camel", gc=False, kw_only=True):
@@ -180,13 +180,13 @@ class PlayerChange(msgspec.Struct, rename="camel", gc=False, kw_only=True):
 
     id: Id | None = None
     state_path: StatePath = UNSET
-    name: str | None | UnsetType = UNSET
-    position: Position | None | UnsetType = UNSET
-    current_health: float | None | UnsetType = UNSET
-    current_armor: float | None | UnsetType = UNSET
-    alive: bool | None | UnsetType = UNSET
-    items: list[ItemDelta] | None | UnsetType = UNSET
-    inventory: InventoryDelta | None | UnsetType = UNSET
+    name: str | UnsetType | None = UNSET
+    position: Position | UnsetType | None = UNSET
+    current_health: float | UnsetType | None = UNSET
+    current_armor: float | UnsetType | None = UNSET
+    alive: bool | UnsetType | None = UNSET
+    items: list[ItemDelta] | UnsetType | None = UNSET
+    inventory: InventoryDelta | UnsetType | None = UNSET
     damage_dealt: float | None = None
     damage_taken: float | None = None
     teamdamage_dealt: float | None = None
@@ -209,10 +209,10 @@ class TeamChange(msgspec.Struct, rename="camel", gc=False, kw_only=True):
 
     id: Id | None = None
     state_path: StatePath = UNSET
-    name: str | None | UnsetType = UNSET
-    side: str | None | UnsetType = UNSET
-    score: float | None | UnsetType = UNSET
-    players: list[PlayerDelta] | None | UnsetType = UNSET
+    name: str | UnsetType | None = UNSET
+    side: str | UnsetType | None = UNSET
+    score: float | UnsetType | None = UNSET
+    players: list[PlayerDelta] | UnsetType | None = UNSET
 
 
 class TeamDelta(TeamChange, rename="camel", gc=False, kw_only=True):
@@ -226,9 +226,9 @@ class SegmentTeamDelta(msgspec.Struct, rename="camel", gc=False):
 
     id: Id
     state_path: StatePath = UNSET
-    side: str | None | UnsetType = UNSET
-    won: bool | None | UnsetType = UNSET
-    win_type: str | None | UnsetType = UNSET
+    side: str | UnsetType | None = UNSET
+    won: bool | UnsetType | None = UNSET
+    win_type: str | UnsetType | None = UNSET
 
 
 class SegmentChange(msgspec.Struct, rename="camel", gc=False, kw_only=True):
@@ -236,10 +236,10 @@ class SegmentChange(msgspec.Struct, rename="camel", gc=False, kw_only=True):
 
     id: Id | None = None
     state_path: StatePath = UNSET
-    type: str | None | UnsetType = UNSET
-    sequence_number: Id | None | UnsetType = UNSET
-    started: bool | None | UnsetType = UNSET
-    teams: list[SegmentTeamDelta] | None | UnsetType = UNSET
+    type: str | UnsetType | None = UNSET
+    sequence_number: Id | UnsetType | None = UNSET
+    started: bool | UnsetType | None = UNSET
+    teams: list[SegmentTeamDelta] | UnsetType | None = UNSET
 
 
 class SegmentDelta(SegmentChange, rename="camel", gc=False, kw_only=True):
@@ -253,12 +253,12 @@ class GameChange(msgspec.Struct, rename="camel", gc=False, kw_only=True):
 
     id: Id | None = None
     state_path: StatePath = UNSET
-    sequence_number: Id | None | UnsetType = UNSET
-    map: Named | None | UnsetType = UNSET
-    started: bool | None | UnsetType = UNSET
-    finished: bool | None | UnsetType = UNSET
-    teams: list[TeamDelta] | None | UnsetType = UNSET
-    segments: list[SegmentDelta] | None | UnsetType = UNSET
+    sequence_number: Id | UnsetType | None = UNSET
+    map: Named | UnsetType | None = UNSET
+    started: bool | UnsetType | None = UNSET
+    finished: bool | UnsetType | None = UNSET
+    teams: list[TeamDelta] | UnsetType | None = UNSET
+    segments: list[SegmentDelta] | UnsetType | None = UNSET
 
 
 class GameDelta(GameChange, rename="camel", gc=False, kw_only=True):
@@ -270,9 +270,9 @@ class GameDelta(GameChange, rename="camel", gc=False, kw_only=True):
 class SeriesDelta(msgspec.Struct, gc=False):
     """What an event changed of the series."""
 
-    title: Named | None | UnsetType = UNSET
-    valid: bool | None | UnsetType = UNSET
-    games: list[GameDelta] | None | UnsetType = UNSET
+    title: Named | UnsetType | None = UNSET
+    valid: bool | UnsetType | None = UNSET
+    games: list[GameDelta] | UnsetType | None = UNSET
 
 
 class PlayerEntityDelta(msgspec.Struct, gc=False):

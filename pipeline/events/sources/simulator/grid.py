@@ -342,7 +342,7 @@ def changed(before: Json, after: Json) -> Json:
             delta[name] = _changed_members(old, new)
         else:
             delta[name] = new
-    return delta | {name: None for name in before.keys() - after.keys()}
+    return delta | dict.fromkeys(sorted(before.keys() - after.keys()))
 
 
 def _changed_members(before: list[Json], after: list[Json]) -> list[Json]:

@@ -50,13 +50,11 @@ def upgrade() -> None:
         sa.UniqueConstraint("segment_id", "model_version", name="review_jobs_segment"),
         comment="A question about one segment as one model saw it.",
     )
-    op.create_index("review_jobs_queue", "review_jobs", ["state", sa.text("priority DESC"), "job_id"])
+    op.create_index("review_jobs_queue", "review_jobs", ["state", "priority", "job_id"])
     op.create_index("review_jobs_match", "review_jobs", ["match_id", "state"])
     op.create_table(
         "review_claims",
-        sa.Column(
-            "token", number, primary_key=True, autoincrement=True, comment="a later claim has a greater one"
-        ),
+        sa.Column("token", number, primary_key=True, autoincrement=True, comment="a later claim has a greater one"),
         sa.Column("job_id", sa.String(16), sa.ForeignKey("review_jobs.job_id"), nullable=False),
         sa.Column("reviewer", sa.String(200), nullable=False),
         sa.Column("claimed_at_ms", ms, nullable=False, comment="last time that it was handed out under this token"),
@@ -125,8 +123,8 @@ def upgrade() -> None:
                 f"CREATE TRIGGER {table}_no_{change.lower()} BEFORE {change} ON {table} "
                 f"BEGIN SELECT RAISE(ABORT, '{table} is append-only'); END"
             )
+        known = f"SELECT 1 FROM {table} WHERE {same}"  # noqa: S608  # names from above
         op.execute(
-            f"CREATE TRIGGER {table}_no_replace BEFORE INSERT ON {table} "
-            f"WHEN EXISTS (SELECT 1 FROM {table} WHERE {same}) "  # noqa: S608  # names from above
+            f"CREATE TRIGGER {table}_no_replace BEFORE INSERT ON {table} WHEN EXISTS ({known}) "
             f"BEGIN SELECT RAISE(ABORT, '{table} is append-only'); END"
         )

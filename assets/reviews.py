@@ -1,0 +1,125 @@
+"""People in the loop: a match's doubtful segments become review jobs, and what people decide becomes a training.
+
+Belongs here: when jobs are opened, when enough decisions are new. Does not belong here: why a segment is looked at
+(`pipeline.intents.review`), who has which job (`resources.reviews`), the command line (`assets/review_commands.py`).
+Concept: https://docs.dagster.io/guides/automate/sensors
+"""
+
+from collections import Counter
+
+import dagster as dg
+import polars as pl
+
+from assets import reports
+from assets.jobs import retrain
+from assets.partitions import matches, one_match_per_run
+from assets.stages import MatchTables
+from configs.review import load_review
+from pipeline.intents.agreement import agreement
+from pipeline.intents.review import OPEN, jobs, published
+from pipeline.versions import code_version
+from resources.reviews import Reviews
+from resources.reviews.jobs import Opened
+from resources.settings import Settings
+from resources.store import PartMissing, Store
+
+RETRAINED_FOR = "gridmotion/decisions"
+
+
+def open_reviews(environment: Settings) -> Reviews:
+    """The review database that the environment names; nothing is opened before it is used."""
+    return Reviews(environment.review_url)
+
+
+@dg.asset(
+    group_name="intents",
+    partitions_def=matches,
+    backfill_policy=one_match_per_run,
+    deps=["segments", "intents", "features", "clips"],
+    kinds={"polars", "sql"},
+    code_version=code_version("intents/review.py"),
+)
+def review_jobs(
+    context: dg.AssetExecutionContext, store: dg.ResourceParam[Store], reviews: dg.ResourceParam[Reviews]
+) -> dg.MaterializeResult:
+    """What people are asked about a match: one job per segment that somebody should look at, most urgent first."""
+    match_id = context.partition_key
+    tables = MatchTables(store, match_id, context.log.warning)
+    segments = tables.read("segments")
+    try:
+        clips = tables.read("clips")
+    except PartMissing:
+        context.log.info(f"{match_id} has no clips yet: none of them can have failed")
+        clips = None
+    asked = jobs(segments, tables.read("intents"), tables.read("features"), clips, reviews.config)
+    opened = reviews.open(match_id, asked)
+    return dg.MaterializeResult(metadata=told(match_id, segments, asked, opened, reviews))
+
+
+def told(
+    match_id: str, segments: pl.DataFrame, asked: pl.DataFrame, opened: Opened, reviews: Reviews
+) -> reports.Metadata:
+    """What an analyst wants to know of a match's reviews."""
+    standing = reviews.reviews(match_id)
+    waiting = standing.filter(pl.col("required") & (pl.col("state") == OPEN))
+    reasons = Counter(reason for why in asked["reasons"] for reason in why)
+    agreed = agreement(reviews.decisions())
+    kappa = mean_kappa(agreed)
+    return {
+        "segments": segments.height,
+        "asked": asked.height,
+        "new": opened.new,
+        "changed": opened.changed,
+        "known": opened.known,
+        "judged_before": opened.judged,
+        "withdrawn": opened.withdrawn,
+        "required_and_open": waiting.height,
+        "final_segments": published(segments, standing, reviews.config.jobs).height,
+        "reasons": dg.MetadataValue.json(dict(sorted(reasons.items()))),
+        "decisions_of_all_matches": reviews.decided(),
+        "judged_by_two": int(agreed["jobs"].sum()),
+        **({} if kappa is None else {"kappa": kappa}),
+    }
+
+
+def mean_kappa(agreed: pl.DataFrame) -> float | None:
+    """Cohen's kappa of all pairs of reviewers, each weighing as many jobs as both judged; None if there is none."""
+    known = agreed.drop_nulls("kappa")
+    weighted = known.select((pl.col("kappa") * pl.col("jobs")).sum() / pl.col("jobs").sum())
+    return float(weighted.item()) if known.height else None
+
+
+def due(decided: int, cursor: str | None, every: int) -> tuple[str | None, str]:
+    """Whether enough decisions are new for a training.
+
+    Args:
+        decided: how many decisions there are.
+        cursor: what this function returned last time; None at first.
+        every: so many new ones are enough.
+
+    Returns:
+        The run key of the training to request, or None, and the next cursor. Decisions count in steps of `every`, so
+        the key is the same whenever somebody looks, and however often; several steps at once are one training.
+    """
+    step = decided // every * every
+    before = int(cursor) if cursor else 0
+    # Another database, or another step: whatever was requested of the one before says nothing of this one.
+    if step <= before:
+        return None, str(min(before, step)) if decided < before else str(before)
+    return f"{step}-decisions", str(step)
+
+
+@dg.sensor(
+    job=retrain,
+    minimum_interval_seconds=60,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Requests a training when people have decided enough since the last one (configs/review.yaml).",
+)
+def decisions_sensor(
+    context: dg.SensorEvaluationContext, reviews: dg.ResourceParam[Reviews]
+) -> dg.SensorResult | dg.SkipReason:
+    """Requests one training per so many decisions."""
+    decided = reviews.decided()
+    run_key, cursor = due(decided, context.cursor, load_review().retraining.every_decisions)
+    requests = [dg.RunRequest(run_key=run_key, tags={RETRAINED_FOR: str(decided)})] if run_key else []
+    return dg.SensorResult(run_requests=requests, cursor=cursor)

@@ -1,0 +1,118 @@
+"""`gridmotion backfill` as people call it: a process of its own over a handful of simulated matches."""
+
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import psutil
+import pytest
+
+from assets.analysis import CHECKS, TABLES
+from assets.backfill import JOB
+
+
+def test_a_damaged_recording_fails_alone_and_the_rest_is_as_a_run_makes_it(
+    season: Any, as_run: dict[str, str], told: Any
+) -> None:
+    bad, *good = season.matches
+    season.damage(bad)
+    done = season.backfill("--all")
+    assert done.returncode == 1, done.stderr
+    assert f"{len(good)} of {len(good) + 1} matches analysed" in done.stdout
+    failed = done.stdout.partition("failed: ")[2]
+    assert failed.startswith(f"{bad}: ")
+    assert "Traceback" not in done.stdout + done.stderr
+    assert season.tables() == {path: digest for path, digest in as_run.items() if f"={bad}/" not in path}
+    with season.instance() as instance:
+        assert told(instance) == {(table, match_id): 1 for table in TABLES for match_id in good}
+        (run,) = instance.get_runs(dg.RunsFilter(job_name=JOB))
+        assert run.status == dg.DagsterRunStatus.FAILURE
+
+
+def test_what_it_makes_is_in_the_instance_with_metadata_versions_and_checks(season: Any) -> None:
+    match_id = season.matches[0]
+    assert season.backfill(match_id).returncode == 0
+    with season.instance() as instance:
+        assert match_id in instance.get_dynamic_partitions("match_id")
+        for table in TABLES:
+            (record,) = instance.fetch_materializations(dg.AssetKey(table), limit=10).records
+            part = season.store.part(table, match_id)
+            assert record.asset_materialization.metadata["dagster/row_count"].value == part.rows
+            assert record.event_log_entry.tags["dagster/data_version"] == part.digest[:16]
+            assert record.event_log_entry.tags["dagster/code_version"] == part.stamp.code_version
+        pictures = instance.fetch_materializations(dg.AssetKey("segments"), limit=1).records[0].asset_materialization
+        assert "data:image/png" in pictures.metadata["timeline"].value
+        for spec in CHECKS:
+            (check,) = instance.event_log_storage.get_asset_check_execution_history(spec.key, limit=10)
+            assert check.partition == match_id
+            assert check.evaluation.passed
+
+
+def test_a_second_backfill_finds_everything_done_and_tells_nothing_twice(season: Any, told: Any) -> None:
+    first, second = season.matches[:2]
+    assert season.backfill(first).returncode == 0
+    before = season.tables()
+    again = season.backfill(first, second)
+    assert "2 of 2 matches analysed" in again.stdout
+    assert {path: digest for path, digest in season.tables().items() if f"={first}/" in path} == before
+    with season.instance() as instance:
+        assert set(told(instance).values()) == {1}
+
+
+def test_names_that_nobody_ingested_and_no_names_at_all_are_refused(season: Any) -> None:
+    unknown = season.backfill(season.matches[0], "nobody")
+    assert unknown.returncode == 1
+    assert "nobody: no such match; ingest its log first" in unknown.stdout
+    assert season.tables() == {}
+    for arguments in ((), ("--all", season.matches[0])):
+        assert "name the matches, or take --all" in season.backfill(*arguments).stdout
+
+
+@pytest.mark.parametrize("ending", [signal.SIGKILL, signal.SIGINT])
+def test_a_backfill_that_is_stopped_in_the_middle_is_continued_by_the_next(
+    season: Any, as_run: dict[str, str], told: Any, ending: signal.Signals
+) -> None:
+    started = _start(season)
+    _wait_for(lambda: len(season.store.keys("labels")) >= 2)
+    workers = psutil.Process(started.pid).children(recursive=True)
+    os.kill(started.pid, ending)
+    assert started.wait(60) != 0
+    _, alive = psutil.wait_procs(workers, timeout=60)
+    assert not alive
+    assert season.tables() != as_run
+    assert season.backfill("--all").returncode == 0
+    assert season.tables() == as_run
+    assert not list((season.folder / "data" / ".tmp").iterdir())
+    with season.instance() as instance:
+        assert told(instance) == {(table, match_id): 1 for table in TABLES for match_id in season.matches}
+        ended = {run.status for run in instance.get_runs(dg.RunsFilter(job_name=JOB))}
+        assert ended <= {dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED}
+
+
+def test_two_backfills_do_not_fight_for_the_cores(season: Any) -> None:
+    started = _start(season)
+    try:
+        _wait_for(lambda: (season.folder / ".dagster" / f"{JOB}.lock").exists())
+        second = season.backfill("--all")
+        assert second.returncode == 1
+        assert "another backfill is running" in second.stdout
+    finally:
+        started.kill()
+        started.wait()
+
+
+def _start(season: Any) -> "subprocess.Popen[bytes]":
+    log = Path(season.folder, "log").open("wb")
+    command = season.command("backfill", "--all", "--processes", "1")
+    return subprocess.Popen(command, cwd=season.folder, env=season.environment, stdout=log, stderr=log)
+
+
+def _wait_for(condition: Any, seconds: float = 120) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)

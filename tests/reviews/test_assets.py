@@ -1,0 +1,97 @@
+"""The Dagster edge: jobs of a match, and the training that decisions ask for."""
+
+import dagster as dg
+import polars as pl
+import pytest
+
+from assets.reviews import decisions_sensor, due, open_reviews, review_jobs
+from pipeline.tables import empty
+from resources.reviews import Decision, Reviews
+from resources.settings import Settings
+from resources.store import Stamp, Store
+
+STAMP = Stamp("code", "config", "input", "v")
+
+
+@pytest.fixture
+def workspace(tmp_path, match) -> tuple[Store, Reviews]:
+    """A match of three segments: one doubtful, one of which model and rule differ, one about which all is well."""
+    store = Store(str(tmp_path / "store"))
+    segments, intents = match(("hold", 4, 0.4, None), ("peek", 4, 0.9, 0.8), ("hold", 4, 0.9, None))
+    reasons = pl.Series("review_reasons", [["low_confidence"], ["disagreement"], []])
+    store.write_table("segments", "m", segments.with_columns(reasons), STAMP)
+    store.write_table("intents", "m", intents, STAMP)
+    store.write_table("features", "m", empty("features"), STAMP)
+    return store, Reviews(f"sqlite:///{tmp_path / 'reviews.db'}")
+
+
+def _materialize(store: Store, reviews: Reviews) -> dict:
+    with dg.DagsterInstance.ephemeral() as instance:
+        instance.add_dynamic_partitions("match_id", ["m"])
+        done = dg.materialize(
+            [review_jobs], instance=instance, partition_key="m", resources={"store": store, "reviews": reviews}
+        )
+        metadata = done.asset_materializations_for_node("review_jobs")[0].metadata
+    return {name: value.value for name, value in metadata.items()}
+
+
+def test_the_jobs_of_a_match_are_opened_once_and_told(workspace):
+    store, reviews = workspace
+    first, again = _materialize(store, reviews), _materialize(store, reviews)
+    assert (first["segments"], first["asked"], first["new"], again["new"], again["known"]) == (3, 2, 2, 0, 2)
+    assert first["reasons"] == {"disagreement": 1, "low_confidence": 1}
+    assert reviews.next("ann").job["reasons"] == ["disagreement"]
+    assert "kappa" not in first
+
+
+def test_a_clip_that_cannot_be_made_asks_for_a_look(workspace):
+    store, reviews = workspace
+    _materialize(store, reviews)
+    failed = {
+        "clip_key": "0" * 32, "segment_id": f"{2:016x}", "match_id": "m", "round": 1, "player": "player:a",
+        "intent": "hold", "from_ms": 2000, "to_ms": 3000, "interest": "hold", "backend": "local", "trainable": True,
+        "feasible": False, "reason": "too few samples", "measures": "{}", "model_version": "v",
+    }  # fmt: skip
+    store.write_table("clips", "m", pl.DataFrame([failed], schema=empty("clips").schema), STAMP)
+    told = _materialize(store, reviews)
+    assert (told["new"], told["known"]) == (1, 2)
+    assert reviews.next("ann").job["reasons"] == ["motion_failed"]
+
+
+def test_so_many_new_decisions_request_one_training_whoever_looks_and_however_often():
+    assert due(49, None, 50) == (None, "0")
+    key, cursor = due(50, "0", 50)
+    assert (key, cursor) == ("50-decisions", "50")
+    assert due(50, cursor, 50) == (None, "50")
+    assert due(99, cursor, 50) == (None, "50")
+    assert due(260, cursor, 50) == ("250-decisions", "250")
+    assert due(260, None, 50) == due(251, cursor, 50), "a cursor that was lost asks for the same run"
+    assert due(3, "250", 50) == (None, "0"), "another database begins anew"
+
+
+def test_the_sensor_requests_a_training_once(tmp_path, asked):
+    reviews = Reviews(f"sqlite:///{tmp_path / 'reviews.db'}")
+    every = reviews.config.retraining.every_decisions
+    reviews.open("m", asked(every))
+
+    def look(cursor: str | None) -> dg.SensorResult:
+        with dg.DagsterInstance.ephemeral() as instance:
+            context = dg.build_sensor_context(instance=instance, resources={"reviews": reviews}, cursor=cursor)
+            return decisions_sensor(context)
+
+    assert look(None).run_requests == []
+    for _ in range(every):
+        claim = reviews.next("ann")
+        reviews.decide(Decision(claim.job["job_id"], "ann", "accept", token=claim.token))
+    first = look(None)
+    assert [request.run_key for request in first.run_requests] == [f"{every}-decisions"]
+    assert look(first.cursor).run_requests == []
+
+
+def test_the_database_lies_beside_the_store_unless_the_environment_names_one(tmp_path):
+    assert str(open_reviews(Settings(gridmotion_store=str(tmp_path)))) == f"sqlite:///{tmp_path}/reviews/reviews.db"
+    assert not (tmp_path / "reviews").exists()
+    named = Settings(gridmotion_store=str(tmp_path), database_url="postgresql://ann:hunter2@h/x")
+    assert str(open_reviews(named)) == "postgresql://h/x"
+    on_s3 = str(open_reviews(Settings(gridmotion_store="s3://bucket/a")))
+    assert on_s3 != str(open_reviews(Settings(gridmotion_store="s3://bucket/b")))

@@ -1,0 +1,93 @@
+"""`gridmotion review` as scripts use it: JSON on one line, exit codes."""
+
+import json
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from assets.review_commands import NOTHING, app
+from resources.errors import ResourceError
+from resources.reviews import LeaseLost, Reviews
+from resources.settings import settings
+
+
+@pytest.fixture
+def call(monkeypatch, url):
+    """Calls a command with the database in the environment."""
+    monkeypatch.setenv("DATABASE_URL", url)
+    settings.cache_clear()
+
+    def run(*arguments: str, ok: int = 0) -> Result:
+        result = CliRunner().invoke(app, list(arguments), env={"COLUMNS": "200"})
+        assert result.exit_code == ok, result.output
+        return result
+
+    yield run
+    settings.cache_clear()
+
+
+def test_a_script_takes_a_job_decides_it_and_is_told_when_there_is_no_other(call, reviews, asked):
+    reviews.open("m", asked())
+    claim = json.loads(call("next", "--reviewer", "ann", "--json").stdout)
+    assert claim["job"]["intent"] == "hold"
+    assert claim["expires_at"].endswith("+00:00")
+    decide = ["decide", claim["job"]["job_id"], "correct", "--intent", "peek", "--token", str(claim["token"])]
+    decide += ["--reviewer", "ann", "--json"]
+    assert json.loads(call(*decide).stdout)["new"]
+    assert not json.loads(call(*decide).stdout)["new"]
+    call("next", "--reviewer", "ann", "--json", ok=NOTHING)
+    assert reviews.decisions()["intent"].to_list() == ["peek"]
+
+
+def test_a_person_is_told_what_to_look_at_and_what_to_call(call, reviews, asked):
+    reviews.open("m", asked())
+    shown = call("next", "--reviewer", "ann").stdout
+    assert "player:a" in shown
+    assert f"gridmotion review decide {asked()['job_id'][0]} accept --token 1 --reviewer ann" in shown
+    assert "recorded; job" in call("decide", asked()["job_id"][0], "accept", "--token", "1", "--reviewer", "ann").stdout
+    assert "nothing to review" in call("next", "--reviewer", "ann", ok=NOTHING).stdout
+
+
+def test_a_refusal_is_json_with_exit_code_1_or_an_error_for_the_entry_point(call, reviews, asked):
+    reviews.open("m", asked())
+    refused = call("decide", asked()["job_id"][0], "accept", "--token", "5", "--reviewer", "ann", "--json", ok=1)
+    assert json.loads(refused.stdout)["error"] == "LeaseLost"
+    plain = call("decide", asked()["job_id"][0], "accept", "--token", "5", "--reviewer", "ann", ok=1)
+    assert isinstance(plain.exception, LeaseLost)
+    assert isinstance(plain.exception, ResourceError)
+    call("decide", asked()["job_id"][0], "accept", ok=2)
+
+
+def test_jobs_go_out_and_come_back_by_files(call, reviews, asked, tmp_path):
+    reviews.open("m", asked(2))
+    path, interface = tmp_path / "tasks.json", tmp_path / "interface.xml"
+    call("export", str(path), "--interface", str(interface))
+    tasks = json.loads(path.read_text())
+    assert json.loads(call("export", "-").stdout) == tasks
+    assert interface.read_text().startswith("<View>")
+    assert sorted(file.name for file in tmp_path.glob("*.*")) == ["interface.xml", "tasks.json"]
+    tasks[0]["annotations"] = [{"id": 1, "completed_by": 4, "result": tasks[0]["predictions"][0]["result"]}]
+    path.write_text(json.dumps(tasks))
+    assert json.loads(call("import", str(path), "--json").stdout) == {"new": 1, "known": 0, "refused": []}
+    assert "1 known already" in call("import", str(path)).stdout
+    assert reviews.decisions()["reviewer"].to_list() == ["label-studio:4"]
+    tasks[0]["data"]["job_id"] = "feed"
+    path.write_text(json.dumps(tasks))
+    assert "refused: task 0" in call("import", str(path), ok=1).stdout
+    path.write_text("[")
+    assert json.loads(call("import", str(path), "--json", ok=1).stdout)["error"] == "UnreadableTasks"
+
+
+def test_status_counts_and_tells_how_far_reviewers_agree(call, url, asked):
+    reviews = Reviews(url)
+    assert json.loads(call("status", "--json").stdout) == {"jobs": {}, "decisions": 0, "kappa": None, "pairs": []}
+    reviews.open("m", asked(2, wanted=2))
+    for _ in range(2):
+        for who in ("ann", "bob"):
+            claim = json.loads(call("next", "--reviewer", who, "--json").stdout)
+            job = claim["job"]
+            verdict = ["accept"] if job["from_ms"] == 0 else ["correct", "--intent", "peek"]
+            call("decide", job["job_id"], *verdict, "--token", str(claim["token"]), "--reviewer", who)
+    told = json.loads(call("status", "--json").stdout)
+    assert (told["jobs"], told["decisions"], told["kappa"]) == ({"closed": 2}, 4, 1.0)
+    assert "ann and bob: 2 jobs, 100% agreed, kappa 1.00" in call("status").stdout
