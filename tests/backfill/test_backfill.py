@@ -106,9 +106,9 @@ def test_two_backfills_do_not_fight_for_the_cores(season: Any) -> None:
 
 
 def _start(season: Any) -> "subprocess.Popen[bytes]":
-    log = Path(season.folder, "log").open("wb")
     command = season.command("backfill", "--all", "--processes", "1")
-    return subprocess.Popen(command, cwd=season.folder, env=season.environment, stdout=log, stderr=log)
+    with Path(season.folder, "log").open("wb") as log:
+        return subprocess.Popen(command, cwd=season.folder, env=season.environment, stdout=log, stderr=log)
 
 
 def _wait_for(condition: Any, seconds: float = 120) -> None:

@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from itertools import pairwise
 
 import numpy as np
 import polars as pl
@@ -242,7 +243,7 @@ def test_states_rebuilt_from_the_real_sample_s_deltas_never_contradict_its_state
     path = shared_data / "grid" / "events_2578928_grid.first50.jsonl"
     lines = [json.loads(line) for line in path.read_bytes().splitlines()][1:]  # the first has no state
     agreed = Counter()
-    for before, line in zip(lines, lines[1:], strict=False):
+    for before, line in pairwise(lines):
         stripped = {**line, "events": [{**event, "seriesState": None} for event in line["events"]]}
         rebuilt, told = Scan(), Scan()
         for number, (one, other) in enumerate(((before, before), (stripped, line)), 1):

@@ -209,11 +209,11 @@ def _fetch_in_a_process(url: str, folder: str, die_at: int | None, steps: Any) -
         if number == die_at:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    replacing, replace, forget = files.Folder._replacing, Path.replace, inbox.forget
+    replacing, replace, forget = files.Folder.writing, Path.replace, inbox.forget
     begin = download._Part.begin
 
     @contextlib.contextmanager
-    def dying_replacing(self: Any, path: str) -> Any:
+    def dying_writing(self: Any, path: str) -> Any:
         with replacing(self, path) as file:
             yield file
             passed()  # written, not yet under its name
@@ -232,7 +232,7 @@ def _fetch_in_a_process(url: str, folder: str, die_at: int | None, steps: Any) -
         begin(self, response)
         passed()  # a file begins to come
 
-    files.Folder._replacing, Path.replace, inbox.forget = dying_replacing, dying_replace, dying_forget
+    files.Folder.writing, Path.replace, inbox.forget = dying_writing, dying_replace, dying_forget
     download._Part.begin = dying_begin
     os.environ["NO_PROXY"] = "*"
     api = GridApi(SecretStr(KEY), url, sleep=lambda _: None)

@@ -35,14 +35,14 @@ def _run_the_line(folder: str, log: str, die_at: int | None, writes: Any) -> Non
         if number == die_at:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    fsync, replacing, delete = os.fsync, module.Folder._replacing, module.Folder.delete
+    fsync, replacing, delete = os.fsync, module.Folder.writing, module.Folder.delete
 
     def dying_fsync(descriptor: int) -> None:
         passed()  # written, not yet under its name
         fsync(descriptor)
 
     @contextlib.contextmanager
-    def dying_replacing(self: Any, path: str) -> Any:
+    def dying_writing(self: Any, path: str) -> Any:
         with replacing(self, path) as file:
             yield file
         passed()  # under its name, nothing after it yet
@@ -52,7 +52,7 @@ def _run_the_line(folder: str, log: str, die_at: int | None, writes: Any) -> Non
         delete(self, path)
         passed()
 
-    module.os.fsync, module.Folder._replacing, module.Folder.delete = dying_fsync, dying_replacing, dying_delete
+    module.os.fsync, module.Folder.writing, module.Folder.delete = dying_fsync, dying_writing, dying_delete
     home = Path(folder) / "dagster"
     home.mkdir(parents=True, exist_ok=True)
     environment = Settings(gridmotion_store=f"{folder}/store")

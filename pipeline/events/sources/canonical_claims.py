@@ -239,7 +239,9 @@ def _no_rounds() -> pl.DataFrame:
 def _hashes(events: pl.DataFrame, seed: int) -> NDArray[np.uint64]:
     """Of match and id. Codes of matches are the same for as long as their drafts are held."""
     ids = events["event_id"].hash(seed).to_numpy()
-    return ids ^ (events["match_id"].to_physical().to_numpy().astype(np.uint64) * _MIX)
+    matches = events["match_id"].to_physical().to_numpy().astype(np.uint64)
+    hashes: NDArray[np.uint64] = np.bitwise_xor(ids, matches * _MIX)
+    return hashes
 
 
 def _placed(drafts: Drafts) -> Iterator[tuple[int, pl.DataFrame]]:
