@@ -80,7 +80,7 @@ def members(path: Path, config: LinesConfig) -> Iterator[Iterator[bytes]]:
         elif magic in ZIP_MAGIC:
             try:
                 entries = _line_files(path.name, file, size, config)
-            except (*BROKEN, RuntimeError, NotImplementedError) as error:
+            except (*BROKEN, RuntimeError, NotImplementedError, UnicodeDecodeError) as error:
                 raise UnusableLog(f"{path.name}: not a readable zip: {error}") from error
             for entry in entries:
                 yield _unzip(file, entry)

@@ -1,4 +1,4 @@
-"""Every kept input keeps every promise, and a minute of new ones too."""
+"""Every kept input keeps every promise; `make fuzz` looks for new ones."""
 
 import signal
 import subprocess
@@ -81,12 +81,3 @@ def test_one_byte_too_far_ends_the_process():
     )
     run = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True)
     assert run.returncode == -signal.SIGSEGV, run.stderr
-
-
-@pytest.mark.slow
-def test_a_minute_of_fuzzing_breaks_no_promise():
-    pytest.importorskip("atheris")
-    command = [sys.executable, "-m", "tests.fuzz.readers", "--seconds", "60", "--seed", "5"]
-    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    assert run.returncode == 0, run.stdout + run.stderr
-    assert "inputs, edges" in run.stdout
