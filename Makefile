@@ -12,6 +12,8 @@ FIND_LINKS = $$($(BIN)/python -m pip config get global.find-links 2>/dev/null | 
 
 # One single-threaded process per core: two OpenMP jobs on two cores run 8 x slower.
 export OMP_NUM_THREADS ?= 1
+export POLARS_MAX_THREADS ?= 1
+export NUMBA_NUM_THREADS ?= 1
 
 .PHONY: help setup demo test test-slow fuzz lint format dev bench bench-quick lock docs clean
 

@@ -8,7 +8,6 @@ The processes know nothing of Dagster's instance: they hand back events, and the
 So what a killed backfill did not record is found in the store by the next one and told then.
 """
 
-import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -17,7 +16,7 @@ from typing import Protocol
 import dagster as dg
 
 from assets.analysis import SPECS, Judge, analyse, failed, reason, told, versions_outside
-from assets.instance import many_events, told_before
+from assets.instance import many_events, the_only_run, told_before
 from assets.stages import MatchTables
 from pipeline.intents.model import BoosterModel, IntentModel, PriorModel
 from resources.registry import ModelRegistry
@@ -54,14 +53,12 @@ class Analysed:
     Attributes:
         events: materializations and check evaluations, in order; empty if all of it was there and told of.
         warnings: what somebody should know.
-        seconds: how long it took.
         failure: why it failed; None if it did not.
         trace: where it failed.
     """
 
     events: list[dg.AssetMaterialization | dg.AssetCheckEvaluation] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
-    seconds: float = 0.0
     failure: str | None = None
     trace: str = ""
 
@@ -97,14 +94,13 @@ def analyst(
     judge = Judge(lambda: model, environment.hitl_conf_threshold)
 
     def work(task: Task) -> Analysed:
-        found, begin = Analysed(), time.perf_counter()
+        found = Analysed()
         tables = MatchTables(store, task.match_id, found.warnings.append)
         try:
             for result in analyse(tables, judge, told=task.told):
                 found.events += told(result, tables, upstream)
         except Exception as error:  # whatever it is, the other matches have nothing to do with it
             found.failure, found.trace = reason(error), traceback.format_exc()
-        found.seconds = time.perf_counter() - begin
         return found
 
     return work
@@ -119,15 +115,15 @@ def analyse_matches(
     watcher: dg.ResourceParam[Watcher],
 ) -> Iterator[dg.AssetMaterialization | dg.AssetCheckEvaluation]:
     """Hands the matches out, records what comes back, and fails at the end if any of them did."""
-    model = models.champion()
-    files = model.files() if isinstance(model, BoosterModel) else None
-    workers: Workers[Task, Analysed] = Workers(
-        config.processes or cores(), analyst, environment, files, versions_outside(context.instance)
-    )
-    known = told_before(context.instance, [spec.key for spec in SPECS], config.matches)
     failures: dict[str, str] = {}
     warned: set[str] = set()
-    with many_events(context.instance):
+    with the_only_run(context.instance, JOB, context.run_id), many_events(context.instance):
+        model = models.champion()  # of all matches, whatever is promoted meanwhile
+        files = model.files() if isinstance(model, BoosterModel) else None
+        workers: Workers[Task, Analysed] = Workers(
+            config.processes or cores(), analyst, environment, files, versions_outside(context.instance)
+        )
+        known = told_before(context.instance, [spec.key for spec in SPECS], config.matches)
         for done in workers.run(Task(match_id, known[match_id]) for match_id in config.matches):
             match_id, found = done.task.match_id, done.result or Analysed(failure=done.failure)
             yield from found.events

@@ -258,25 +258,20 @@ def analyse_many(
 ) -> None:
     """Analyse many matches, a process per core: events, features, labels, intents, segments; for clips: run."""
     from assets.backfill import JOB
-    from assets.instance import AlreadyRunning, the_only_run
     from assets.partitions import register
 
     if bool(matches) == every:
         _report(["name the matches, or take --all"])
     known = _store().keys("matches")
     chosen = known if every else list(dict.fromkeys(matches or []))
-    _report([f"{match_id}: no such match; ingest its log first" for match_id in chosen if match_id not in set(known)])
+    unknown = set(chosen) - set(known)
+    _report([f"{match_id}: no such match; ingest its log first" for match_id in chosen if match_id in unknown])
     watcher = _Watcher(len(chosen))
-    try:
-        with _instance() as instance, the_only_run(instance, JOB), watcher.shown():
-            register(instance, chosen)
-            config = {"matches": chosen, "processes": processes}
-            result = _execute(
-                instance, JOB, ops={"analyse_matches": {"config": config}}, resources={"watcher": watcher}
-            )
-            warnings = _warnings(instance, result.run_id)
-    except AlreadyRunning as other:
-        _report([str(other)])
+    with _instance() as instance, watcher.shown():
+        register(instance, chosen)
+        config = {"matches": chosen, "processes": processes}
+        result = _execute(instance, JOB, ops={"analyse_matches": {"config": config}}, resources={"watcher": watcher})
+        warnings = _warnings(instance, result.run_id)
     _tell_once(warnings)
     console.print(watcher.summary())
     _report(watcher.failures or ([] if result.success else [_failure(result)]))
@@ -343,14 +338,21 @@ def clips(
     segment: Annotated[str | None, typer.Option(help="Make the clip of this segment (or how its id begins).")] = None,
 ) -> None:
     """List a match's clips, or make the clip of one more segment."""
-    from assets.summary import segment_moment
+    from assets.partitions import register
+    from assets.summary import whole_segment_id
 
     store = _store()
-    if segment is None:
-        frame = store.read_table("clips", match)
-    else:
-        tracks = store.read_table("tracks", match)
-        frame = _studio().make(segment_moment(store, match, segment), tracks, log=console.print)
+    wished = None if segment is None else whole_segment_id(store, match, segment)
+    if wished is not None:
+        with _instance() as instance, console.status("making the clip"):
+            register(instance, [match])
+            ops = {"clips": {"config": {"also": [wished]}}}
+            result = _execute(instance, "make_clips", ops=ops, partition_key=match)
+        if not result.success:
+            _report([_failure(result)])
+    frame = store.read_table("clips", match)
+    if wished is not None:
+        frame = frame.filter(frame["segment_id"] == wished)
     view = Table("segment", "intent", "why", "player", "round", "from s", "s", "file, or why there is none")
     for row in frame.iter_rows(named=True):
         view.add_row(

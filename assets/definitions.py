@@ -60,9 +60,16 @@ def build_defs(environment: Settings | None = None, **overrides: Any) -> dg.Defi
     ]
     return dg.Definitions(
         assets=dg.map_asset_specs(lambda spec: spec.replace_attributes(owners=[OWNERS[spec.group_name or ""]]), assets),
-        jobs=[jobs.fetch_grid, jobs.scan_log, jobs.analyse_match, jobs.retrain, backfill.backfill],
+        jobs=[
+            jobs.fetch_grid,
+            jobs.scan_log,
+            jobs.analyse_match,
+            jobs.make_clips,
+            jobs.retrain,
+            backfill.backfill,
+        ],
         schedules=[schedules.daily_grid_fetch, schedules.nightly_retraining],
-        sensors=[sensors.landing_sensor, sensors.scanned_matches_sensor],
+        sensors=[sensors.landing_sensor, sensors.scanned_matches_sensor, sensors.killed_scans_sensor],
         # A match takes seconds and a spawned step would import everything again (2 to 5 s each): one process per run.
         executor=dg.in_process_executor,
         resources={

@@ -74,11 +74,16 @@ class AlreadyRunning(Exception):
 
 
 @contextmanager
-def the_only_run(instance: dg.DagsterInstance, job: str) -> Iterator[None]:
+def the_only_run(instance: dg.DagsterInstance, job: str, run_id: str) -> Iterator[None]:
     """Holds the place of a job's only run on this machine; runs of it whose process died are marked as failed.
 
+    Args:
+        instance: keeps the runs.
+        job: its name.
+        run_id: the run that wants the place.
+
     Raises:
-        AlreadyRunning: if another process holds it.
+        AlreadyRunning: if another one holds it.
     """
     with Path(instance.root_directory, f"{job}.lock").open("w") as lock:
         try:
@@ -86,5 +91,6 @@ def the_only_run(instance: dg.DagsterInstance, job: str) -> Iterator[None]:
         except BlockingIOError:
             raise AlreadyRunning(f"another {job} is running; it holds {lock.name}") from None
         for run in instance.get_runs(dg.RunsFilter(job_name=job, statuses=[dg.DagsterRunStatus.STARTED])):
-            instance.report_run_failed(run, "its process died; the next run tells of what it made")
+            if run.run_id != run_id:
+                instance.report_run_failed(run, "its process died; the next run tells of what it made")
         yield

@@ -1,4 +1,4 @@
-"""The jobs: fetch logs from GRID, scan a landed log, analyse a match, retrain the intent model.
+"""The jobs: fetch logs from GRID, scan a landed log, analyse a match, make its clips, retrain the intent model.
 
 Belongs here: selections of assets that run together. Does not belong here: when they run (`schedules`, `sensors`).
 Concept: https://docs.dagster.io/guides/build/jobs/asset-jobs
@@ -27,6 +27,13 @@ analyse_match = dg.define_asset_job(
     dg.AssetSelection.assets(*ANALYSIS),
     partitions_def=matches,
     description="From the recording of one match to its intents and motion clips.",
+)
+
+make_clips = dg.define_asset_job(
+    "make_clips",
+    dg.AssetSelection.assets("clips"),
+    partitions_def=matches,
+    description="The clips of one match alone: those that its budget allows, and those that are asked for.",
 )
 
 retrain = dg.define_asset_job(

@@ -73,19 +73,45 @@ def landing_sensor(context: dg.SensorEvaluationContext, store: dg.ResourceParam[
 )
 def scanned_matches_sensor(context: dg.RunStatusSensorContext) -> dg.SensorResult:
     """Requests one analysis per match and scan."""
-    materializations = context.instance.get_records_for_run(
-        context.dagster_run.run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION
-    ).records
-    matches: list[str] = []
-    for record in materializations:
-        materialization = record.asset_materialization
-        if materialization and materialization.asset_key == dg.AssetKey("logs"):
-            matches = list(materialization.metadata["matches"].value)  # type: ignore[arg-type]
+    return _analyses(context)
+
+
+@dg.run_status_sensor(
+    run_status=dg.DagsterRunStatus.FAILURE,
+    monitored_jobs=[scan_log],
+    request_job=analyse_match,
+    minimum_interval_seconds=60,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Requests the analysis of matches whose scan was killed after its work was done.",
+)
+def killed_scans_sensor(context: dg.RunStatusSensorContext) -> dg.SensorResult:
+    """Requests what a scan would have led to that died between removing its file and telling of its success.
+
+    Nobody would scan again: the file has left the landing folder. A scan that failed for a reason registered nothing,
+    or told of the check that failed.
+    """
+    return _analyses(context)
+
+
+def _analyses(context: dg.RunStatusSensorContext) -> dg.SensorResult:
+    run_id = context.dagster_run.run_id
     return dg.SensorResult(
         run_requests=[
-            dg.RunRequest(
-                run_key=f"{context.dagster_run.run_id}:{match_id}", partition_key=match_id, tags={MATCH: match_id}
-            )
-            for match_id in matches
+            dg.RunRequest(run_key=f"{run_id}:{match_id}", partition_key=match_id, tags={MATCH: match_id})
+            for match_id in registered_matches(context.instance, run_id)
         ]
     )
+
+
+def registered_matches(instance: dg.DagsterInstance, run_id: str) -> list[str]:
+    """The matches that a scan registered, whether or not it lived to its end; none if a blocking check failed."""
+    kinds = {dg.DagsterEventType.ASSET_MATERIALIZATION, dg.DagsterEventType.ASSET_CHECK_EVALUATION}
+    told: dict[str, dg.AssetMaterialization] = {}
+    for record in instance.get_records_for_run(run_id, of_type=kinds).records:
+        event = record.event_log_entry.get_dagster_event()
+        if record.asset_materialization:
+            told[record.asset_materialization.asset_key.to_user_string()] = record.asset_materialization
+        elif event.asset_check_evaluation_data.blocking and not event.asset_check_evaluation_data.passed:
+            return []
+    whole = {"logs", "matches"} <= told.keys()
+    return list(told["logs"].metadata["matches"].value) if whole else []  # type: ignore[arg-type]

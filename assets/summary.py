@@ -5,8 +5,6 @@ Belongs here: counts over the tables of a match. Does not belong here: metadata 
 
 from typing import Any
 
-import polars as pl
-
 from assets import reports
 from pipeline.intents.vocabulary import INTENTS
 from resources.clips import ClipStudio
@@ -35,22 +33,18 @@ def match_summary(store: Store, match_id: str) -> dict[str, Any]:
     }
 
 
-def segment_moment(store: Store, match_id: str, segment_id: str) -> pl.DataFrame:
-    """One segment as a moment to be made on demand.
-
-    Args:
-        store: holds the match.
-        match_id: the match.
-        segment_id: the segment's id, or enough of its beginning to be the only one.
+def whole_segment_id(store: Store, match_id: str, beginning: str) -> str:
+    """The id of the only segment of a match whose id begins so.
 
     Raises:
-        UnknownSegment: if no segment of the match, or more than one, begins so.
+        UnknownSegment: if none does, or more than one.
     """
-    found = store.read_table("segments", match_id).filter(pl.col("segment_id").str.starts_with(segment_id))
-    if found.height != 1:
+    ids = store.read_table("segments", match_id)["segment_id"]
+    found = ids.filter(ids.str.starts_with(beginning))
+    if len(found) != 1:
         kept = store.part("segments", match_id).uri
-        raise UnknownSegment(f"{found.height} segments of {match_id} begin with {segment_id!r}; they are in {kept}")
-    return found.with_columns(pl.lit("on demand").alias("interest"))
+        raise UnknownSegment(f"{len(found)} segments of {match_id} begin with {beginning!r}; they are in {kept}")
+    return str(found.item())
 
 
 def pictures(store: Store, match_id: str, studio: ClipStudio) -> dict[str, str]:

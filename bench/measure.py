@@ -5,11 +5,11 @@ Belongs here: what a figure is, when its goal is met, how it is taken. Does not 
 
 import multiprocessing
 import os
-import resource
 import statistics
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 RUNS, QUICK_RUNS = 5, 2
@@ -160,15 +160,13 @@ def as_goal(goal: Goal | float | None) -> Goal | None:
     return Goal(at_least=float(goal)) if isinstance(goal, int | float) else goal
 
 
-def _peak(sender: object, function: Callable[..., object], arguments: tuple[object, ...]) -> None:
-    before = _high_water()
+def _peak(sender: Connection, function: Callable[..., object], arguments: tuple[object, ...]) -> None:
+    before = _highest()
     function(*arguments)
-    sender.send(_high_water() - before)  # type: ignore[attr-defined]
+    sender.send(_highest() - before)
 
 
-def _high_water() -> int:
-    """Bytes. Not `ru_maxrss`: that begins, in a process that was just started, with what its parent had."""
-    status = Path("/proc/self/status")
-    if not status.exists():
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return int(status.read_text().partition("VmHWM:")[2].split()[0]) * 1024
+def _highest() -> int:
+    # Not getrusage: its peak is handed down from the process that started this one.
+    (line,) = (line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM:"))
+    return int(line.split()[1]) * 1024

@@ -21,8 +21,7 @@ class LinesConfig(Config):
         ratio_floor_bytes: a file that unpacks to no more than this may do so at any ratio.
         raw_chars: how much of a bad line, and at most of what is said of it, quarantine keeps.
         batch_rows: how many events become a columnar frame at once.
-        frame_rows: how many rows are worked on at once.
-        held_rows: how many rows more stand in memory, of events and of tracks each, before any go to disk.
+        frame_rows: how many rows are worked on at once; a log of more goes through temporary files.
     """
 
     chunk_bytes: int = Field(ge=1)
@@ -35,7 +34,6 @@ class LinesConfig(Config):
     raw_chars: int = Field(ge=1)
     batch_rows: int = Field(ge=1)
     frame_rows: int = Field(ge=1)
-    held_rows: int = Field(ge=0)
 
 
 class ValidityConfig(Config):

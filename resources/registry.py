@@ -120,8 +120,10 @@ class ModelRegistry:
             RegistryUnreachable: if MLflow does not answer.
             DamagedModel: if its files are missing or changed.
         """
-        with self._reached():
-            found = None if self._is_empty else self._champion()
+        found = None
+        if not self._is_empty:  # a look at nothing need not load MLflow, which takes a second
+            with self._reached():
+                found = self._champion()
         if found is None:
             prior = PriorModel.configured()
             logger.warning("no trained model in %s: %s answers; train one with `gridmotion train`", self, prior.version)

@@ -40,9 +40,8 @@ _BY_NAME = {
 }
 _BY_TABLE = {"events": dict.fromkeys(("x_mm", "z_mm"), "DICTIONARY")}  # players in turn: no value follows its neighbour
 _DICTIONARY_BYTES = 131_072  # a longer list of values costs more than it saves
-# Rows; of tracks a professional match in one, so that its lists of values are written once. Texts of events take more.
-_ROW_GROUP = 262_144
-_ROW_GROUP_OF = {"events": 65_536, "quarantine": 16_384}
+_ROW_GROUP = 131_072  # rows; smaller ones write lists of values too often
+_ROW_GROUP_OF = {"events": 65_536, "quarantine": 16_384}  # they hold long texts
 _WITH_STATISTICS = ("t_ms",)
 
 
@@ -300,7 +299,7 @@ def write_parquet(table: str, frames: Iterable[pl.DataFrame], stamp: Stamp, file
     count, most = 0, _ROW_GROUP_OF.get(table, _ROW_GROUP)
     writer: Any = None
     for group in _row_groups(frames, most, empty(table)):
-        columns = [_arrow(group[field.name], field.type, encodings[field.name]) for field in declared]
+        columns = [_arrow(group[name], encoding) for name, encoding in encodings.items()]
         rows = pa.table(columns, names=declared.names)
         writer = writer or pq.ParquetWriter(
             file,
@@ -315,6 +314,7 @@ def write_parquet(table: str, frames: Iterable[pl.DataFrame], stamp: Stamp, file
         )
         writer.write_table(rows, row_group_size=most)
         count += rows.num_rows
+        del group, columns, rows  # before the next ones are made
     writer.add_key_value_metadata(metadata)
     writer.close()
     return count
@@ -334,14 +334,16 @@ def _row_groups(frames: Iterable[pl.DataFrame], most: int, none: pl.DataFrame) -
         count += frame.height
         while count >= most:
             rows = pl.concat(held)
-            yield rows[:most]
-            groups += 1
             held, count = [rows[most:]], count - most
+            groups += 1
+            rows = rows[:most]
+            yield rows
+            del rows
     if count or not groups:
         yield pl.concat(held) if count else none
 
 
-def _arrow(values: pl.Series, kind: Any, encoding: str) -> Any:
+def _arrow(values: pl.Series, encoding: str) -> Any:
     """A column as Arrow has it; texts become a list of values by first use and places in it.
 
     So the bytes depend on nothing but the rows, where codes depend on what else this process has read.

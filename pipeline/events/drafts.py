@@ -79,13 +79,13 @@ class Drafts:
     """Events in the order of their adding, as a sequence of bounded frames: columns of `SCHEMA`, `TEXTS` as codes.
 
     Args:
-        config: how many events become a frame at once, and how many rows may stand in memory.
+        config: how many events become a frame at once, and how many rows stand in memory.
     """
 
     def __init__(self, config: LinesConfig) -> None:
         self._batch_rows = config.batch_rows
         self._batch: list[Draft] = []
-        self._spool = Spool(config.frame_rows, config.held_rows)
+        self._spool = Spool(config.frame_rows)
         self._codes = pl.Series(dtype=text_codes())  # keeps the codes while all frames are on disk
 
     def add(self, draft: Draft) -> None:

@@ -134,7 +134,7 @@ class _Cutter:
                 start = first + 1
                 yield from self.cut()
                 self._extend(chunk[:first])
-                yield self._refuse()
+                yield self._refuse_open()
             self._whole += [self._open, memoryview(chunk)[start:end]]
             self._whole_size += len(self._open) + end - start
             self._open, self._open_size = b"", 0
@@ -145,7 +145,7 @@ class _Cutter:
     def finish(self) -> Iterator[Block | Line]:
         if self._open_size > self._longest:
             yield from self.cut()
-            yield self._refuse()
+            yield self._refuse_open()
         elif self._open_size:
             self._whole += [self._open, b"\n"]
         yield from self.cut()
@@ -159,8 +159,7 @@ class _Cutter:
         while len(data) > self._longest and (found := self._too_long(data)) is not None:
             start, end = found
             yield from self._block(data[:start])
-            self._extend(data[start:end])
-            yield self._refuse()
+            yield self._refuse(data[start:end], end - start)
             data = data[end + 1 :]
         yield from self._block(data)
 
@@ -178,11 +177,13 @@ class _Cutter:
             yield Block(self.number + 1, data)
             self.number += int(np.count_nonzero(np.frombuffer(data, np.uint8) == _LINE_END))
 
-    def _refuse(self) -> Line:
-        """The open line."""
+    def _refuse(self, line: bytes, size: int) -> Line:
         self.number += 1
-        reason = f"{self._open_size} bytes in a line, at most {self._longest} are read"
-        line = Line(self.number, self._open, reason)
+        reason = f"{size} bytes in a line, at most {self._longest} are read"
+        return Line(self.number, line[: self._shown], reason)
+
+    def _refuse_open(self) -> Line:
+        line = self._refuse(self._open, self._open_size)
         self._open, self._open_size = b"", 0
         return line
 

@@ -9,6 +9,7 @@ count from its ROUND_STARTED on. So nothing later changes an event.
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 import polars as pl
@@ -55,15 +56,13 @@ class Naming:
             orient="row",
         )
 
-    def name(self, slices: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
+    def named(self, slices: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
         """The events with `round`, `team` and `side` filled in.
 
         Args:
             slices: the match's events in total order, columns of `pipeline.events.drafts.Drafts`.
         """
-        told = _Told(is_open=not self._opens_late)
-        for events in slices:
-            yield self._name(events, told)
+        return map(partial(self._name, told=_Told(is_open=not self._opens_late)), slices)
 
     def _name(self, events: pl.DataFrame, told: _Told) -> pl.DataFrame:
         telling = (

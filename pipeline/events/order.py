@@ -75,16 +75,14 @@ def _most_waiting(spans: Sequence[Span], floors: Sequence[int]) -> int:
 def _merged(batches: Iterator[pl.DataFrame], floors: Sequence[int], order: Order) -> Iterator[pl.DataFrame]:
     """Rows leave as soon as no later batch can have one before them."""
     waiting: pl.DataFrame | None = None
-    for place, batch in enumerate(batches):
+    for floor, batch in zip([*floors, None], batches, strict=False):  # without a batch there is a floor too many
         frame = order.sort(batch if waiting is None else pl.concat([waiting, batch]))
-        if place == len(floors):
-            yield frame
-            return
-        first = frame[order.columns[0]]
-        cut = int(first.search_sorted(floors[place], side="left"))
-        waiting = frame[cut:] if cut < frame.height else None
+        del batch
+        cut = frame.height if floor is None else int(frame[order.columns[0]].search_sorted(floor, side="left"))
+        waiting, frame = frame[cut:] if cut < frame.height else None, frame[:cut]
         if cut:
-            yield frame[:cut]
+            yield frame
+        del frame  # before the next batch is read
 
 
 def _dealt(

@@ -29,7 +29,7 @@ class QuarantineRows:
     def __init__(self, log_id: str, config: LinesConfig) -> None:
         self._log_id, self._raw_chars = log_id, config.raw_chars
         self._rows: list[tuple[int, str, str, str]] = []
-        self._spool = Spool(_ROWS, held_rows=0)
+        self._spool = Spool(_ROWS)
         self._spans: list[Span] = []
         self._first: tuple[int, str, str, str] | None = None
         self._count = 0

@@ -89,7 +89,7 @@ def read_log(path: Path, *, log_id: str, uri: str | None = None, config: EventsC
             told=reading.told.get(match_id, {}),
             started_us=reading.started_us.get(match_id),
             log=log,
-            lines=config.lines,
+            frame_rows=config.lines.frame_rows,
         )
         for match_id, seen in known.items()
     }

@@ -10,7 +10,6 @@ from typing import Any
 
 import polars as pl
 
-from configs.events import LinesConfig
 from configs.maps import load_maps
 from pipeline.events.drafts import TOTAL_ORDER, by_match
 from pipeline.events.matches import cast, find_rounds, match_frame, number_rounds, opening, rounds_frame
@@ -22,8 +21,6 @@ from pipeline.events.survey import Survey
 from pipeline.events.tracks import Tracks
 from pipeline.tables import TABLES
 
-_EVENT_COLUMNS = tuple(name for name in TABLES["events"].column_names() if name != "occurred_at")
-
 
 @dataclass(frozen=True)
 class MatchReading:
@@ -33,7 +30,7 @@ class MatchReading:
         match: table `matches`, one row.
         rounds: table `rounds`.
         events: table `events`, in total order.
-        tracks: table `tracks`, by player and time. Quicker once `events` was read to its end.
+        tracks: table `tracks`, by player and time. Quicker once after `events` was read to its end.
     """
 
     match: pl.DataFrame
@@ -50,7 +47,7 @@ def read_match(
     told: Mapping[str, Any],
     started_us: int | None,
     log: Mapping[str, str],
-    lines: LinesConfig,
+    frame_rows: int,
 ) -> MatchReading:
     """The tables of one match; of the long ones not a row is made before it is asked for.
 
@@ -61,7 +58,7 @@ def read_match(
         told: what the log tells of it outside MATCH_STARTED, in the shape of that event's payload.
         started_us: wall clock at match time 0, microseconds since 1970 UTC, where known.
         log: `source_kind`, `log_id`, `log_uri`, `log_sha256`.
-        lines: how many rows may stand in memory.
+        frame_rows: how many rows are worked on at once.
     """
     boundaries = known.boundaries
     numbered = number_rounds(boundaries)
@@ -69,7 +66,7 @@ def read_match(
     players = cast(opened, boundaries, known.teams)
     rounds = find_rounds(numbered)
     owners = known.owners
-    tables = _Tables(match_id, drafts, known, Naming(boundaries, numbered, players, rounds), lines)
+    tables = _Tables(match_id, drafts, known, Naming(boundaries, numbered, players, rounds), frame_rows)
     return MatchReading(
         match=match_frame(
             match_id,
@@ -90,37 +87,39 @@ def read_match(
 
 
 class _Tables:
-    def __init__(self, match_id: str, drafts: Frames, known: Survey, naming: Naming, lines: LinesConfig) -> None:
+    def __init__(self, match_id: str, drafts: Frames, known: Survey, naming: Naming, frame_rows: int) -> None:
         self._match_id, self._drafts, self._known = match_id, drafts, known
-        self._naming, self._lines = naming, lines
-        self._in_order = slices(self._batches, known.spans, TOTAL_ORDER, lines.frame_rows)
+        self._naming, self._frame_rows = naming, frame_rows
+        self._in_order = slices(self._batches, known.spans, TOTAL_ORDER, frame_rows)
         self._tracks: Tracks | None = None
 
     def events(self) -> Iterator[pl.DataFrame]:
-        for events in self._named():
-            at = pl.from_epoch("occurred_us", time_unit="us").dt.replace_time_zone("UTC").alias("occurred_at")
-            yield events.select(*_EVENT_COLUMNS, at).select(TABLES["events"].column_names())
+        return map(_as_events, self._named())
 
     def tracks(self) -> Iterator[pl.DataFrame]:
         if self._tracks is None:
             for _ in self._named():
                 pass
-        assert self._tracks is not None  # noqa: S101  # all events have passed by
-        yield from self._tracks
+        tracks, self._tracks = self._tracks, None  # once, lest those of all matches of a log stand in memory
+        assert tracks is not None  # noqa: S101  # all events have passed by
+        yield from tracks
 
     def _batches(self) -> Iterator[pl.DataFrame]:
         for place in self._known.places:
             yield next(part for part in by_match(self._drafts[place]) if part["match_id"][0] == self._match_id)
 
     def _named(self) -> Iterator[pl.DataFrame]:
-        """All events, named; tracks are dealt out as they pass by the first time."""
-        tracks = (
-            Tracks(self._known.positions, self._lines.frame_rows, self._lines.held_rows)
-            if self._tracks is None
-            else None
-        )
-        for events in self._naming.name(self._in_order()):
-            if tracks is not None:
-                tracks.add(events)
-            yield events
-        self._tracks = self._tracks or tracks
+        """All events, named; tracks are dealt out as they pass by."""
+        tracks = Tracks(self._known.positions, self._frame_rows)
+
+        def seen(events: pl.DataFrame) -> pl.DataFrame:
+            tracks.add(events)
+            return events
+
+        yield from map(seen, self._naming.named(self._in_order()))
+        self._tracks = tracks
+
+
+def _as_events(drafts: pl.DataFrame) -> pl.DataFrame:
+    at = pl.from_epoch("occurred_us", time_unit="us").dt.replace_time_zone("UTC")
+    return drafts.with_columns(occurred_at=at).select(TABLES["events"].column_names())

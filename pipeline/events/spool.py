@@ -49,16 +49,15 @@ class Shelf:
 
 
 class Spool:
-    """Rows of one schema in the order of their adding, as a sequence of frames.
+    """Rows of one schema in the order of their adding, as a sequence of frames, of which the last stands in memory.
 
     Args:
         frame_rows: a frame ends as soon as it has more rows than this.
-        held_rows: how many rows may stand in memory besides those of the last frame.
     """
 
-    def __init__(self, frame_rows: int, held_rows: int) -> None:
+    def __init__(self, frame_rows: int) -> None:
         self._frame_rows = frame_rows
-        self._shelf = Shelf(held_rows)
+        self._shelf = Shelf(held_rows=0)
         self._last: list[pl.DataFrame] = []
         self._last_rows = 0
         self._heights: list[int] = []
@@ -75,9 +74,10 @@ class Spool:
         self._last.append(frame)
         self._last_rows += frame.height
         if self._last_rows > self._frame_rows:
-            self._shelf.put(pl.concat(self._last, rechunk=True))
             self._heights.append(self._last_rows)
-            self._last, self._last_rows = [], 0
+            whole = pl.concat(self._last, rechunk=True)
+            self._last, self._last_rows = [], 0  # lest they stand in memory beside the whole while that is put away
+            self._shelf.put(whole)
 
     def __len__(self) -> int:
         return len(self.heights)

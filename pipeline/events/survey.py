@@ -59,7 +59,7 @@ class Survey:
         """Looks at the match's events in one more frame."""
         self.places.append(place)
         self.spans.append(span(events, TOTAL_ORDER))
-        self._boundaries.append(events.filter(pl.col("event_type").is_in(BOUNDARIES)))
+        self._boundaries.append(_on_its_own(events.filter(pl.col("event_type").is_in(BOUNDARIES))))
         acts = events.group_by("actor", "event_type").len()
         moves = acts.filter(pl.col("event_type") == "POSITION_UPDATE")
         self.positions.update(dict(moves.select("actor", "len").iter_rows()))
@@ -69,7 +69,7 @@ class Survey:
         if events["team"].null_count() < events.height:
             owned = events.filter(pl.col("team").is_not_null()).select(*TOTAL_ORDER.columns, "actor", "team")
             self.teams.update(owned["team"].unique().to_list())
-            self._owners.append(in_order(owned).unique("actor", keep="first", maintain_order=True))
+            self._owners.append(_on_its_own(in_order(owned).unique("actor", keep="first", maintain_order=True)))
 
 
 def survey(drafts: Frames) -> dict[str, Survey]:
@@ -84,3 +84,10 @@ def survey(drafts: Frames) -> dict[str, Survey]:
         for events in by_match(frame) if not frame.is_empty() else ():
             found.setdefault(events["match_id"][0], Survey()).add(place, events)
     return dict(sorted(found.items()))
+
+
+def _on_its_own(rows: pl.DataFrame) -> pl.DataFrame:
+    """A few rows of a frame without the memory of all its texts, which a selection of rows holds on to."""
+    return rows.with_columns(
+        pl.Series(name, rows[name].to_list(), pl.String) for name, kind in rows.schema.items() if kind == pl.String
+    )

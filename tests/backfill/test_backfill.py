@@ -13,6 +13,7 @@ import pytest
 
 from assets.analysis import CHECKS, TABLES
 from assets.backfill import JOB
+from assets.instance import the_only_run
 
 
 def test_a_damaged_recording_fails_alone_and_the_rest_is_as_a_run_makes_it(
@@ -72,7 +73,7 @@ def test_names_that_nobody_ingested_and_no_names_at_all_are_refused(season: Any)
         assert "name the matches, or take --all" in season.backfill(*arguments).stdout
 
 
-@pytest.mark.parametrize("ending", [signal.SIGKILL, signal.SIGINT])
+@pytest.mark.parametrize("ending", [signal.SIGKILL, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
 def test_a_backfill_that_is_stopped_in_the_middle_is_continued_by_the_next(
     season: Any, as_run: dict[str, str], told: Any, ending: signal.Signals
 ) -> None:
@@ -93,16 +94,12 @@ def test_a_backfill_that_is_stopped_in_the_middle_is_continued_by_the_next(
         assert ended <= {dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED}
 
 
-def test_two_backfills_do_not_fight_for_the_cores(season: Any) -> None:
-    started = _start(season)
-    try:
-        _wait_for(lambda: (season.folder / ".dagster" / f"{JOB}.lock").exists())
+def test_two_backfills_do_not_fight_for_the_cores(season: Any, opened: dg.DagsterInstance) -> None:
+    with the_only_run(opened, JOB, "another"):
         second = season.backfill("--all")
-        assert second.returncode == 1
-        assert "another backfill is running" in second.stdout
-    finally:
-        started.kill()
-        started.wait()
+    assert second.returncode == 1
+    assert "another backfill is running" in second.stdout
+    assert season.tables() == {}
 
 
 def _start(season: Any) -> "subprocess.Popen[bytes]":
@@ -115,4 +112,4 @@ def _wait_for(condition: Any, seconds: float = 120) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline
-        time.sleep(0.02)
+        time.sleep(0.1)

@@ -32,10 +32,11 @@ def test_lines_are_numbered_as_in_the_file_and_blank_ones_left_out(tmp_path):
     ]
 
 
+@pytest.mark.parametrize("end", [b"end\n", b"end"])
 @pytest.mark.parametrize("chunk_bytes", [1, 2, 3, 7, 1000])
-def test_where_chunks_end_changes_no_line(tmp_path, chunk_bytes):
+def test_where_chunks_end_changes_no_line(tmp_path, chunk_bytes, end):
     path = tmp_path / "log.jsonl"
-    path.write_bytes(b"a\nbcd\n" + b"x" * 30 + b"\nend\n")
+    path.write_bytes(b"a\nbcd\n" + b"x" * 30 + b"\n" + end)
     config = LINES.model_copy(update={"chunk_bytes": chunk_bytes, "max_line_bytes": 10})
     lines = list(read_lines(path, config))
     assert [(line.number, line.data) for line in lines if line.refused is None] == [(1, b"a"), (2, b"bcd"), (4, b"end")]
@@ -108,6 +109,14 @@ def test_a_gzip_that_breaks_off_keeps_what_came_before(tmp_path, match):
     assert row["quarantined"] == reading.quarantine.read().height
 
 
+def test_where_a_gzip_breaks_off_the_open_line_behind_a_too_long_one_is_kept(tmp_path):
+    path = tmp_path / "log.jsonl.gz"
+    path.write_bytes(gzip.compress(b"a\n" + b"x" * 30 + b"\nb\nopen")[:-8] + bytes(8))
+    lines = list(read_lines(path, LINES.model_copy(update={"max_line_bytes": 10})))
+    assert [(line.number, line.data) for line in lines if line.refused is None] == [(1, b"a"), (3, b"b"), (4, b"open")]
+    assert [line.number for line in lines if line.refused] == [2, 0]
+
+
 def test_a_damaged_zip_member_is_told_and_the_other_read(tmp_path, match):
     text = "\n".join(json.dumps(wire) for wire in match)
     path = _zip(tmp_path / "log.zip", {"a.jsonl": text + " " * 9, "b.jsonl": text})
@@ -166,7 +175,7 @@ def test_a_long_line_is_never_held_whole(tmp_path):
 
 
 def test_python_holds_one_batch_of_events_however_many_there_are(tmp_path, match):
-    small_steps = {"batch_rows": 200, "frame_rows": 200, "held_rows": 200, "chunk_bytes": 65_536}
+    small_steps = {"batch_rows": 200, "frame_rows": 200, "chunk_bytes": 65_536}
     config = CONFIG.model_copy(update={"lines": LINES.model_copy(update=small_steps)})
 
     def write(name, copies):

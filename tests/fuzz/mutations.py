@@ -10,6 +10,7 @@ import json
 import random
 import stat
 import string
+import warnings
 import zipfile
 import zlib
 from collections.abc import Callable
@@ -391,7 +392,8 @@ def _zip(chance: random.Random, text: bytes) -> bytes:
     lines = text.split(b"\n")
     count = chance.choice((1, 1, 2, 3, 6))
     size = -(-len(lines) // count)
-    with zipfile.ZipFile(buffer, "w", method) as archive:
+    with zipfile.ZipFile(buffer, "w", method) as archive, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it warns of two members of one name
         for part in range(count):
             ordinary = chance.random() < 0.7
             name = f"part-{part}.jsonl" if ordinary else chance.choice(NAMES)

@@ -53,41 +53,42 @@ def fuzz(reader: str, folder: Path, options: Sequence[str]) -> None:
         from pipeline.events import reader as _  # noqa: F401
     from tests.fuzz import mutations, promises
 
-    scratch = Path(tempfile.mkdtemp(prefix="gridmotion-fuzz-"))
+    scratch = folder / "scratch"
+    scratch.mkdir(exist_ok=True)
     own = [path.read_bytes() for path in sorted((CORPUS / reader).iterdir())]
     broken: set[str] = set()
 
-    def breaks(data: bytes, promise: str) -> bool:
-        try:
-            promises.check(data, scratch, thorough=True)
-        except promises.Broken as found:
-            return found.promise == promise
-        return False
-
     def one(data: bytes) -> None:
+        thorough = zlib.crc32(data) % THOROUGH == 0
         try:
-            promises.check(data, scratch, thorough=zlib.crc32(data) % THOROUGH == 0)
+            promises.check(data, scratch, thorough=thorough)
         except promises.Broken as found:
             if found.promise not in broken:
                 broken.add(found.promise)
                 print(f"BROKEN {found}"[:1000], flush=True)
-                put_away(data, found.promise)
+                put_away(data, found.promise, thorough)
 
-    def put_away(data: bytes, promise: str) -> None:
+    def put_away(data: bytes, promise: str, thorough: bool) -> None:
+        def breaks(less: bytes) -> bool:
+            try:
+                promises.check(less, scratch, thorough=thorough)
+            except promises.Broken as found:
+                return found.promise == promise
+            return False
+
         path = folder / "broken" / re.sub(r"[^a-z]+", "-", promise.lower()).strip("-")
         path.write_bytes(data)
-        path.write_bytes(promises.smaller(data, lambda less: breaks(less, promise), SMALLER_SECONDS))
+        path.write_bytes(promises.smaller(data, breaks, SMALLER_SECONDS))
 
     def mutated(data: bytes, most: int, chance: int) -> bytes:
         if chance % 8 == 0:
             return atheris.Mutate(data, most)  # type: ignore[no-any-return]
         return mutations.mutate(data, most, chance, own[chance // 8 % len(own)])
 
-    with contextlib.suppress(promises.Broken):  # slow, as everything is compiled there
-        promises.check(own[0], scratch, thorough=True)
-    again = (
-        f"{sys.executable} -m tests.fuzz.readers --reader {reader} --folder {folder} --"  # for libFuzzer's own children
-    )
+    for path in sorted(CORPUS.rglob("simulated*")):  # of both formats: an input may become one of the other
+        with contextlib.suppress(promises.Broken):  # slow, as everything is compiled here
+            promises.check(path.read_bytes(), scratch, thorough=True)
+    again = f"{sys.executable} -m tests.fuzz.readers --reader {reader} --folder {folder} --"  # libFuzzer's own children
     fixed = [
         f"-max_len={MOST_BYTES}",
         f"-timeout={HANG_SECONDS}",

@@ -25,6 +25,7 @@ Fates = NDArray[np.uint8]
 """Per event in the order of adding one of `STANDS` to `DUPLICATE`."""
 
 _MIX = np.uint64(0x9E3779B97F4A7C15)  # 2^64 / golden ratio (Knuth, multiplicative hashing)
+_SORTED_AT_ONCE = 262_144  # hashes of ids, lest all stand in memory twice
 _PENDING = 65_536  # values that may wait to be counted
 
 
@@ -127,10 +128,14 @@ class Claims:
 
     def _twice(self) -> NDArray[np.uint64]:
         """Hashes that come more than once, sorted."""
-        ids = np.concatenate([np.empty(0, np.uint64), *self._ids])
+        twice = []
+        shares = 1 + sum(ids.size for ids in self._ids) // _SORTED_AT_ONCE
+        for share in range(shares):
+            own = [ids[ids % shares == share] for ids in self._ids] if shares > 1 else self._ids
+            sorted_ = np.sort(np.concatenate([np.empty(0, np.uint64), *own]))
+            twice.append(sorted_[1:][sorted_[1:] == sorted_[:-1]])
         self._ids.clear()
-        ids.sort()
-        return np.unique(ids[1:][ids[1:] == ids[:-1]])
+        return np.unique(np.concatenate(twice))
 
 
 class _Match:

@@ -1,12 +1,13 @@
-"""GRID series events: one transaction per line, each event carrying the whole state of the series.
+"""GRID series events: one transaction per line, each event carrying the whole state of the series or what it changed.
 
-Belongs here: order, clocks, corrections, which match an event belongs to. Does not belong here: reading lines
-(`grid_facts`), the wire format and its words (`grid_wire`), what happens in a match (`grid_story`).
+Belongs here: order, clocks, corrections, which match an event belongs to. Does not belong here: reading lines quickly
+(`grid_scan`) and carefully (`grid_facts`), the wire format and its words (`grid_wire`), states (`grid_snapshots`) and
+their rebuilding (`grid_deltas`), what happens in a match (`grid_story`).
 
-A series of 300 MB is read in one pass into small facts; these are put in order of `sequenceNumber`, what was taken
-back falls out, and what stands is told game by game. Of transactions with the same number, and of events with the
-same id, the first that can be read stands. Deltas are used for what they say of their own event (damage, weapon);
-positions come from states only.
+A series of 300 MB is read in one pass into small facts; these are put in order of `sequenceNumber`, states that are
+missing are rebuilt from deltas, what was taken back falls out, and what stands is told game by game. Of transactions
+with the same number, and of events with the same id, the first that can be read stands. A state that declares itself
+invalid is not believed.
 
 Events outside any game (the feed, the tournament, the series) belong to the game told last before them, or to the
 first one; their match time may be negative. So every event has a match and conservation holds.
@@ -21,6 +22,8 @@ from collections.abc import Sequence
 from operator import attrgetter
 from statistics import median_low
 from typing import Any
+
+import numpy as np
 
 from configs.events import EventsConfig, ValidityConfig
 from pipeline.events.conservation import Tally
@@ -105,16 +108,19 @@ def _take_carefully(line: Line, scan: Scan, quarantine: QuarantineRows, tally: T
 def _untimely(facts: Sequence[Fact], validity: ValidityConfig) -> dict[int, str]:
     """Transactions whose clock goes against the order of the feed, by sequence number, with the reason."""
     clocks: dict[int, int] = {fact.sequence: fact.transaction_us for fact in facts}
-    times = list(clocks.values())
+    sequences, times = list(clocks), list(clocks.values())
     most_us = validity.max_clock_skew_ms * 1000
     reach = validity.clock_neighbours
+    # No median lies beyond the latest before or the earliest after, so most need no median.
+    at = np.array(times, np.int64)
+    suspect = (np.maximum.accumulate(at) - at > most_us) | (at - np.minimum.accumulate(at[::-1])[::-1] > most_us)
     found = {}
-    for place, (sequence, at) in enumerate(clocks.items()):
+    for place in np.flatnonzero(suspect).tolist():
         before, after = times[max(0, place - reach) : place], times[place + 1 : place + 1 + reach]
-        if before and (late := median_low(before) - at) > most_us:
-            found[sequence] = f"goes back by {late // 1_000_000} s"
-        elif after and (early := at - median_low(after)) > most_us:
-            found[sequence] = f"runs ahead by {early // 1_000_000} s"
+        if before and (late := median_low(before) - times[place]) > most_us:
+            found[sequences[place]] = f"goes back by {late // 1_000_000} s"
+        elif after and (early := times[place] - median_low(after)) > most_us:
+            found[sequences[place]] = f"runs ahead by {early // 1_000_000} s"
     return found
 
 

@@ -71,7 +71,7 @@ def rebuild(series: str, facts: Sequence[Fact], scan: Scan) -> None:
     """
     if all(fact.series_state is not None for fact in facts):
         return
-    read = {sequence for name, sequence in scan.seen if name == series}
+    read = scan.seen[series]
     lost = sorted((sequence, index) for name, sequence, index in scan.lost if name == series)
     known: _Series | None = _Series()
     base: Fact | None = None  # the whole state that is known, not taken up before it is needed

@@ -152,6 +152,8 @@ class Scan:
         rows: of the players in all snapshots.
         lost: events that could not be read, so that what they changed is unknown: series, transaction, place.
         casts: each cast once.
+        seen: numbers of the transactions that were read, by series.
+        ids: ids of the events that were read, by series.
         newest: the cast met last.
     """
 
@@ -160,16 +162,17 @@ class Scan:
     lost: set[tuple[str, int, int]] = field(default_factory=set)
     casts: dict[Cast, Cast] = field(default_factory=dict)
     newest: Cast | None = None
-    seen: set[tuple[str, int]] = field(default_factory=set)
-    ids: set[tuple[str, str]] = field(default_factory=set)
+    seen: dict[str, set[int]] = field(default_factory=dict)
+    ids: dict[str, set[str]] = field(default_factory=dict)
 
     def admits(self, series: str, sequence: int, events: int, tally: Tally) -> bool:
         """Counts the events of a transaction; whether it is read for the first time."""
         tally.source_events += events
-        if (series, sequence) in self.seen:
+        seen = self.seen.setdefault(series, set())
+        if sequence in seen:
             tally.duplicate += events
             return False
-        self.seen.add((series, sequence))
+        seen.add(sequence)
         return True
 
     def add(
@@ -199,10 +202,11 @@ class Scan:
             event_id: its id.
             tally: counts a duplicate.
         """
-        if (series, event_id) in self.ids:
+        ids = self.ids.setdefault(series, set())
+        if event_id in ids:
             tally.duplicate += 1
             return
-        self.ids.add((series, event_id))
+        ids.add(event_id)
         game, numbers = gist.game, _NO_NUMBERS
         state: SeriesFact | None = None
         others: tuple[tuple[str, Snapshot], ...] = ()

@@ -99,6 +99,7 @@ class Positions:
         self._samples_before: list[int] = np.append(0, np.cumsum(self._is_sample))[self._rows_before].tolist()
         with_bomb = self._state[self._items == 1]
         self._bomb_from = with_bomb[0] if len(with_bomb) else len(sights)
+        self._table = _table(sights)
         self._sight_of = {s.fact.sequence: number for number, s in enumerate(sights) if s.fact.snapshot is not None}
 
     def at(self, sequence: int, player: str | None) -> Point | None:
@@ -136,21 +137,12 @@ class Positions:
         rows = np.flatnonzero(self._is_sample[self._rows_before[first] : self._rows_before[end]])
         rows += self._rows_before[first]
         states = self._state[rows] - first
-        shown = self._sights[first:end]
-        sights = pl.DataFrame(
-            {
-                "seq": [s.fact.position_seq for s in shown],
-                "prefix": [f"{DERIVED_ID}{s.fact.series}:{s.fact.sequence}:" for s in shown],
-                "t_ms": [s.t_ms for s in shown],
-                "source_line": [s.fact.line for s in shown],
-                "occurred_us": [s.fact.transaction_us for s in shown],
-            },
-            schema={"seq": pl.Int64, "prefix": pl.String, "t_ms": pl.Int64, "source_line": pl.Int64,
-                    "occurred_us": pl.Int64},
-        )  # fmt: skip
         members = pl.DataFrame(self._entries.members, schema={"actor": pl.String, "team": pl.String}, orient="row")
+        members = members.with_columns(short=pl.col("actor").str.strip_prefix("player:"))
         health, armor = (_amounts(self._values[rows, column], self._max_amount) for column in (3, 4))
-        frame = pl.concat([sights[states], members[self._members[rows]]], how="horizontal").with_columns(
+        frame = pl.concat(
+            [self._table[first:end][states], members[self._members[rows]]], how="horizontal"
+        ).with_columns(
             pl.Series("row", self._place[rows]),
             hp=health,
             armor=armor,
@@ -163,7 +155,7 @@ class Positions:
         told = {
             "match_id": pl.lit(self._match_id),
             "seq": pl.col("seq") + pl.col("row"),
-            "event_id": pl.col("prefix") + pl.col("actor").str.strip_prefix("player:"),
+            "event_id": pl.concat_str("prefix", "short"),
             "event_type": pl.lit("POSITION_UPDATE"),
             "payload": _payload(),
         }
@@ -176,6 +168,21 @@ class Positions:
         is_known = (self._items[rows] != UNKNOWN_ITEMS) & (self._state[rows] >= self._bomb_from)
         bomb = pl.Series("bomb", self._items[rows] == 1)
         return pl.select(pl.when(pl.Series(is_known)).then(bomb)).to_series()
+
+
+def _table(sights: Sequence[Sight]) -> pl.DataFrame:
+    """What the samples of a sight have in common."""
+    facts = [sight.fact for sight in sights]
+    prefix = pl.Series([f"{DERIVED_ID}{fact.series}:{fact.sequence}:" for fact in facts], dtype=pl.String)
+    return pl.DataFrame(
+        {
+            "seq": np.array([fact.position_seq for fact in facts], np.int64),
+            "prefix": prefix,
+            "t_ms": np.array([sight.t_ms for sight in sights], np.int64),
+            "source_line": np.array([fact.line for fact in facts], np.int64),
+            "occurred_us": np.array([fact.transaction_us for fact in facts], np.int64),
+        }
+    )
 
 
 class _Numbers(NamedTuple):

@@ -34,14 +34,7 @@ from pipeline.events.sources.grid_facts import (
     gist_of,
     series_of,
 )
-from pipeline.events.sources.grid_snapshots import (
-    Cast,
-    Columns,
-    Rows,
-    StateView,
-    bomb_items,
-    has_bomb,
-)
+from pipeline.events.sources.grid_snapshots import Cast, Columns, Rows, StateView, bomb_items, has_bomb
 
 _TRANSACTION = msgspec.json.Decoder(grid_wire.Transaction)
 _STATE = msgspec.json.Decoder(grid_wire.SeriesState)

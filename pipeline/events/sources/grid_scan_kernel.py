@@ -19,7 +19,6 @@ columns mean (`grid_scan`, `grid_facts`).
 from typing import Any
 
 import numpy as np
-from llvmlite import ir  # type: ignore[import-untyped]
 from numba import config, njit, types
 from numba.extending import intrinsic
 
@@ -103,7 +102,8 @@ else:
         def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
             array = context.make_array(signature.args[0])(context, builder, arguments[0])
             address = builder.gep(array.data, [arguments[1]])
-            return builder.load(builder.bitcast(address, ir.IntType(64).as_pointer()), align=1)
+            word = context.get_value_type(types.uint64).as_pointer()
+            return builder.load(builder.bitcast(address, word), align=1)
 
         return types.uint64(text, at), build
 
@@ -113,7 +113,8 @@ else:
 
         def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
             array = context.make_array(signature.args[0])(context, builder, arguments[0])
-            address = builder.bitcast(builder.gep(array.data, [arguments[1]]), ir.IntType(64).as_pointer())
+            place = context.get_value_type(types.uint64).as_pointer()
+            address = builder.bitcast(builder.gep(array.data, [arguments[1]]), place)
             builder.store(arguments[2], address, align=1)
             return context.get_dummy_value()
 
@@ -124,8 +125,8 @@ else:
 def _zeros_below(_context: Any, word: Any) -> Any:
     """How many bits below the lowest one that is set are not."""
 
-    def build(_: Any, builder: Any, __: Any, arguments: Any) -> Any:
-        return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 1))
+    def build(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
+        return builder.cttz(arguments[0], context.get_constant(types.boolean, True))
 
     return types.uint64(types.uint64), build
 
