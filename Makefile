@@ -66,9 +66,10 @@ bench-quick: setup ## a look in two minutes: less input, fewer runs, nothing wri
 lock: ## pin every dependency anew
 	$(BIN)/uv pip compile --quiet --python-version 3.11 --universal --no-annotate --no-emit-find-links $(FIND_LINKS) --extra dev pyproject.toml -o requirements.lock
 
-docs: setup ## write what the program knows about itself: docs/tables.md, and docs/sparse.md where the data is
+docs: setup ## write what the program knows about itself: docs/tables.md; where the data is, docs/sparse.md and docs/labels.md
 	$(BIN)/python -c "from pathlib import Path; from pipeline.tables import documentation; Path('docs/tables.md').write_text(documentation())"
 	$(BIN)/python -m bench.sparse
+	$(BIN)/python -m bench.labels
 
 clean: ## remove what the commands wrote, not the environment
 	rm -rf data .dagster

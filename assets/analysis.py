@@ -119,9 +119,12 @@ def match_analysis(
 ) -> Iterator[dg.MaterializeResult | dg.AssetMaterialization | dg.AssetCheckEvaluation]:
     """From the recordings of matches to their segments; a match that fails fails alone."""
     wanted = frozenset(key.to_user_string() for key in context.selected_asset_keys)
-    judge = Judge(cache(models.champion), environment.hitl_conf_threshold)
+
+    def judge() -> Judge:
+        return Judge(cache(models.champion), environment.hitl_conf_threshold)  # a match keeps the one it began with
+
     if context.has_partition_key:
-        yield from analyse(MatchTables(store, context.partition_key, context.log.warning), judge, wanted)
+        yield from analyse(MatchTables(store, context.partition_key, context.log.warning), judge(), wanted)
         return
     upstream = versions_outside(context.instance)
     failures: dict[str, str] = {}
@@ -129,7 +132,7 @@ def match_analysis(
         for match_id in context.partition_keys:
             tables = MatchTables(store, match_id, context.log.warning)
             try:
-                for result in analyse(tables, judge, wanted):
+                for result in analyse(tables, judge(), wanted):
                     yield from told(result, tables, upstream)
             except Exception as error:  # whatever it is, the other matches have nothing to do with it
                 failures[match_id] = reason(error)

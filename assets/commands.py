@@ -29,12 +29,17 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
+from assets import evaluation_commands, model_commands, review_commands
+
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_show_locals=False,
     help="What every player of a recorded match meant to do, and 3D motion that shows it.",
 )
+app.add_typer(review_commands.app, name="review")
+app.add_typer(model_commands.app, name="models")
+app.command()(evaluation_commands.evaluate)
 # What is printed holds names from logs and messages about them: none of it may be read as markup.
 console = Console(markup=False, highlight=False)
 
@@ -233,7 +238,7 @@ def ingest(
 def run(
     matches: Annotated[list[str], typer.Argument(help="Match ids, as ingest printed them.")],
 ) -> None:
-    """Analyse matches: events, features, labels, intents, segments, clips."""
+    """Analyse matches: events, features, labels, intents, segments, clips, and what people are asked about them."""
     from assets.partitions import register
 
     with _instance() as instance:
@@ -320,16 +325,17 @@ class _Watcher:
 
 @app.command()
 def train() -> None:
-    """Train the intent model on every labelled match, register it, promote it if it is no worse."""
-    with _instance() as instance:
-        with console.status("training"):
-            result = _execute(instance, "retrain")
-        if not result.success:
-            _report([_failure(result)])
-        metadata = result.asset_materializations_for_node("models__intent")[0].metadata
-        for name in ("model_version", "promoted", "matches", "rows", "reused"):
-            if name in metadata:
-                console.print(f"{name}: {metadata[name].value}")
+    """Train the intent model on every labelled match, register it, promote it if it passes the gate."""
+    with _instance() as instance, console.status("training"):
+        result = _execute(instance, "retrain")
+    trained = result.asset_materializations_for_node("models__intent")
+    for name in ("model_version", "matches", "rows", "reused", "verdict", "why") if trained else ():
+        console.print(f"{name}: {trained[0].metadata[name].value}", soft_wrap=True)
+    if not result.success:
+        _report([_failure(result)])
+    answers = result.asset_materializations_for_node("models__champion")[0].metadata
+    console.print(f"promoted: {answers['promoted'].value}")
+    console.print(f"answers from the next match on: {answers['model_version'].value}")
 
 
 @app.command()
@@ -449,6 +455,7 @@ def demo() -> None:
         **{f"{name} (picture)": where for name, where in drawn.items()},
     }.items():
         console.print(f"{what:>18}  {where}", soft_wrap=True)
+    console.print("Say what it is not sure of: gridmotion review next")
     console.print("Look at all of it in the browser: make dev")
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import dagster as dg
 
-from assets import analysis, backfill, events, grid, intents, jobs, motion, schedules, sensors
+from assets import analysis, backfill, events, grid, intents, jobs, models, motion, reviews, schedules, sensors
 from configs.motion import load_motion
 from resources.clips import ClipStudio
 from resources.grid_api import GridApi
@@ -47,7 +47,8 @@ def build_defs(environment: Settings | None = None, **overrides: Any) -> dg.Defi
 
     Args:
         environment: the settings; those of the process by default.
-        overrides: resources that take the place of the default ones, by name (`store`, `models`, `studio`, `grid`).
+        overrides: resources that take the place of the default ones, by name (`store`, `models`, `studio`, `grid`,
+            `reviews`).
     """
     environment = environment or settings()
     store = overrides.pop("store", None) or open_store(environment)
@@ -56,7 +57,9 @@ def build_defs(environment: Settings | None = None, **overrides: Any) -> dg.Defi
         events.scanned_log,
         analysis.match_analysis,
         intents.intent_model,
+        models.champion_model,
         motion.clips,
+        reviews.review_jobs,
     ]
     return dg.Definitions(
         assets=dg.map_asset_specs(lambda spec: spec.replace_attributes(owners=[OWNERS[spec.group_name or ""]]), assets),
@@ -69,7 +72,13 @@ def build_defs(environment: Settings | None = None, **overrides: Any) -> dg.Defi
             backfill.backfill,
         ],
         schedules=[schedules.daily_grid_fetch, schedules.nightly_retraining],
-        sensors=[sensors.landing_sensor, sensors.scanned_matches_sensor, sensors.killed_scans_sensor],
+        sensors=[
+            sensors.landing_sensor,
+            sensors.scanned_matches_sensor,
+            sensors.killed_scans_sensor,
+            reviews.decisions_sensor,
+            reviews.accepted_sensor,
+        ],
         # A match takes seconds and a spawned step would import everything again (2 to 5 s each): one process per run.
         executor=dg.in_process_executor,
         resources={
@@ -77,6 +86,7 @@ def build_defs(environment: Settings | None = None, **overrides: Any) -> dg.Defi
             "models": open_registry(environment),
             "studio": ClipStudio(store, LocalBackend(), load_motion().budget),
             "grid": open_grid(environment),
+            "reviews": reviews.open_reviews(environment),
             "environment": environment,
             "watcher": backfill.Nobody(),
             **overrides,

@@ -11,18 +11,35 @@ import dagster as dg
 import polars as pl
 
 from assets import reports
+from assets.models import (
+    ANSWERS,
+    CHAMPION_KEY,
+    CHECKS,
+    MODEL_KEY,
+    baseline,
+    gate,
+    judge,
+    likeness,
+    news,
+    standing,
+)
 from assets.stages import Made, MatchTables, Recipe
 from configs.features import load_features
 from configs.intents import load_intents
 from configs.maps import load_maps
 from configs.review import load_review
 from configs.titles import load_titles
+from pipeline.intents.agreement import with_people
+from pipeline.intents.card import documents
+from pipeline.intents.explanation import importance
 from pipeline.intents.labels import label
 from pipeline.intents.model import IntentModel
 from pipeline.intents.prediction import predict
+from pipeline.intents.review import with_gold
 from pipeline.intents.segments import segment
-from pipeline.intents.training import fit, manifest, samples
+from pipeline.intents.training import fit, planned, samples
 from resources.registry import ModelRegistry
+from resources.reviews import Reviews
 from resources.store import Store
 
 GROUP = "intents"
@@ -32,9 +49,6 @@ LABELS = Recipe(
 )
 PREDICTION = Recipe(("intents", "errors.py"), (load_intents(), load_features()))
 SEGMENTATION = Recipe(PREDICTION.rooms, (*PREDICTION.configs, load_review().reasons))
-MODEL_KEY = dg.AssetKey(["models", "intent"])
-BASELINE_CHECK = "beats_the_majority"
-
 
 LABELS_SPEC = dg.AssetSpec(
     "labels",
@@ -46,7 +60,7 @@ LABELS_SPEC = dg.AssetSpec(
 )
 INTENTS_SPEC = dg.AssetSpec(
     "intents",
-    deps=["features", MODEL_KEY],
+    deps=["features", CHAMPION_KEY],
     group_name=GROUP,
     kinds={"lightgbm", "polars"},
     code_version=PREDICTION.code_version,
@@ -100,57 +114,65 @@ def segments(tables: MatchTables, review_threshold: float) -> Iterator[Made]:
     deps=["features", "labels"],
     kinds={"lightgbm", "mlflow"},
     code_version=PREDICTION.code_version,
-    check_specs=[
-        dg.AssetCheckSpec(
-            BASELINE_CHECK,
-            asset=MODEL_KEY,
-            description="on held-out rows, rules with the model agree better with the labels than the commonest intent",
-        )
-    ],
+    check_specs=CHECKS,
 )
 def intent_model(
-    context: dg.AssetExecutionContext, store: dg.ResourceParam[Store], models: dg.ResourceParam[ModelRegistry]
+    context: dg.AssetExecutionContext,
+    store: dg.ResourceParam[Store],
+    models: dg.ResourceParam[ModelRegistry],
+    reviews: dg.ResourceParam[Reviews],
 ) -> dg.MaterializeResult:
-    """The intent model, trained on every labelled match; the same training set is not trained on twice."""
+    """The intent model, trained on every labelled match; the same training set is not trained on twice.
+
+    What people decided stands in place of what the rules say in hindsight.
+    """
     match_ids = store.keys("labels")
     if not match_ids:
         raise dg.Failure("no match is labelled yet: analyse one first (gridmotion run)", allow_retries=False)
+    gold = reviews.gold()
     labelled = pl.concat(
-        [
-            samples(store.read_table("features", match_id), store.read_table("labels", match_id))
-            for match_id in match_ids
-        ]
+        [samples(store.read_table("features", name), gold_labels(store, name, gold)) for name in match_ids]
     )
-    version = manifest(labelled, load_intents()).version
-    known = {registered.version: registered for registered in models.versions()}
-    figures: dict[str, bytes] = {}
-    if reused := version in known:
-        registered = known[version]
+    version = planned(labelled, load_intents()).version
+    pictures: dict[str, bytes] = {}
+    if reused := version in {known.version for known in models.versions()}:
         context.log.info(f"model {version} was already trained on exactly these {labelled.height} rows: reused")
     else:
         trained = fit(labelled)
-        figures = dict(trained.figures)
-        registered = models.register(trained.model, trained.metrics, figures)
-    metrics = registered.metrics
+        pictures = dict(trained.figures)
+        models.register(trained.model, trained.metrics, documents(trained))
+    champion = standing(models)
+    verdict = judge(models, version, champion, labelled)
+    if verdict.word != ANSWERS:
+        models.judge(version, verdict.text)
+    context.log.info(f"model {version}: {verdict.text}")
+    metrics = dict(models.describe(version).metrics)
     return dg.MaterializeResult(
         data_version=dg.DataVersion(version),
         metadata={
             "model_version": version,
-            "promoted": registered.champion,
             "reused": reused,
             "matches": len(match_ids),
             "rows": labelled.height,
+            **news(champion, verdict, labelled),
+            **with_people(gold),
             **reports.class_balance(labelled, "Labelled rows"),
-            **{name.removesuffix(".png"): reports.picture(png, name) for name, png in figures.items()},
+            **{name.removesuffix(".png"): reports.picture(png, name) for name, png in pictures.items()},
             **reports.figures(metrics),
+            "importance": reports.table(
+                importance(models.get(version)).with_columns(pl.col("share").round(4)), limit=20
+            ),
         },
-        check_results=[
-            dg.AssetCheckResult(
-                check_name=BASELINE_CHECK,
-                asset_key=MODEL_KEY,
-                passed=metrics["hybrid_macro_f1_vs_labels"] > metrics["majority_macro_f1_vs_labels"],
-                severity=dg.AssetCheckSeverity.WARN,
-                metadata={name: value for name, value in metrics.items() if "_macro_f1_" in name},
-            )
-        ],
+        check_results=[baseline(metrics), gate(verdict), likeness(champion, labelled)],
     )
+
+
+def gold_labels(store: Store, match_id: str, gold: pl.DataFrame) -> pl.DataFrame:
+    """The labels of a match, with what people say in place of what the rules say.
+
+    Args:
+        store: holds table `labels`.
+        match_id: the match.
+        gold: as `resources.reviews.Reviews.gold` gives it, of any matches.
+    """
+    return with_gold(store.read_table("labels", match_id), gold.filter(pl.col("match_id") == match_id))

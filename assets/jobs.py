@@ -6,9 +6,10 @@ Concept: https://docs.dagster.io/guides/build/jobs/asset-jobs
 
 import dagster as dg
 
+from assets.models import CHAMPION_KEY, MODEL_KEY
 from assets.partitions import matches
 
-ANALYSIS = ("rounds", "events", "tracks", "features", "labels", "intents", "segments", "clips")
+ANALYSIS = ("rounds", "events", "tracks", "features", "labels", "intents", "segments", "clips", "review_jobs")
 
 fetch_grid = dg.define_asset_job(
     "fetch_grid",
@@ -26,18 +27,18 @@ analyse_match = dg.define_asset_job(
     "analyse_match",
     dg.AssetSelection.assets(*ANALYSIS),
     partitions_def=matches,
-    description="From the recording of one match to its intents and motion clips.",
+    description="From the recording of one match to its intents, motion clips and review jobs.",
 )
 
 make_clips = dg.define_asset_job(
     "make_clips",
-    dg.AssetSelection.assets("clips"),
+    dg.AssetSelection.assets("clips", "review_jobs"),
     partitions_def=matches,
-    description="The clips of one match alone: those that its budget allows, and those that are asked for.",
+    description="The clips of one match that its budget allows or that are asked for, and the reviews of failed ones.",
 )
 
 retrain = dg.define_asset_job(
     "retrain",
-    dg.AssetSelection.assets(dg.AssetKey(["models", "intent"])),
-    description="Train the intent model on all labelled matches, register it, promote it if it is no worse.",
+    dg.AssetSelection.assets(MODEL_KEY, CHAMPION_KEY),
+    description="Train the intent model on all labelled matches, register it, promote it if it passes the gate.",
 )

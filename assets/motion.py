@@ -1,9 +1,12 @@
 """From intents to motion: the clips of a match's most interesting moments.
 
-Belongs here: which segments become clips in a run, the cache by `clip_key`, the files of a clip. Does not belong here:
-how a body moves (`pipeline.motion`), who synthesises (`resources.motion_backends`).
+Belongs here: which segments become clips in a run, and which must wait for people. Does not belong here: how a body
+moves (`pipeline.motion`), who synthesises (`resources.motion_backends`), the files of a clip (`resources.clips`), what
+is sensitive (`pipeline.intents.review`).
 Concept: https://docs.dagster.io/guides/build/assets
 """
+
+from typing import Any
 
 import dagster as dg
 import polars as pl
@@ -14,8 +17,11 @@ from assets.partitions import matches, one_match_per_run
 from assets.stages import MatchTables, Recipe, schema_spec
 from configs.motion import load_motion
 from configs.titles import load_titles
+from pipeline.intents.review import OPEN, animated, is_sensitive_intent
+from pipeline.intents.vocabulary import INTENTS
 from pipeline.motion.moments import choose
 from resources.clips import ClipStudio
+from resources.reviews import Reviews
 from resources.store import PartDamaged, PartMissing, Store
 
 RECIPE = Recipe(("motion", "events/model.py", "errors.py"), (load_motion(), load_titles()))
@@ -49,27 +55,36 @@ def clips(
     config: ClipsConfig,
     store: dg.ResourceParam[Store],
     studio: dg.ResourceParam[ClipStudio],
+    reviews: dg.ResourceParam[Reviews],
 ) -> dg.MaterializeResult:
-    """Animated bodies on the players' true paths: the most interesting segments, and those that were asked for."""
+    """Animated bodies on the players' true paths: the most interesting segments, and those that were asked for.
+
+    A sensitive segment waits until its review has accepted it, also if it is asked for.
+    """
     tables = MatchTables(store, context.partition_key, context.log.warning)
     segments, tracks = tables.part("segments"), tables.part("tracks")
-    made_before, wished_before = _made_before(tables)
-    wishes = {*config.also, *wished_before} & set(tables.read("segments")["segment_id"])
-    if unknown := set(config.also) - wishes:
+    every = tables.read("segments")
+    if unknown := set(config.also) - set(every["segment_id"]):
         raise dg.Failure(f"{tables.match_id} has no segment {', '.join(sorted(unknown))}", allow_retries=False)
+    allowed, withheld = _held_back(every, tables.match_id, reviews)
+    if refused := [why for segment_id, why in withheld.items() if segment_id in config.also]:
+        raise dg.Failure("; ".join(refused), allow_retries=False)
+    made_before, wished_before = _made_before(tables)
+    wishes = {*config.also, *wished_before} & set(allowed["segment_id"])
     stamp = RECIPE.stamp(
         segments.digest,
         tracks.digest,
         f"{studio.budget} clips by {studio.backend.name}",
         *sorted(wishes - (made_before - wished_before)),
+        *(f"{segment_id} withheld" for segment_id in sorted(withheld)),
         model_version=segments.stamp.model_version,
     )
 
     def make() -> pl.DataFrame:
-        every, paths = tables.read("segments"), tables.read("tracks")
-        chosen = choose(every, paths, budget=studio.budget)
+        paths = tables.read("tracks")
+        chosen = choose(allowed, paths, budget=studio.budget)
         left = sorted(wishes - set(chosen["segment_id"]))
-        wished = every.filter(pl.col("segment_id").is_in(left)).with_columns(pl.lit(ON_DEMAND).alias("interest"))
+        wished = allowed.filter(pl.col("segment_id").is_in(left)).with_columns(pl.lit(ON_DEMAND).alias("interest"))
         return studio.make(pl.concat([chosen, wished]), paths, log=context.log.info)
 
     part = tables.ensure("clips", stamp, make)
@@ -77,7 +92,31 @@ def clips(
         context.log.warning(f"{len(missing)} files of clips are gone, the first is {missing[0]}: made anew")
         tables.write("clips", make(), stamp)
     frame = tables.read("clips")
-    return tables.made("clips", lambda: reports.clips(frame, studio.previews(frame))).result()
+    told = {"withheld": len(withheld)} if withheld else {}
+    return tables.made("clips", lambda: told | reports.clips(frame, studio.previews(frame))).result()
+
+
+def _held_back(segments: pl.DataFrame, match_id: str, reviews: Reviews) -> tuple[pl.DataFrame, dict[str, str]]:
+    """The segments for which motion may be made, and of each of the others, by id, what it waits for."""
+    reasons = reviews.config.reasons
+    if not any(is_sensitive_intent(intent, reasons) for intent in INTENTS):
+        return segments, {}  # and nobody needs a database
+    standing = reviews.reviews(match_id)
+    allowed = animated(segments, standing, reasons)
+    others = segments.join(allowed, on="segment_id", how="anti")
+    return allowed, {row["segment_id"]: _why(row, standing) for row in others.iter_rows(named=True)}
+
+
+def _why(segment: dict[str, Any], standing: pl.DataFrame) -> str:
+    what = f"segment {segment['segment_id']} ({segment['intent']}) is sensitive"
+    same = (pl.col("segment_id") == segment["segment_id"]) & (pl.col("to_ms") == segment["to_ms"])
+    job = next(iter(standing.filter(same).tail(1).to_dicts()), None)
+    if job is None:
+        return f"{what} and nobody has been asked about it yet: gridmotion run {segment['match_id']} opens its review"
+    if job["state"] == OPEN:
+        return f"{what} and waits for its review: gridmotion review next --job {job['job_id']}"
+    verdict = " ".join(filter(None, (job["verdict"] or job["state"], job["verdict_intent"])))
+    return f"{what} and its review did not accept it (job {job['job_id']}: {verdict})"
 
 
 def _made_before(tables: MatchTables) -> tuple[set[str], set[str]]:

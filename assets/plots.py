@@ -9,6 +9,7 @@ it illustrates. Rectangles, dots and text on fixed margins need none.
 import io
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -28,11 +29,15 @@ Dots = tuple[str, str, NDArray[np.float64], NDArray[np.float64]]
 Mark = tuple[str, float, float]
 """Name and where."""
 
+Note = tuple[int, int, str]
+"""Way, instant, words."""
+
 _INK, _GRID, _PAPER = "#22262C", "#C8CDD3", "#FFFFFF"
 _TEXT = 13  # px
 _COLOURS = 128
 _PALEST = 0.35  # share of colour where nothing is sure
 _OPACITY = 0.35  # of one dot; a place where several were is stronger
+_LEAST_M = 4.0  # m across the picture; less would show the noise of a position as a way
 _LEVELS = 5  # of strength; more of them cannot be told apart, and make the file larger
 
 
@@ -129,6 +134,109 @@ def scatter(dots: Sequence[Dots], marks: Sequence[Mark], title: str, unit: str) 
         _write(draw, (place + 16, top + side + 30), name, "lm")
         place += 16 + _length(draw, name) + 18
     return _png(image)
+
+
+@dataclass(frozen=True)
+class Trail:
+    """One player's way: positions in m at equal steps, the stretch that is shown in full, and words beside its start.
+
+    Attributes:
+        name: written where the way begins; may be empty.
+        colour: of the way.
+        x, z: where, m, one per instant.
+        stretch: first and last instant that are drawn in full; what comes before and after is pale. None: all is pale.
+        facing: view yaw at the stretch's start, radians from +x towards -z; None where not known.
+        ends: whether the player dies at the last instant.
+    """
+
+    name: str
+    colour: str
+    x: NDArray[np.float64]
+    z: NDArray[np.float64]
+    stretch: tuple[int, int] | None
+    facing: float | None = None
+    ends: bool = False
+
+
+def trails(
+    ways: Sequence[Trail],
+    marks: Sequence[Mark],
+    title: str,
+    notes: Sequence[Note],
+    legend: Sequence[tuple[str, str]],
+    *,
+    shown: Sequence[tuple[float, float]],
+    step_s: float,
+) -> bytes:
+    """Ways of players from above, to one scale, with a dot per second, the first way on top.
+
+    Args:
+        ways: the player whom it is about first.
+        marks: single places with a name.
+        title: above it.
+        notes: words at an instant of a way: way, instant, words.
+        legend: names and their colours.
+        shown: places in m that must be in the picture.
+        step_s: s from one instant to the next.
+    """
+    width, height, top = 620, 440, 34
+    image, draw = _sheet(width, height)
+    x, z = np.array(shown).T
+    middle = (x.min() + x.max()) / 2, (z.min() + z.max()) / 2
+    span = max(float(np.ptp(x)) / width, float(np.ptp(z)) / (height - top), _LEAST_M / (height - top)) * 1.45
+
+    def at(east: float, south: float) -> tuple[float, float]:
+        return width / 2 + (east - middle[0]) / span, (height + top) / 2 + (south - middle[1]) / span
+
+    per_second = round(1 / step_s)
+    for way in reversed(ways):
+        points = [at(*place) for place in zip(way.x.tolist(), way.z.tolist(), strict=True)]
+        first, last = way.stretch or (0, -1)
+        draw.line(points, fill=_blend(way.colour, 0.45), width=2)
+        if last > first:
+            draw.line(points[first : last + 1], fill=way.colour, width=5 if way is ways[0] else 3, joint="curve")
+        for instant in range(first % per_second, len(points), per_second):
+            (px, py), inside = points[instant], first <= instant <= last
+            radius = 3.5 if inside else 2
+            shade = way.colour if inside else _blend(way.colour, 0.45)
+            draw.ellipse((px - radius, py - radius, px + radius, py + radius), fill=shade, outline=_PAPER)
+        if way.facing is not None and way.stretch:
+            px, py = points[first]
+            tip = px + 34 * math.cos(way.facing), py - 34 * math.sin(way.facing)
+            draw.line((px, py, *tip), fill=_INK, width=1)
+        if way.ends:
+            px, py = points[-1]
+            for dx in (-6, 6):
+                draw.line((px - dx, py - 6, px + dx, py + 6), fill=_INK, width=2)
+        _write(draw, (points[0][0] + 8, points[0][1] - 8), way.name, "lm", _TEXT - 1)
+    for name, east, south in marks:
+        px, py = at(east, south)
+        if 0 < px < width and top < py < height:
+            _star(draw, px, py)
+            _write(draw, (px + 12, py - 4), name, "lb")
+    for note, (who, instant, words) in enumerate(notes):
+        px, py = at(float(ways[who].x[instant]), float(ways[who].z[instant]))
+        draw.ellipse((px - 5, py - 5, px + 5, py + 5), outline=_INK, width=2)
+        below = note % 2 == 0
+        _write(draw, (px, py + (9 if below else -9)), words, "mt" if below else "mb", _TEXT)
+    draw.rectangle((0, 0, width, top), fill=_PAPER)
+    draw.rectangle((0, height - 34, width, height), fill=_PAPER)
+    place = width - 12.0
+    for name, colour in reversed(legend):
+        _write(draw, (place, height - 14), name, "rm")
+        place -= _length(draw, name) + 6
+        draw.line((place - 16, height - 14, place, height - 14), fill=colour, width=4)
+        place -= 30
+    _write(draw, (width / 2, 17), title, "mm", _TEXT + 2)
+    _ruler(draw, (16, height - 16), span)
+    return _png(image)
+
+
+def _ruler(draw: "ImageDraw", at: tuple[float, float], metres_per_pixel: float) -> None:
+    length = next(metres for metres in (20, 10, 5, 2, 1) if metres / metres_per_pixel < 160 or metres == 1)
+    end = at[0] + length / metres_per_pixel
+    draw.line((*at, end, at[1]), fill=_INK, width=3)
+    _write(draw, ((at[0] + end) / 2, at[1] - 5), f"{length} m", "mb")
 
 
 def ticks(low: float, high: float) -> list[float]:

@@ -13,6 +13,7 @@ import polars as pl
 
 from assets import plots
 from pipeline.events.model import is_attacker
+from pipeline.intents.labels import judgement
 from pipeline.intents.vocabulary import INTENTS
 
 Metadata = dict[str, Any]
@@ -146,9 +147,16 @@ def class_balance(frame: pl.DataFrame, title: str) -> Metadata:
 
 
 def labels(frame: pl.DataFrame) -> Metadata:
-    """How much the rules answer for, and what."""
-    coverage = 100 * (1 - frame["intent"].null_count() / frame.height) if frame.height else 0.0
-    return {"coverage_percent": round(coverage, 1), **class_balance(frame, "Labels in hindsight")}
+    """How far the rules answer, where they differ, and what they say."""
+    shares = {f"{name}_percent": round(100 * share, 1) for name, share in judgement.shares(frame).items()}
+    rules = judgement.rule_shares(frame).with_columns(
+        (100 * pl.col(name)).round(1).alias(f"{name}_percent") for name in ("overlap", "conflict", "won")
+    )
+    return {
+        **shares,
+        "rules": table(rules.drop("overlap", "conflict", "won")),
+        **class_balance(frame, "Labels in hindsight"),
+    }
 
 
 def predicted(frame: pl.DataFrame) -> Metadata:

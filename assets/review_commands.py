@@ -8,23 +8,22 @@ Exit codes: 0 done; 1 refused, and the message says why; 2 misused; 3 nothing to
 
 import getpass
 import json
+import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 
-from assets.reviews import mean_kappa, open_reviews
 from pipeline.errors import PipelineError
-from pipeline.intents.agreement import agreement
-from pipeline.intents.review import VERDICTS
 from resources.errors import ResourceError
-from resources.reviews import Claim, Decision, Reviews
-from resources.settings import settings
+
+if TYPE_CHECKING:  # what other commands need not load
+    from resources.reviews import Claim, Reviews
 
 NOTHING = 3
 
@@ -37,7 +36,10 @@ Reviewer = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on one line, for scripts.")]
 
 
-def _reviews() -> Reviews:
+def _reviews() -> "Reviews":
+    from assets.reviews import open_reviews
+    from resources.settings import settings
+
     return open_reviews(settings())
 
 
@@ -86,22 +88,37 @@ def next_job(
     _show(claim)
 
 
-def _show(claim: Claim) -> None:
+def _show(claim: "Claim") -> None:
+    from pipeline.intents.vocabulary import INTENTS
     from resources.reviews.label_studio import described
+    from resources.settings import settings
 
-    console.print(described(claim.job), soft_wrap=True)
-    begin = f"gridmotion review decide {claim.job['job_id']}"
-    who = f"--token {claim.token} --reviewer {claim.reviewer}"
-    console.print(f"\nYours until {claim.expires_at:%H:%M:%S} UTC. Then one of:", soft_wrap=True)
-    for what in ("accept", "correct --intent <intent>", "reject", "skip"):
-        console.print(f"  {begin} {what} {who}", soft_wrap=True)
+    job = dict(claim.job)
+    if job["preview_uri"]:
+        job["preview_uri"] = f"{settings().store_url}/{job['preview_uri']}"
+    console.print(described(job), soft_wrap=True)
+    console.print(f"\nYours until {claim.expires_at:%H:%M:%S} UTC. Say what it was:", soft_wrap=True)
+    who = "" if claim.reviewer == _name(None) else f" --reviewer {shlex.quote(claim.reviewer)}"
+    begin = f"gridmotion review decide {job['job_id']}"
+    others = ", ".join(intent for intent in INTENTS if intent != job["intent"])
+    answers = {
+        "accept": f"it is {job['intent']}",
+        "correct --intent …": f"it is one of {others}",
+        "reject": "it is none of the nine",
+        "skip": "you cannot tell",
+    }
+    wide = max(map(len, answers))
+    for said, means in answers.items():
+        console.print(f"  {begin} {said}{who}{' ' * (wide - len(said))}  # {means}", soft_wrap=True)
 
 
 @app.command()
 def decide(
     job: Annotated[str, typer.Argument(help="The job, as `review next` named it.")],
-    verdict: Annotated[str, typer.Argument(help=f"One of {', '.join(VERDICTS)}.")],
-    token: Annotated[int, typer.Option(help="Of your claim, as `review next` named it.")],
+    verdict: Annotated[str, typer.Argument(help="accept, correct, reject or skip.")],
+    token: Annotated[
+        int | None, typer.Option(help="Of your claim, as `review next --json` named it; your last one if not given.")
+    ] = None,
     intent: Annotated[str | None, typer.Option(help="What it was, with correct.")] = None,
     reviewer: Reviewer = None,
     decision_id: Annotated[
@@ -114,14 +131,24 @@ def decide(
     as_json: Json = False,
 ) -> None:
     """Say what a segment was: accept, correct --intent, reject (none of the nine), or skip (can't tell)."""
-    decision = Decision(job, _name(reviewer), verdict, intent, token, decision_id, took_ms, note)
+    from resources.reviews import Decision, LeaseLost
+
+    who = _name(reviewer)
     with _refusals(as_json):
-        recorded = _reviews().decide(decision)
+        reviews = _reviews()
+        claim = reviews.token(who, job) if token is None else token
+        if claim is None:
+            reviews.job(job)
+            raise LeaseLost(f"{who} has not claimed job {job}: gridmotion review next --job {job}")
+        recorded = reviews.decide(Decision(job, who, verdict, intent, claim, decision_id, took_ms, note))
     if as_json:
         _say(vars(recorded))
         return
     outcome = f": {recorded.verdict} {recorded.intent or ''}".rstrip() if recorded.verdict else ""
-    console.print(f"{'recorded' if recorded.new else 'known already'}; job {job} is {recorded.state}{outcome}")
+    if not outcome and verdict != "skip":
+        outcome = "; somebody else is asked too"
+    console.print(f"{'Recorded' if recorded.new else 'Known already'}. Job {job} is {recorded.state}{outcome}.")
+    console.print("Next: gridmotion review next")
 
 
 @app.command()
@@ -169,19 +196,58 @@ def import_tasks(
 
 @app.command()
 def status(as_json: Json = False) -> None:
-    """Count jobs and decisions, and say how far reviewers agree (Cohen's kappa)."""
+    """Count jobs and decisions, say how often predictions were right and how far reviewers agree (Cohen's kappa)."""
+    from assets.reviews import mean_kappa
+    from pipeline.intents.agreement import agreement, with_people
+
     with _refusals(as_json):
         reviews = _reviews()
-        jobs, decisions = reviews.counts(), reviews.decisions()
+        jobs, decisions, right = reviews.counts(), reviews.decisions(), with_people(reviews.gold())
     pairs = agreement(decisions)
     if as_json:
-        _say({"jobs": jobs, "decisions": decisions.height, "kappa": mean_kappa(pairs), "pairs": pairs.to_dicts()})
+        told = {"jobs": jobs, "decisions": decisions.height, **right}
+        _say(told | {"kappa": mean_kappa(pairs), "pairs": pairs.to_dicts()})
         return
     console.print(f"jobs: {', '.join(f'{count:,} {state}' for state, count in jobs.items()) or 'none'}")
     console.print(f"decisions: {decisions.height:,}")
+    for name, of in (("by_people", "segments that people agree on"), ("in_audit", "segments of the random audit")):
+        if count := right[f"judged_{name}"]:
+            console.print(f"predicted right: {right[f'right_{name}']:.0%} of {count:,} {of}")
     for pair in pairs.iter_rows(named=True):
         kappa = "undefined" if pair["kappa"] is None else f"{pair['kappa']:.2f}"
         console.print(
             f"{pair['first']} and {pair['second']}: {pair['jobs']} jobs, {pair['agreed']:.0%} agreed, kappa {kappa}",
             soft_wrap=True,
         )
+
+
+@app.command()
+def final(
+    match: Annotated[str, typer.Argument(help="Match id.")],
+    out: Annotated[
+        Path | None, typer.Option(help="Write the segments that are final to this Parquet file, corrected by people.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Say which segments of a match are final: none that waits for a required review, none that people rejected."""
+    from assets.definitions import open_store
+    from assets.reviews import standings
+    from pipeline.intents.review import standing
+    from resources.settings import settings
+
+    with _refusals(as_json):
+        segments = open_store(settings()).read_table("segments", match)
+        reviews = _reviews()
+        stood = standing(segments, reviews.reviews(match), reviews.config.jobs)
+    shown = stood.filter(stood["standing"] == "final").drop("standing")
+    counts = {"segments": segments.height, **standings(stood), "reviewed": int(shown["reviewed"].sum())}
+    if out is not None:
+        shown.write_parquet(out)
+    if as_json:
+        _say(counts)
+        return
+    console.print(", ".join(f"{count:,} {name}" for name, count in counts.items()))
+    if counts.get("waiting"):
+        console.print(f"Next: gridmotion review next --match {match}", soft_wrap=True)
+    if out is not None:
+        console.print(f"{out}  ({out.stat().st_size / 1e6:.2f} MB)", soft_wrap=True)

@@ -1,22 +1,24 @@
-"""People in the loop: a match's doubtful segments become review jobs, and what people decide becomes a training.
+"""People in the loop: a match's doubtful segments become review jobs, what people decide a training and a clip.
 
 Belongs here: when jobs are opened, when enough decisions are new. Does not belong here: why a segment is looked at
 (`pipeline.intents.review`), who has which job (`resources.reviews`), the command line (`assets/review_commands.py`).
 Concept: https://docs.dagster.io/guides/automate/sensors
 """
 
+import json
 from collections import Counter
+from collections.abc import Mapping
 
 import dagster as dg
 import polars as pl
 
 from assets import reports
-from assets.jobs import retrain
-from assets.partitions import matches, one_match_per_run
+from assets.jobs import make_clips, retrain
+from assets.partitions import MATCH, matches, one_match_per_run
 from assets.stages import MatchTables
 from configs.review import load_review
 from pipeline.intents.agreement import agreement
-from pipeline.intents.review import OPEN, jobs, published
+from pipeline.intents.review import OPEN, doubtful, jobs, standing
 from pipeline.versions import code_version
 from resources.reviews import Reviews
 from resources.reviews.jobs import Opened
@@ -53,15 +55,16 @@ def review_jobs(
         clips = None
     asked = jobs(segments, tables.read("intents"), tables.read("features"), clips, reviews.config)
     opened = reviews.open(match_id, asked)
-    return dg.MaterializeResult(metadata=told(match_id, segments, asked, opened, reviews))
+    left = doubtful(segments, clips, reviews.config.jobs).height - asked.height
+    return dg.MaterializeResult(metadata={"not_opened": left, **told(match_id, segments, asked, opened, reviews)})
 
 
 def told(
     match_id: str, segments: pl.DataFrame, asked: pl.DataFrame, opened: Opened, reviews: Reviews
 ) -> reports.Metadata:
     """What an analyst wants to know of a match's reviews."""
-    standing = reviews.reviews(match_id)
-    waiting = standing.filter(pl.col("required") & (pl.col("state") == OPEN))
+    known = reviews.reviews(match_id)
+    waiting = known.filter(pl.col("required") & (pl.col("state") == OPEN))
     reasons = Counter(reason for why in asked["reasons"] for reason in why)
     agreed = agreement(reviews.decisions())
     kappa = mean_kappa(agreed)
@@ -74,12 +77,24 @@ def told(
         "judged_before": opened.judged,
         "withdrawn": opened.withdrawn,
         "required_and_open": waiting.height,
-        "final_segments": published(segments, standing, reviews.config.jobs).height,
+        **{
+            f"{name}_segments": count
+            for name, count in standings(standing(segments, known, reviews.config.jobs)).items()
+        },
         "reasons": dg.MetadataValue.json(dict(sorted(reasons.items()))),
         "decisions_of_all_matches": reviews.decided(),
         "judged_by_two": int(agreed["jobs"].sum()),
         **({} if kappa is None else {"kappa": kappa}),
     }
+
+
+def standings(stood: pl.DataFrame) -> dict[str, int]:
+    """How many segments are final, and how many are not for which reason.
+
+    Args:
+        stood: as `pipeline.intents.review.standing` returns it.
+    """
+    return {"final": 0} | dict(stood.group_by("standing").len().sort("standing").iter_rows())
 
 
 def mean_kappa(agreed: pl.DataFrame) -> float | None:
@@ -123,3 +138,44 @@ def decisions_sensor(
     run_key, cursor = due(decided, context.cursor, load_review().retraining.every_decisions)
     requests = [dg.RunRequest(run_key=run_key, tags={RETRAINED_FOR: str(decided)})] if run_key else []
     return dg.SensorResult(run_requests=requests, cursor=cursor)
+
+
+def news(closings: Mapping[str, int], cursor: str | None) -> tuple[list[tuple[str, str]], str]:
+    """Matches of which a required review has been closed, or opened again, since the last look.
+
+    Args:
+        closings: how often either happened, by match; it never gets less.
+        cursor: what this function returned last time; None at first.
+
+    Returns:
+        `(match id, run key)` of those matches, and the next cursor. The key is the same whenever somebody looks.
+    """
+    before: dict[str, int] = json.loads(cursor) if cursor else {}
+    changed = [
+        (match_id, f"{match_id}:{count}") for match_id, count in closings.items() if before.get(match_id) != count
+    ]
+    return changed, json.dumps(dict(closings), sort_keys=True)
+
+
+@dg.sensor(
+    job=make_clips,
+    minimum_interval_seconds=60,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Requests the clips of a match when people have judged a sensitive segment of it.",
+)
+def accepted_sensor(
+    context: dg.SensorEvaluationContext, reviews: dg.ResourceParam[Reviews]
+) -> dg.SensorResult | dg.SkipReason:
+    """Requests the clips of matches whose sensitive segments were judged, each time that this happens."""
+    if not reviews.config.reasons.sensitive:
+        return dg.SkipReason("configs/review.yaml calls no intent sensitive: no clip waits for people")
+    changed, cursor = news(reviews.closings(), context.cursor)
+    known = set(context.instance.get_dynamic_partitions(MATCH)) if changed else set()
+    return dg.SensorResult(
+        run_requests=[
+            dg.RunRequest(run_key=run_key, partition_key=match_id, tags={MATCH: match_id})
+            for match_id, run_key in changed
+            if match_id in known  # another instance's, or of a database that several stores share
+        ],
+        cursor=cursor,
+    )

@@ -18,7 +18,7 @@ from bench.workload import Workload, lines, megabytes
 from configs.events import load_events
 from pipeline.events.lines import Block, read_blocks
 from pipeline.events.reader import read_log
-from pipeline.events.sources.canonical_scan import scan
+from pipeline.events.sources.canonical_scan import Scanner
 from resources.store import Stamp, Store
 
 OTHER = "`json.loads` rows → pyarrow, the same tables, unchecked"
@@ -41,11 +41,10 @@ def figures(load: Workload) -> list[Figure]:
         for name, log in (("plain", plain_grid), (".zip", load.grid))
     ]
     blocks = [block for block in read_blocks(plain, load_events().lines) if isinstance(block, Block)]
-    validity = load_events().validity
     found.append(
         interleaved(
             "canonical lines → columns, alone",
-            lambda: [scan(block, validity) for block in blocks],
+            lambda: _scan(blocks),
             None,
             "",
             megabytes(packed),
@@ -64,6 +63,16 @@ def ours(log: Path, folder: Path) -> None:
     for match_id, match in read_log(log, log_id="bench").matches.items():
         store.write_table("events", match_id, match.events, _STAMP)
         store.write_table("tracks", match_id, match.tracks, _STAMP)
+
+
+def _scan(blocks: list[Block]) -> None:
+    config = load_events()
+    scanner = Scanner(config.validity, config.lines.frame_rows)
+    for block in blocks:
+        scanner.read(block)
+        if scanner.rows > config.lines.frame_rows:
+            scanner.take()
+    scanner.take()
 
 
 def _beside(

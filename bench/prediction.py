@@ -17,10 +17,10 @@ from bench.workload import Workload, frames
 from configs.intents import load_intents
 from pipeline.features.match import match_features
 from pipeline.intents.labels import label
-from pipeline.intents.model import BoosterModel, Vectors, train, vectors
+from pipeline.intents.model import BoosterModel, Vectors, vectors
 from pipeline.intents.prediction import Predictor, predict
 from pipeline.intents.segments import segment
-from pipeline.intents.training import cap, manifest, samples, split
+from pipeline.intents.training import learn, manifest, samples
 
 LEAVES = 63  # the largest tree that is planned for; 297 of them
 INSTANT = 10  # rows; the players of one instant
@@ -64,10 +64,9 @@ def _labelled(load: Workload, name: str, features: pl.DataFrame) -> pl.DataFrame
 
 def _trained(labelled: pl.DataFrame, leaves: int) -> BoosterModel:
     config = load_intents()
-    training = config.training.model_copy(
-        update={"booster": config.training.booster.model_copy(update={"leaves": leaves})}
-    )
-    return train(cap(split(labelled, training), training), manifest(labelled, config), training)
+    booster = config.training.booster.model_copy(update={"leaves": leaves})
+    config = config.model_copy(update={"training": config.training.model_copy(update={"booster": booster})})
+    return learn(labelled, manifest(labelled, config), config)
 
 
 def _size(model: BoosterModel) -> str:

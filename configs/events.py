@@ -19,9 +19,11 @@ class LinesConfig(Config):
         max_unpacked_bytes: reading stops, and says so, where an archive unpacks to more.
         max_ratio: and so where it unpacks to more than this many times its own size.
         ratio_floor_bytes: a file that unpacks to no more than this may do so at any ratio.
+        max_matches: a log of more is unusable.
         raw_chars: how much of a bad line, and at most of what is said of it, quarantine keeps.
         batch_rows: how many events become a columnar frame at once.
-        frame_rows: how many rows are worked on at once; a log of more goes through temporary files.
+        frame_rows: how many rows are worked on at once.
+        held_rows: how many rows may wait in memory; those of a longer log wait in temporary files.
     """
 
     chunk_bytes: int = Field(ge=1)
@@ -31,9 +33,11 @@ class LinesConfig(Config):
     max_unpacked_bytes: int = Field(ge=1)
     max_ratio: int = Field(ge=1)
     ratio_floor_bytes: int = Field(ge=0)
+    max_matches: int = Field(ge=1)
     raw_chars: int = Field(ge=1)
     batch_rows: int = Field(ge=1)
     frame_rows: int = Field(ge=1)
+    held_rows: int = Field(ge=0)
 
 
 class ValidityConfig(Config):
@@ -44,6 +48,7 @@ class ValidityConfig(Config):
         max_angle_deg: largest believable angle, either sign.
         max_amount: largest believable health, armour or damage.
         max_duration_s: longest believable blindness.
+        max_depth: how deep objects and lists of a line may nest.
         max_id_chars: longest identifier or name.
         earliest_ms: earliest match time, before MATCH_STARTED.
         latest_ms: latest match time.
@@ -55,6 +60,7 @@ class ValidityConfig(Config):
     max_angle_deg: float = Field(gt=0, le=2_000_000)
     max_amount: int = Field(gt=0, le=2_147_483_647)
     max_duration_s: float = Field(gt=0, le=2_000_000)
+    max_depth: int = Field(ge=64, le=500)
     max_id_chars: int = Field(ge=1)
     earliest_ms: int = Field(ge=-(2**31) + 1)
     latest_ms: int = Field(lt=2**31)

@@ -50,14 +50,8 @@ class Heuristic(Config):
 
 
 class LabelRule(Config):
-    """What every hindsight rule has.
+    """What every hindsight rule has: `horizon_ms`, how far past the instant it looks."""
 
-    Attributes:
-        weight: its say where rules differ.
-        horizon_ms: how far past the instant it looks.
-    """
-
-    weight: float = Field(gt=0)
     horizon_ms: int = Field(gt=0, multiple_of=FINEST_GRID_MS)
 
 
@@ -100,53 +94,66 @@ class FireLabel(LabelRule):
     aim_deg: float = Field(gt=0, le=180)
 
 
-class ReturnLabel(LabelRule):
-    """Out and back: ends within `back_mm` of where it began, having been between `least_mm` and `most_mm` away.
+class SpotLabel(LabelRule):
+    """Leaves a spot: stood within `still_mm` of it for `still_ms`, then goes `leave_mm` within an instant.
+
+    The way is `least_mm` to `most_mm` long.
+    """
+
+    still_ms: int = Field(gt=0, multiple_of=FINEST_GRID_MS)
+    still_mm: int = Field(gt=0)
+    leave_mm: int = Field(gt=0)
+    least_mm: int = Field(gt=0)
+    most_mm: int = Field(gt=0)
+
+
+class ReturnLabel(SpotLabel):
+    """Out and back: ends within `back_mm` of the spot, and goes no farther than `rest_mm` in the instant after.
 
     Out there an enemy within `enemy_mm` must have been within `aim_deg` of the view.
     """
 
     back_mm: int = Field(gt=0)
-    least_mm: int = Field(gt=0)
-    most_mm: int = Field(gt=0)
+    rest_mm: int = Field(gt=0)
     enemy_mm: int = Field(gt=0)
     aim_deg: float = Field(gt=0, le=180)
 
 
-class StepOutLabel(LabelRule):
-    """Still for `still_ms`, then a step between `least_mm` and `most_mm` into a fight."""
-
-    still_ms: int = Field(gt=0, multiple_of=FINEST_GRID_MS)
-    still_mm: int = Field(gt=0)
-    least_mm: int = Field(gt=0)
-    most_mm: int = Field(gt=0)
-
-
 class StayLabel(LabelRule):
-    """Stays within `radius_mm` for at least `least_ms` of the horizon."""
+    """Does not leave `radius_mm` over the whole horizon."""
 
     radius_mm: int = Field(gt=0)
-    least_ms: int = Field(gt=0, multiple_of=FINEST_GRID_MS)
 
 
 class ProgressLabel(LabelRule):
-    """Comes `progress_mm` nearer (or goes as much farther) within the horizon, of which `least_ms` must be seen."""
+    """Comes `progress_mm` nearer (or goes as much farther) within the horizon, of which `least_ms` must be seen.
+
+    Only instants count at which the player is under way: is `pace_mm` away `pace_ms` later.
+    """
 
     progress_mm: int = Field(gt=0)
+    pace_mm: int = Field(gt=0)
+    pace_ms: int = Field(gt=0, multiple_of=FINEST_GRID_MS)
     least_ms: int = Field(gt=0, multiple_of=FINEST_GRID_MS)
 
 
 class RetreatLabel(ProgressLabel):
-    """`enemy_mm`: only an enemy this near is retreated from."""
+    """From an enemy within `enemy_mm`, up to `contact_ms` after a hit or a shot within `aim_deg` of an enemy."""
 
     enemy_mm: int = Field(gt=0)
+    contact_ms: int = Field(gt=0)
+    aim_deg: float = Field(gt=0, le=180)
 
 
 class RotateLabel(ProgressLabel):
-    """`left_mm`: how near the site that is left must have been; `leave_mm`: how much farther it gets."""
+    """`left_mm`: how near the site that is left must have been; `leave_mm`: how much farther it gets.
+
+    Within `setup_ms` of the round's start, players go to where they begin it.
+    """
 
     left_mm: int = Field(gt=0)
     leave_mm: int = Field(gt=0)
+    setup_ms: int = Field(ge=0)
 
 
 class ToBombLabel(ProgressLabel):
@@ -166,11 +173,12 @@ class LabelRules(Config):
     engage_hit: HitLabel
     engage_fire: FireLabel
     peek_return: ReturnLabel
-    peek_step_out: StepOutLabel
+    peek_step_out: SpotLabel
     hold_stay: StayLabel
     advance_objective: ProgressLabel
     advance_enemy: ProgressLabel
     retreat_enemy: RetreatLabel
+    retreat_save: ProgressLabel
     rotate_sites: RotateLabel
     rotate_to_bomb: ToBombLabel
 
@@ -180,17 +188,25 @@ class LabelsConfig(Config):
 
     Attributes:
         rules: the rules and their thresholds.
+        weights_for: `config_hash` of the rules that the weights were learned for.
+        weights: the say of each rule, by name: w makes its intent e^w times as likely as any other.
         position_age_ms: a position older than this is not known.
         not_aimed: weapons whose shots and hits are no aimed fire, as words within the weapon's name.
-        doubt: share of the probability that is spread evenly over all nine intents.
-        least_share: the winner's share of the votes below which the rules abstain.
+        least_probability: of the winner, below which the rules abstain.
     """
 
     rules: LabelRules
+    weights_for: str
+    weights: dict[str, float]
     position_age_ms: int = Field(gt=0)
     not_aimed: tuple[str, ...]
-    doubt: float = Field(gt=0, lt=1)
-    least_share: float = Field(gt=0, le=1)
+    least_probability: float = Field(gt=0, lt=1)
+
+    @model_validator(mode="after")
+    def _a_weight_each(self) -> "LabelsConfig":
+        if odd := set(self.weights) ^ set(LabelRules.model_fields):
+            raise ValueError(f"weights and rules differ in {', '.join(sorted(odd))}")
+        return self
 
 
 class BoosterConfig(Config):
@@ -203,24 +219,72 @@ class BoosterConfig(Config):
     l2: float = Field(ge=0)
 
 
+class CalibrationConfig(Config):
+    """How scores become probabilities.
+
+    Attributes:
+        folds: the calibrated rows are scored by so many models, each trained without the rows that it scores.
+        rows: at most this many rows calibrate.
+        caution: rows that speak against each squared unit by which the linear map departs from none.
+        least: no isotonic curve says less than this.
+    """
+
+    folds: int = Field(gt=1)
+    rows: int = Field(gt=0)
+    caution: float = Field(ge=0)
+    least: float = Field(gt=0, lt=0.1)
+
+
+class PromotionConfig(Config):
+    """What a challenger may lose and still be promoted for a better log-loss.
+
+    Attributes:
+        macro_f1: by so much its macro-F1 may be lower.
+        intent_f1: by so much the F1 of any intent.
+        calibration_error: by so much the classwise calibration error of any intent may be greater.
+    """
+
+    macro_f1: float = Field(ge=0)
+    intent_f1: float = Field(ge=0)
+    calibration_error: float = Field(ge=0)
+
+
+class DriftConfig(Config):
+    """When matches are unlike those that a model was trained on.
+
+    Attributes:
+        bins: of a feature, of equal mass in training.
+        warn: population stability index from which on somebody is told.
+        least_rows: with fewer new rows nothing is said.
+    """
+
+    bins: int = Field(gt=1)
+    warn: float = Field(gt=0)
+    least_rows: int = Field(gt=0)
+
+
 class TrainingConfig(Config):
     """How the model is trained and judged.
 
     Attributes:
         seed: of the row sample and of the trees.
         rows_per_match: at most this many labelled rows of a match are trained on.
-        calibration_share: share of the matches (rounds, if there are few matches) that calibrate.
-        test_share: share that is only judged on.
+        test_share: share of the series (matches, or rounds, if there are few) that is only judged on.
         weight_power: a class weighs (its share)^-power in training, taken back in its probability.
         booster: the trees.
+        calibration: scores to probabilities.
+        promotion: who takes the place of whom.
+        drift: when tonight's matches are unlike those before.
     """
 
     seed: int = Field(ge=0)
     rows_per_match: int = Field(gt=0)
-    calibration_share: float = Field(gt=0, lt=0.5)
     test_share: float = Field(gt=0, lt=0.5)
     weight_power: float = Field(ge=0, le=1)
     booster: BoosterConfig
+    calibration: CalibrationConfig
+    promotion: PromotionConfig
+    drift: DriftConfig
 
 
 class SegmentsConfig(Config):

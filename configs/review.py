@@ -43,6 +43,7 @@ class JobsConfig(Config):
         required: reasons for which a segment is not final before people have judged it.
         priorities: weight of each reason.
         doubt: what a segment of confidence 0 gains in priority over one of confidence 1.
+        optional_per_match: how many jobs a match gets at most, besides the required ones and the audit.
         second_review_share: share of the jobs that two people judge.
         most_decisions: how many are asked at most where they differ.
     """
@@ -50,6 +51,7 @@ class JobsConfig(Config):
     required: frozenset[Reason]
     priorities: dict[Reason, float]
     doubt: float = Field(ge=0)
+    optional_per_match: int = Field(ge=0)
     second_review_share: float = Field(ge=0, le=1)
     most_decisions: int = Field(ge=2)
 
@@ -58,6 +60,8 @@ class JobsConfig(Config):
         weights = sorted(self.priorities.values())
         if missing := set(get_args(Reason)) - set(self.priorities):
             raise ValueError(f"priorities lack {', '.join(sorted(missing))}")
+        if "sensitive_intent" not in self.required:
+            raise ValueError("required lacks sensitive_intent: such a segment would wait for people whom nobody asks")
         if any(high - low <= self.doubt for low, high in pairwise(weights)):
             raise ValueError(f"two priorities are within {self.doubt} (doubt) of each other")
         return self

@@ -12,9 +12,11 @@ from typing import Literal
 from urllib.parse import urlsplit, urlunsplit
 
 from configs.grid import load_grid
+from configs.review import load_review
 from resources.errors import ResourceError
 from resources.grid_api import GridApi, GridError, NotFound
 from resources.registry import ModelRegistry
+from resources.reviews import Reviews
 from resources.settings import Settings
 from resources.store import Store
 
@@ -119,24 +121,17 @@ def _redis(environment: Settings) -> Finding:
 
 
 def _database(environment: Settings) -> Finding:
-    url = environment.database_url
-    if url is None:
-        return Finding("database", "DATABASE_URL not set", "fallback", "review jobs are not part of this version")
+    config = load_review()
+    patience = config.queue.model_copy(update={"wait_s": _TIMEOUT_S})
+    reviews = Reviews(environment.review_url, config.model_copy(update={"queue": patience}))
+    named = environment.database_url is not None
 
-    def connect() -> tuple[State, str]:
-        import sqlalchemy
+    def count() -> tuple[State, str]:
+        jobs = {} if reviews.is_unwritten else reviews.counts()
+        told = ", ".join(f"{number:,} {state}" for state, number in jobs.items()) or "no review jobs yet"
+        return ("ok", f"answers; {told}") if named else ("fallback", f"{told}; in {reviews}")
 
-        try:
-            engine = sqlalchemy.create_engine(url.get_secret_value())
-            with engine.connect() as connection:
-                connection.execute(sqlalchemy.text("SELECT 1"))
-            name = engine.dialect.name
-            engine.dispose()
-        except (sqlalchemy.exc.SQLAlchemyError, ImportError) as error:
-            return "failed", f"{type(error).__name__}: check that the server runs and DATABASE_URL names it"
-        return "ok", f"{name} answers; review jobs are not part of this version"
-
-    return _guarded("database", without_secrets(url.get_secret_value()), connect)
+    return _guarded("database", without_secrets(str(reviews)) if named else "DATABASE_URL not set", count)
 
 
 def _grid(environment: Settings) -> Finding:

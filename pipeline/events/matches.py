@@ -50,11 +50,11 @@ def opening(boundaries: pl.DataFrame, told: Mapping[str, Any]) -> dict[str, Any]
 
     Args:
         boundaries: the match's boundary events in order.
-        told: what the log tells elsewhere, in the shape of the payload; MATCH_STARTED overrides it.
+        told: what the log tells elsewhere, in the shape of the payload; it overrides MATCH_STARTED, which knows less.
     """
     payloads = boundaries.filter(pl.col("event_type") == "MATCH_STARTED")["payload"].head(1).to_list()
     first = msgspec.json.decode(payloads[0]) if payloads else {}
-    return {**told, **{name: value for name, value in first.items() if value not in (None, [])}}
+    return {**first, **{name: value for name, value in told.items() if value not in (None, [])}}
 
 
 def cast(known: Mapping[str, Any], boundaries: pl.DataFrame, teams: Iterable[str] = ()) -> Cast:

@@ -3,8 +3,8 @@
 Belongs here: what follows from boundary events for all others. Does not belong here: reading boundary events
 (`matches`).
 
-A roster counts from the first MATCH_STARTED on, or throughout where the log tells it elsewhere; the sides of a round
-count from its ROUND_STARTED on. So nothing later changes an event.
+A roster counts from the first MATCH_STARTED on; the sides of a round count from its ROUND_STARTED on. So nothing later
+changes an event.
 """
 
 from collections.abc import Iterable, Iterator

@@ -74,11 +74,15 @@ def _most_waiting(spans: Sequence[Span], floors: Sequence[int]) -> int:
 
 def _merged(batches: Iterator[pl.DataFrame], floors: Sequence[int], order: Order) -> Iterator[pl.DataFrame]:
     """Rows leave as soon as no later batch can have one before them."""
+    key = order.columns[0]
     waiting: pl.DataFrame | None = None
     for floor, batch in zip([*floors, None], batches, strict=False):  # without a batch there is a floor too many
-        frame = order.sort(batch if waiting is None else pl.concat([waiting, batch]))
+        frame = order.sort(batch)
         del batch
-        cut = frame.height if floor is None else int(frame[order.columns[0]].search_sorted(floor, side="left"))
+        if waiting is not None:  # only with the head of the batch can they lie out of order
+            head = int(frame[key].search_sorted(waiting[key][-1], side="right"))
+            frame = pl.concat([order.sort(pl.concat([waiting, frame[:head]])), frame[head:]])
+        cut = frame.height if floor is None else int(frame[key].search_sorted(floor, side="left"))
         waiting, frame = frame[cut:] if cut < frame.height else None, frame[:cut]
         if cut:
             yield frame

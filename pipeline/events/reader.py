@@ -12,12 +12,13 @@ from pathlib import Path
 import msgspec
 import polars as pl
 
-from configs.events import EventsConfig, LinesConfig, load_events
+from configs.events import EventsConfig, load_events
 from pipeline.events.conservation import Tally
 from pipeline.events.lines import UnusableLog, digest, read_blocks, read_lines
 from pipeline.events.quarantine import QuarantineRows
 from pipeline.events.recording import MatchReading, read_match
 from pipeline.events.sources import Source, canonical, grid
+from pipeline.events.sources.fields import too_deep
 from pipeline.events.streams import TableStream
 from pipeline.events.survey import survey
 from pipeline.tables import conform, empty
@@ -67,7 +68,7 @@ def read_log(path: Path, *, log_id: str, uri: str | None = None, config: EventsC
     sha256, size = digest(path)
     quarantine = QuarantineRows(log_id, config.lines)
     try:
-        source_kind = _detect(path, config.lines)
+        source_kind = _detect(path, config)
     except UnusableLog as error:
         quarantine.add(0, "", str(error), b"")
         error.quarantine = quarantine.table()
@@ -77,9 +78,12 @@ def read_log(path: Path, *, log_id: str, uri: str | None = None, config: EventsC
     reading = source(partial(read_blocks, path, config.lines), quarantine, tally, config)
     known = survey(reading.drafts)
     if not known:
-        nothing = UnusableLog(f"{path.name}: none of its events can be used; {quarantine.first()}")
+        reason = quarantine.first() if len(quarantine) or not tally.reverted else "all were taken back"
+        nothing = UnusableLog(f"{path.name}: none of its events can be used; {reason}")
         nothing.quarantine = quarantine.table()
         raise nothing
+    if len(known) > config.lines.max_matches:
+        raise UnusableLog(f"{path.name}: has {len(known)} matches, at most {config.lines.max_matches} are read")
     log = {"source_kind": source_kind, "log_id": log_id, "log_uri": uri or path.as_posix(), "log_sha256": sha256}
     matches = {
         match_id: read_match(
@@ -89,7 +93,7 @@ def read_log(path: Path, *, log_id: str, uri: str | None = None, config: EventsC
             told=reading.told.get(match_id, {}),
             started_us=reading.started_us.get(match_id),
             log=log,
-            frame_rows=config.lines.frame_rows,
+            config=config.lines,
         )
         for match_id, seen in known.items()
     }
@@ -106,10 +110,10 @@ def read_log(path: Path, *, log_id: str, uri: str | None = None, config: EventsC
     return LogReading(log=frame, quarantine=quarantine.table(), matches=matches)
 
 
-def _detect(path: Path, config: LinesConfig) -> str:
+def _detect(path: Path, config: EventsConfig) -> str:
     first = None
-    for line in read_lines(path, config):
-        reason = line.refused
+    for line in read_lines(path, config.lines):
+        reason = line.refused or too_deep(line.data, config.validity)
         if reason is None:
             try:
                 wire = msgspec.json.decode(line.data)

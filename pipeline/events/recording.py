@@ -10,8 +10,9 @@ from typing import Any
 
 import polars as pl
 
+from configs.events import LinesConfig
 from configs.maps import load_maps
-from pipeline.events.drafts import TOTAL_ORDER, by_match
+from pipeline.events.drafts import TOTAL_ORDER, of_match
 from pipeline.events.matches import cast, find_rounds, match_frame, number_rounds, opening, rounds_frame
 from pipeline.events.naming import Naming
 from pipeline.events.order import slices
@@ -47,7 +48,7 @@ def read_match(
     told: Mapping[str, Any],
     started_us: int | None,
     log: Mapping[str, str],
-    frame_rows: int,
+    config: LinesConfig,
 ) -> MatchReading:
     """The tables of one match; of the long ones not a row is made before it is asked for.
 
@@ -58,7 +59,7 @@ def read_match(
         told: what the log tells of it outside MATCH_STARTED, in the shape of that event's payload.
         started_us: wall clock at match time 0, microseconds since 1970 UTC, where known.
         log: `source_kind`, `log_id`, `log_uri`, `log_sha256`.
-        frame_rows: how many rows are worked on at once.
+        config: how many rows are worked on at once, and how many wait in memory.
     """
     boundaries = known.boundaries
     numbered = number_rounds(boundaries)
@@ -66,7 +67,9 @@ def read_match(
     players = cast(opened, boundaries, known.teams)
     rounds = find_rounds(numbered)
     owners = known.owners
-    tables = _Tables(match_id, drafts, known, Naming(boundaries, numbered, players, rounds), frame_rows)
+    # What is told elsewhere may have been learnt late, so it names no event.
+    naming = Naming(boundaries, numbered, cast(opening(boundaries, {}), boundaries), rounds)
+    tables = _Tables(match_id, drafts, known, naming, config)
     return MatchReading(
         match=match_frame(
             match_id,
@@ -87,10 +90,10 @@ def read_match(
 
 
 class _Tables:
-    def __init__(self, match_id: str, drafts: Frames, known: Survey, naming: Naming, frame_rows: int) -> None:
+    def __init__(self, match_id: str, drafts: Frames, known: Survey, naming: Naming, config: LinesConfig) -> None:
         self._match_id, self._drafts, self._known = match_id, drafts, known
-        self._naming, self._frame_rows = naming, frame_rows
-        self._in_order = slices(self._batches, known.spans, TOTAL_ORDER, frame_rows)
+        self._naming, self._config = naming, config
+        self._in_order = slices(self._batches, known.spans, TOTAL_ORDER, config.frame_rows)
         self._tracks: Tracks | None = None
 
     def events(self) -> Iterator[pl.DataFrame]:
@@ -106,11 +109,11 @@ class _Tables:
 
     def _batches(self) -> Iterator[pl.DataFrame]:
         for place in self._known.places:
-            yield next(part for part in by_match(self._drafts[place]) if part["match_id"][0] == self._match_id)
+            yield of_match(self._drafts[place], self._match_id)
 
     def _named(self) -> Iterator[pl.DataFrame]:
         """All events, named; tracks are dealt out as they pass by."""
-        tracks = Tracks(self._known.positions, self._frame_rows)
+        tracks = Tracks(self._known.positions, self._config.frame_rows, self._config.held_rows)
 
         def seen(events: pl.DataFrame) -> pl.DataFrame:
             tracks.add(events)

@@ -11,9 +11,11 @@ from collections.abc import Iterator
 
 import polars as pl
 
+_PIECE_ROWS = 8192  # what of a frame is written at once stands in memory twice
+
 
 class Shelf:
-    """Frames by place; the first stand in memory, those for which there is no more room on disk.
+    """Frames by place; all of them stand in memory, or as soon as there is no room for one more, on disk.
 
     Args:
         held_rows: how many rows may stand in memory.
@@ -21,31 +23,38 @@ class Shelf:
 
     def __init__(self, held_rows: int) -> None:
         self._room = held_rows
-        self._held: dict[int, pl.DataFrame] = {}
-        self._places: list[int] = []
+        self._held: list[pl.DataFrame] = []
+        self._ends = [0]  # on disk
         self._file = tempfile.TemporaryFile(prefix="gridmotion-", buffering=0)  # noqa: SIM115  # lives as long as this
 
     def __len__(self) -> int:
-        return len(self._places)
+        return len(self._held) + len(self._ends) - 1
 
     def put(self, frame: pl.DataFrame) -> int:
         """Keeps a frame; gives its place, counted from 0."""
-        if frame.height <= self._room:
-            self._held[len(self)] = frame
-            self._room -= frame.height
-            self._places.append(-1)
-        else:
-            self._room = 0
-            self._places.append(self._file.seek(0, 2))
-            frame.write_ipc_stream(self._file, compat_level=pl.CompatLevel.newest())
+        self._room -= frame.height
+        self._held.append(frame)
+        if self._room < 0:
+            del frame
+            self._file.seek(self._ends[-1])
+            while self._held:
+                self._write(self._held.pop(0))
         return len(self) - 1
 
     def get(self, place: int) -> pl.DataFrame:
         """The frame at that place."""
-        if place in self._held:
+        if self._held:
             return self._held[place]
-        self._file.seek(self._places[place])
-        return pl.read_ipc_stream(self._file)
+        self._file.seek(self._ends[place])
+        pieces = []
+        while self._file.tell() < self._ends[place + 1]:
+            pieces.append(pl.read_ipc_stream(self._file))
+        return pl.concat(pieces, rechunk=True)
+
+    def _write(self, frame: pl.DataFrame) -> None:
+        for piece in frame.iter_slices(_PIECE_ROWS):
+            piece.write_ipc_stream(self._file, compat_level=pl.CompatLevel.newest())
+        self._ends.append(self._file.tell())
 
 
 class Spool:
@@ -53,11 +62,12 @@ class Spool:
 
     Args:
         frame_rows: a frame ends as soon as it has more rows than this.
+        held_rows: how many rows of other frames may stand in memory.
     """
 
-    def __init__(self, frame_rows: int) -> None:
+    def __init__(self, frame_rows: int, held_rows: int = 0) -> None:
         self._frame_rows = frame_rows
-        self._shelf = Shelf(held_rows=0)
+        self._shelf = Shelf(held_rows)
         self._last: list[pl.DataFrame] = []
         self._last_rows = 0
         self._heights: list[int] = []

@@ -25,14 +25,15 @@ class Tracks:
 
     Args:
         updates: how many updates each player has.
-        frame_rows: how many rows of several players may stand in memory together; as many more before any go to disk.
+        frame_rows: how many rows of several players may be worked on together.
+        held_rows: how many rows wait in memory.
     """
 
-    def __init__(self, updates: Mapping[str, int], frame_rows: int) -> None:
+    def __init__(self, updates: Mapping[str, int], frame_rows: int, held_rows: int) -> None:
         self._update = pl.Series(["POSITION_UPDATE"], dtype=text_codes()).to_physical()[0]
         self._players = pl.Series("player", sorted(updates), dtype=text_codes())
         self._groups = _groups([updates[player] for player in sorted(updates)], frame_rows)
-        self._shelf = Shelf(frame_rows)
+        self._shelf = Shelf(held_rows)
         self._pieces: list[list[tuple[int, NDArray[np.int64]]]] = [[] for _ in self._groups]
 
     def add(self, events: pl.DataFrame) -> None:

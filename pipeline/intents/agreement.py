@@ -79,3 +79,25 @@ def agreement(decisions: pl.DataFrame) -> pl.DataFrame:
         same = sum(a == b for a, b in zip(*said, strict=True))
         rows.append((first, second, len(common), same / len(common), cohens_kappa(*said)))
     return pl.DataFrame(rows, schema=AGREEMENT, orient="row").with_columns(pl.col("kappa").fill_nan(None))
+
+
+def with_people(gold: pl.DataFrame) -> dict[str, float]:
+    """How often the program was right by what people say, apart from what any rule says.
+
+    Only the audit is a fair sample: whatever else people look at was chosen because it is doubtful.
+
+    Args:
+        gold: `predicted`, `intent` (null: none of the nine) and `reasons`, as `resources.reviews.Reviews.gold` gives
+            them.
+
+    Returns:
+        `judged_by_people` and `judged_in_audit`, numbers of segments, and the share of each in which people say what
+        was predicted, `right_by_people` and `right_in_audit`, where there are any.
+    """
+    right = gold["predicted"].cast(pl.String).eq_missing(gold["intent"].cast(pl.String))
+    audited = right.filter(gold["reasons"].list.contains("audit"))
+    told: dict[str, float] = {"judged_by_people": right.len(), "judged_in_audit": audited.len()}
+    for name, found in {"right_by_people": right, "right_in_audit": audited}.items():
+        if found.len():
+            told[name] = int(found.sum()) / found.len()
+    return told

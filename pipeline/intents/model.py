@@ -8,7 +8,7 @@ A trained model is three plain files: `model.txt` (LightGBM's own text), `calibr
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import Protocol
@@ -93,7 +93,8 @@ class Manifest:
         label_version: of the labelling code.
         code_version: of the training and feature code.
         seed: of row sample and trees.
-        libraries: versions of the libraries that fit the trees.
+        libraries: versions of the libraries that fit trees and calibration.
+        held_out: the series, matches or rounds (`match/round`) among them that were judged on and never learned from.
     """
 
     matches: tuple[str, ...]
@@ -106,6 +107,7 @@ class Manifest:
     code_version: str
     seed: int
     libraries: Mapping[str, str]
+    held_out: tuple[str, ...] = ()
 
     @property
     def version(self) -> str:
@@ -181,9 +183,14 @@ class BoosterModel:
             fields = json.loads(files[MANIFEST])
             text = files[MODEL].decode()
             digest = calibrated.pop("model_sha256")
-            scaling = Calibration(float(calibrated["temperature"]), tuple(map(float, calibrated["log_weights"])))
+            scaling = Calibration(
+                _numbers(calibrated["log_weights"]),
+                tuple(map(_numbers, calibrated["matrix"])),
+                _numbers(calibrated["shift"]),
+                tuple((_numbers(before), _numbers(after)) for before, after in calibrated["curves"]),
+            )
             manifest = Manifest(
-                **fields | {name: tuple(fields[name]) for name in ("matches", "features", "intents")},
+                **fields | {name: tuple(fields[name]) for name in ("matches", "features", "intents", "held_out")},
             )
         except KeyError as error:
             raise UnusableModel(f"model files: {error} is missing") from error
@@ -214,38 +221,66 @@ def classes(intents: pl.Series) -> Ints:
     return intents.cast(pl.String).replace_strict(places, return_dtype=pl.Int64).to_numpy()
 
 
-def train(samples: pl.DataFrame, manifest: Manifest, config: TrainingConfig) -> BoosterModel:
-    """Fits the trees on the rows of part `train` and the temperature on those of part `calibration`.
+def _numbers(values: Iterable[float]) -> tuple[float, ...]:
+    return tuple(map(float, values))
+
+
+def train(samples: pl.DataFrame, folds: Ints, manifest: Manifest, config: TrainingConfig) -> BoosterModel:
+    """Fits the trees on all rows, and the calibration on scores of trees that had not seen the rows they score.
 
     Single-threaded and seeded: the same rows in the same order give the same bytes.
 
     Args:
-        samples: the features, `intent` (no nulls) and `part`.
+        samples: the features and `intent` (no nulls).
+        folds: of each row, int64 (n,): the trees that score a fold for the calibration are fitted on all others, so
+            every row calibrates and none is lost to it. Rows that know of each other belong into one fold.
         manifest: what names this training.
-        config: trees and class weights.
+        config: trees, class weights, calibration.
 
     Raises:
         UnusableModel: if there is nothing to train on, or only one class.
     """
-    import lightgbm
-
-    fitted, held = (samples.filter(pl.col("part") == part) for part in ("train", "calibration"))
-    truth = classes(fitted["intent"])
+    seen, truth = vectors(samples), classes(samples["intent"])
     counts = np.bincount(truth, minlength=len(INTENTS))
     if (counts > 0).sum() < 2:
         raise UnusableModel(f"cannot train on {len(truth)} labelled rows of {(counts > 0).sum()} intents")
+    text, weights = _grow(seen, truth, config)
+    model = BoosterModel(text, Calibration.plain(weights), manifest)
+    chosen = np.sort(np.random.default_rng(config.seed).permutation(len(truth))[: config.calibration.rows])
+    scores, judged = [], []
+    for fold in np.unique(folds):
+        rest, held = np.flatnonzero(folds != fold), chosen[folds[chosen] == fold]
+        if len(np.unique(truth[rest])) < 2 or not len(held):
+            continue
+        text, own = _grow(seen[:, rest], truth[rest], config)
+        found = BoosterModel(text, Calibration.plain(own), manifest).scores(seen[:, held])
+        scores.append(found - np.array(own) + np.array(weights))
+        judged.append(truth[held])
+    if not scores:
+        return model
+    scaling = calibration.fit(
+        np.concatenate(scores),
+        np.concatenate(judged),
+        weights,
+        caution=config.calibration.caution,
+        least=config.calibration.least,
+    )
+    return replace(model, calibration=scaling)
+
+
+def _grow(seen: Vectors, truth: Ints, config: TrainingConfig) -> tuple[str, tuple[float, ...]]:
+    """Trees as LightGBM's text, and the logarithm of the weight that each class had."""
+    import lightgbm
+
+    counts = np.bincount(truth, minlength=len(INTENTS))
     weights = np.where(counts > 0, (counts.sum() / np.maximum(counts, 1)) ** config.weight_power, 1.0)
     weights /= (weights * counts).sum() / counts.sum()
     booster = lightgbm.train(
         _parameters(config),
-        lightgbm.Dataset(
-            np.ascontiguousarray(vectors(fitted).T), label=truth, weight=weights[truth], feature_name=list(NAMES)
-        ),
+        lightgbm.Dataset(np.ascontiguousarray(seen.T), label=truth, weight=weights[truth], feature_name=list(NAMES)),
         num_boost_round=config.booster.rounds,
     )
-    model = BoosterModel(booster.model_to_string(), Calibration(1.0, tuple(np.log(weights).tolist())), manifest)
-    scaling = calibration.fit(model.scores(vectors(held)), classes(held["intent"]), model.calibration.log_weights)
-    return replace(model, calibration=scaling)
+    return booster.model_to_string(), tuple(np.log(weights).tolist())
 
 
 def _parameters(config: TrainingConfig) -> dict[str, object]:

@@ -1,8 +1,8 @@
 """Which segments people look at, why, how urgently, and what their decisions mean.
 
 Belongs here: the reasons for a review, the jobs that follow from them, the verdict of one or several people, what may
-be shown and animated before and after it. Does not belong here: who has which job (`resources.reviews`), when jobs
-are opened (`assets/reviews.py`), how a segment came to be (`segments`).
+be shown and animated before and after it, the labels that it becomes. Does not belong here: who has which job
+(`resources.reviews`), when jobs are opened (`assets/reviews.py`), how a segment came to be (`segments`).
 
 Chance is a hash of the segment's id: the same segment is always in the audit, or never.
 """
@@ -31,8 +31,13 @@ Verdict = Literal["accept", "correct", "reject", "skip"]
 VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
 """What a reviewer says: it is so; it is another intent; it is none of the nine; I can't tell."""
 
+_URGENT = ["priority", "job_id"]
+_SPAN = ["segment_id", "to_ms"]
 DISPUTED = "disputed"
 OPEN, CLOSED, WITHDRAWN = "open", "closed", "withdrawn"
+
+GOLD_RULE = "gold"
+"""The rule that stands in table `labels` for a person."""
 
 JOB: dict[str, pl.DataType | type[pl.DataType]] = {
     "job_id": pl.String,
@@ -118,37 +123,65 @@ def jobs(
         segments: table `segments`.
         intents: table `intents` it was cut from.
         features: table `features` those were predicted from.
-        clips: table `clips`, if there are any yet: one that is not feasible is a reason of its own.
-        config: priorities and shares; `configs/review.yaml` if None.
+        clips: table `clips`, if there are any yet.
+        config: priorities, shares and numbers; `configs/review.yaml` if None.
 
     Returns:
-        One row per segment with a reason, in the columns of JOB, most urgent first. `job_id` names segment and model
-        version. `features` is a JSON object of the features at the segment's middle instant and that instant's `t_ms`;
-        `prediction` one of the mean probability of each intent over the segment's instants.
+        One row per segment that is `asked` about, in the columns of JOB, most urgent first. `job_id` names segment and
+        model version. `features` is a JSON object of the features at the segment's middle instant and that instant's
+        `t_ms`; `prediction` one of the mean probability of each intent over the segment's instants.
     """
     config = config or load_review()
-    asked = _with_motion(segments, clips).filter(pl.col("reasons").list.len() > 0)
-    spans = asked.select("segment_id", "player", "from_ms", "to_ms")
+    chosen = asked(doubtful(segments, clips, config.jobs), config.jobs)
+    spans = chosen.select("segment_id", "player", "from_ms", "to_ms")
     found = (
-        asked.with_columns(
-            pl.Series(
-                "job_id",
-                [job_id(*names) for names in asked.select("segment_id", "model_version").iter_rows()],
-                dtype=pl.String,
-            ),
-            pl.Series("priority", _priorities(asked, config.jobs), dtype=pl.Float64),
-            pl.Series(
-                "required", [not config.jobs.required.isdisjoint(why) for why in asked["reasons"]], dtype=pl.Boolean
-            ),
-            pl.Series("wanted", [_wanted(name, config.jobs) for name in asked["segment_id"]], dtype=pl.Int32),
+        chosen.with_columns(
+            pl.Series("wanted", [_wanted(name, config.jobs) for name in chosen["segment_id"]], dtype=pl.Int32)
         )
         .join(_looks(spans, features), on="segment_id", how="left")
         .join(_predictions(spans, intents), on="segment_id", how="left")
         .with_columns(pl.col("intent").cast(pl.String), pl.col("confidence").cast(pl.Float64))
     )
-    return found.select(pl.col(name).cast(kind) for name, kind in JOB.items()).sort(
-        ["priority", "job_id"], descending=True
-    )
+    return found.select(pl.col(name).cast(kind) for name, kind in JOB.items()).sort(_URGENT, descending=True)
+
+
+def doubtful(
+    segments: pl.DataFrame, clips: pl.DataFrame | None = None, config: JobsConfig | None = None
+) -> pl.DataFrame:
+    """The segments that there is a reason to look at, most urgent first.
+
+    Args:
+        segments: table `segments` of one match.
+        clips: table `clips` of it, if there are any yet: one that is not feasible is a reason of its own.
+        config: priorities, and which reasons require a review; `configs/review.yaml` if None.
+
+    Returns:
+        Rows of `segments` with `job_id`, `reasons`, `preview_uri`, `priority` and `required`.
+    """
+    config = config or load_review().jobs
+    found = _with_motion(segments, clips).filter(pl.col("reasons").list.len() > 0)
+    names = [job_id(*names) for names in found.select("segment_id", "model_version").iter_rows()]
+    required = [not config.required.isdisjoint(why) for why in found["reasons"]]
+    return found.with_columns(
+        pl.Series("job_id", names, dtype=pl.String),
+        pl.Series("priority", _priorities(found, config), dtype=pl.Float64),
+        pl.Series("required", required, dtype=pl.Boolean),
+    ).sort(_URGENT, descending=True)
+
+
+def asked(doubtful: pl.DataFrame, config: JobsConfig | None = None) -> pl.DataFrame:
+    """Those of the doubtful segments that people are asked about: more than they can judge helps nobody.
+
+    What a review is required of is always asked, and so is the audit, as a sample that is cut is none. Of the others
+    the most urgent, as many as a match is given.
+
+    Args:
+        doubtful: as `doubtful` returns it.
+        config: how many; `configs/review.yaml` if None.
+    """
+    config = config or load_review().jobs
+    always = pl.col("required") | pl.col("reasons").list.contains("audit")
+    return doubtful.filter(always | ((~always).cum_sum() <= config.optional_per_match))
 
 
 def job_id(segment_id: str, model_version: str) -> str:
@@ -226,53 +259,105 @@ def settle(predicted: str, answers: Sequence[str | None], wanted: int, config: J
     return Settled(CLOSED, wanted, verdict, intent)
 
 
-def published(segments: pl.DataFrame, reviews: pl.DataFrame, config: JobsConfig | None = None) -> pl.DataFrame:
-    """The segments that may be shown as final: not those that wait for a required review, nor those people refused.
+def standing(segments: pl.DataFrame, reviews: pl.DataFrame, config: JobsConfig | None = None) -> pl.DataFrame:
+    """Which segments are final, and what keeps the others from being so.
 
     Args:
         segments: table `segments` of one match.
         reviews: jobs of that match, of any model, as `resources.reviews.Reviews.reviews` gives them: `segment_id`,
-            `to_ms`, `verdict`, `verdict_intent`, latest last.
+            `to_ms`, `state`, `required`, `verdict`, `verdict_intent`, latest last.
         config: which reasons require a review; `configs/review.yaml` if None.
 
     Returns:
-        Rows of `segments`, `intent` being what people say where they said something, and `reviewed`, whether they did.
+        `segments`, `intent` being what people say where they agree on one, with `reviewed`, whether they do, and
+        `standing`: `final`; `waiting` for a review that is required; `rejected`, as people see none of the nine;
+        `disputed`, as people differ about what nobody may see before they agree.
     """
     required = [*(config or load_review().jobs).required]
-    judged = _judged(segments, reviews)
-    waits = pl.col("review_reasons").list.set_intersection(pl.lit(required, pl.List(pl.String))).list.len() > 0
+    awaited = reviews.filter(pl.col("required") & (pl.col("state") == OPEN)).select(*_SPAN, awaited=pl.lit(True))
+    judged = _judged(segments, reviews).join(awaited.unique(_SPAN), on=_SPAN, how="left", maintain_order="left")
     agreed = pl.col("verdict").is_in(["accept", "correct"]).fill_null(False)
-    refused = (pl.col("verdict") == "reject").fill_null(False)
-    shown = judged.filter(agreed | (~waits & ~refused))
-    agreed_intent = pl.col("verdict_intent").cast(segments.schema["intent"])
-    return shown.select(
-        pl.when(agreed).then(agreed_intent).otherwise(pl.col("intent")).alias("intent") if name == "intent" else name
-        for name in segments.columns
-    ).hstack([shown.select(agreed.alias("reviewed"))["reviewed"]])
+    # A clip that cannot be made is a reason that only its job tells.
+    by_reason = pl.col("review_reasons").list.set_intersection(pl.lit(required, pl.List(pl.String))).list.len() > 0
+    stands = (
+        pl.when(agreed)
+        .then(pl.lit("final"))
+        .when(pl.col("verdict") == "reject")
+        .then(pl.lit("rejected"))
+        .when(~(by_reason | pl.col("awaited").fill_null(False)))
+        .then(pl.lit("final"))
+        .when(pl.col("verdict") == DISPUTED)
+        .then(pl.lit(DISPUTED))
+        .otherwise(pl.lit("waiting"))
+    )
+    said = pl.when(agreed).then(pl.col("verdict_intent").cast(segments.schema["intent"])).otherwise(pl.col("intent"))
+    told = judged.with_columns(said.alias("intent"), agreed.alias("reviewed"), stands.alias("standing"))
+    return told.select(*segments.columns, "reviewed", "standing")
 
 
 def animated(segments: pl.DataFrame, reviews: pl.DataFrame, config: ReasonsConfig | None = None) -> pl.DataFrame:
     """The segments for which motion may be made: a sensitive one only once its review has accepted it.
 
+    One that people corrected to a sensitive intent is sensitive too, and its motion would show what it was not.
+
     Args:
         segments: table `segments` of one match.
-        reviews: as in `published`.
+        reviews: as in `standing`.
         config: which intents are sensitive; `configs/review.yaml` if None.
 
     Returns:
         Rows of `segments`.
     """
-    sensitive = pl.col("intent").cast(pl.String).is_in(_sensitive(config or load_review().reasons))
+    listed = _sensitive(config or load_review().reasons)
+    sensitive = pl.any_horizontal(
+        pl.col(name).cast(pl.String).is_in(listed).fill_null(False) for name in ("intent", "verdict_intent")
+    )
     accepted = (pl.col("verdict") == "accept").fill_null(False)
     return _judged(segments, reviews).filter(~sensitive | accepted).select(segments.columns)
 
 
+def with_gold(labels: pl.DataFrame, gold: pl.DataFrame) -> pl.DataFrame:
+    """Labels in which what people say stands in place of what the rules say.
+
+    Args:
+        labels: table `labels` of one match.
+        gold: of that match, as `resources.reviews.Reviews.gold` gives it: `player`, `from_ms`, `to_ms`, `intent` (null:
+            none of the nine), `decided_at`. Where stretches overlap the one decided last counts.
+
+    Returns:
+        `labels` with the same rows; those that people judged have the one rule `gold` and are certain of their intent,
+        or abstain where it is none of the nine.
+    """
+    grid_ms = load_features().grid_ms
+    first = (pl.col("from_ms") / grid_ms).ceil().cast(pl.Int64) * grid_ms
+    said = (
+        gold.sort("decided_at", "from_ms")
+        .select(
+            "player",
+            pl.col("intent").cast(pl.String).alias("said"),
+            pl.int_ranges(first, "to_ms", grid_ms).alias("t_ms"),
+        )
+        .explode("t_ms", empty_as_null=False)
+        .unique(["player", "t_ms"], keep="last", maintain_order=True)
+        .with_columns(pl.lit(True).alias("judged"))
+    )
+    both = labels.join(said, on=["player", "t_ms"], how="left", maintain_order="left")
+    judged = pl.col("judged").fill_null(False)
+    certain = {
+        name: pl.when(pl.col("said").is_not_null()).then((pl.col("said") == intent).cast(pl.Float32))
+        for name, intent in zip(PROBABILITIES, INTENTS, strict=True)
+    }
+    people = {**certain, "intent": pl.col("said").cast(labels.schema["intent"]), "rules": pl.lit([GOLD_RULE])}
+    return both.with_columns(
+        pl.when(judged).then(value).otherwise(pl.col(name)).alias(name) for name, value in people.items()
+    ).select(labels.columns)
+
+
 def _judged(segments: pl.DataFrame, reviews: pl.DataFrame) -> pl.DataFrame:
     """Segments with the latest verdict on the same stretch of the same intent, whichever model's question it was."""
-    span = ["segment_id", "to_ms"]
-    said = reviews.filter(pl.col("verdict").is_not_null()).unique(span, keep="last", maintain_order=True)
+    said = reviews.filter(pl.col("verdict").is_not_null()).unique(_SPAN, keep="last", maintain_order=True)
     said = said.select(pl.col("segment_id"), pl.col("to_ms").cast(pl.Int64), "verdict", "verdict_intent")
-    return segments.join(said, on=span, how="left", maintain_order="left")
+    return segments.join(said, on=_SPAN, how="left", maintain_order="left")
 
 
 def _sensitive(config: ReasonsConfig) -> list[str]:
@@ -322,11 +407,11 @@ def _with_motion(segments: pl.DataFrame, clips: pl.DataFrame | None) -> pl.DataF
     return both.with_columns(pl.Series("reasons", ordered, dtype=pl.List(pl.String)))
 
 
-def _priorities(asked: pl.DataFrame, config: JobsConfig) -> list[float]:
+def _priorities(found: pl.DataFrame, config: JobsConfig) -> list[float]:
     weights = {str(reason): weight for reason, weight in config.priorities.items()}
     return [
         round(max(weights[reason] for reason in why) + config.doubt * (1 - confidence), 6)
-        for why, confidence in asked.select("reasons", "confidence").iter_rows()
+        for why, confidence in found.select("reasons", "confidence").iter_rows()
     ]
 
 

@@ -59,6 +59,12 @@ class Database:
         url = _parsed(self._url)
         return sa.URL.create(url.drivername, host=url.host, port=url.port, database=url.database).render_as_string()
 
+    @property
+    def is_unwritten(self) -> bool:
+        """Whether it is an SQLite file that nobody has written yet."""
+        url = _parsed(self._url)
+        return url.get_backend_name() == "sqlite" and not Path(str(url.database)).exists()
+
     @contextmanager
     def reading(self) -> Iterator[sa.Connection]:
         """A transaction that sees one state of the database and changes nothing.

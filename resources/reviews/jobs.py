@@ -267,6 +267,10 @@ def decide(db: sa.Connection, decision: Decision, config: JobsConfig, imported: 
     if before := db.execute(sa.select(table).where(table.c.decision_id == name)).mappings().one_or_none():
         if {key: before[key] for key in content} != content:
             said = before["verdict"], before["intent_after"] or "no intent"
+            if decision.decision_id is None and before["reviewer"] == decision.reviewer:
+                raise AlreadyDecided(
+                    f"{decision.reviewer} has decided job {decision.job_id} already: {said[0]} ({said[1]})"
+                )
             raise DecisionConflict(
                 f"decision {name} is {said[0]} ({said[1]}) by {before['reviewer']} on job {before['job_id']}; "
                 "another decision needs another id"

@@ -117,6 +117,19 @@ def decided(db: sa.Connection) -> int:
     return db.execute(sa.select(sa.func.count()).select_from(said).where(said.c.verdict != SKIP)).scalar_one()
 
 
+def closings(db: sa.Connection) -> dict[str, int]:
+    """By match, how often a required job of it was closed, or opened again by a decision that came late."""
+    job, told = schema.jobs.c, schema.audit.c
+    query = (
+        sa.select(job.match_id, sa.func.count().label("closings"))
+        .join_from(schema.jobs, schema.audit, job.job_id == told.job_id)
+        .where(job.required, told.action.in_(["closed", "asks_another"]))
+        .group_by(job.match_id)
+        .order_by(job.match_id)
+    )
+    return {row.match_id: row.closings for row in db.execute(query)}
+
+
 def counts(db: sa.Connection) -> dict[str, int]:
     """How many jobs there are, by state."""
     state = schema.jobs.c.state

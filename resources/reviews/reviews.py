@@ -59,6 +59,11 @@ class Reviews:
         """The address without secrets."""
         return str(self._database)
 
+    @property
+    def is_unwritten(self) -> bool:
+        """Whether it is an SQLite file that nobody has written yet; reading it would make it."""
+        return self._database.is_unwritten
+
     def migrate(self) -> None:
         """Brings the schema up to date now."""
         self._database.migrate()
@@ -111,6 +116,11 @@ class Reviews:
         with self._database.reading() as db:
             return reading.decided(db)
 
+    def closings(self) -> dict[str, int]:
+        """How often a required review of each match was closed, or opened again; it never gets less."""
+        with self._database.reading() as db:
+            return reading.closings(db)
+
     def counts(self) -> dict[str, int]:
         """How many jobs there are, by state."""
         with self._database.reading() as db:
@@ -155,6 +165,14 @@ class Reviews:
                 if not jobs.is_waiting(db, reviewer, match_id, job_id):
                     return None
         return None
+
+    def token(self, reviewer: str, job_id: str) -> int | None:
+        """The token of the last claim of a reviewer on a job, ended or not; None if they never had it."""
+        claims = schema.claims
+        query = sa.select(sa.func.max(claims.c.token)).where(claims.c.reviewer == reviewer, claims.c.job_id == job_id)
+        with self._database.reading() as db:
+            token: int | None = db.execute(query).scalar_one()
+        return token
 
     def job(self, job_id: str) -> dict[str, Any]:
         """The columns of a job.

@@ -25,6 +25,8 @@ def test_with_nothing_configured_everything_works_or_says_what_is_used_instead(t
         "GRID",
     }
     assert "prior" in found["model registry"].detail
+    assert "no review jobs yet" in found["database"].detail
+    assert not (tmp_path / "store" / "reviews").exists()
     assert not (tmp_path / "store" / "doctor" / "probe.txt").exists()
 
 
@@ -32,7 +34,8 @@ def test_servers_that_answer_are_ok(tmp_path: Path, redis_server: str, postgres_
     found = _examined(Settings(gridmotion_store=str(tmp_path), redis_url=redis_server, database_url=postgres_server))
     assert found["Redis"].state == "ok"
     assert found["database"].state == "ok"
-    assert "postgresql" in found["database"].detail
+    assert "postgresql" in found["database"].configured
+    assert found["database"].detail == "answers; no review jobs yet"
 
 
 def test_servers_that_do_not_answer_fail_alone_and_keep_their_secrets(

@@ -6,6 +6,7 @@ import random
 import polars as pl
 import pytest
 
+from configs.events import load_events
 from pipeline.events.reader import UnusableLog
 
 SAMPLE = (
@@ -86,8 +87,21 @@ BAD = {
     "truncated JSON": (SAMPLE[:-9], "", "not JSON"),
     "not an object": ("[1,2]", "", "must be a JSON object"),
     "undecodable bytes": (SAMPLE.encode().replace(b"evt_1", b"\xff\xfe"), "", "not JSON"),
-    "nested without end": ("[" * 50_000, "", "not JSON"),
-    "NaN nested too deep": (SAMPLE.replace("12.4", "[" * 700 + "NaN" + "]" * 700), "", "not JSON"),
+    "nested without end": ("[" * 50_000, "", "deeper than 100 levels"),
+    "NaN nested too deep": (SAMPLE.replace("12.4", "[" * 700 + "NaN" + "]" * 700), "", "deeper than 100 levels"),
+    "a level too much": (SAMPLE.replace('"ts"', f'"x":{"[" * 99}{"]" * 99},"ts"'), "", "deeper than 100 levels"),
+    "a clock at the end of the calendar": (_with(BASE, timestamp="9999-12-31T23:59:59Z"), "timestamp", "ISO 8601"),
+    "a clock of a hundred digits": (
+        _with(BASE, timestamp=f"2026-01-01T12:00:00.{'1' * 100}Z"),
+        "timestamp",
+        "at most 64",
+    ),
+    "a clock at its start": (_with(BASE, timestamp="0001-01-01T00:00:00.000Z"), "timestamp", "ISO 8601"),
+    "a clock that its zone leads out of it": (
+        _with(BASE, timestamp="9999-12-31T23:59:59-23:59"),
+        "timestamp",
+        "ISO 8601",
+    ),
     "a coordinate of 400 digits": (SAMPLE.replace("12.4", "1" * 400), "payload.pos[0]", "1 is outside"),
     "hit points of 9000 digits": (SAMPLE.replace('"ts"', f'"hp":-{"9" * 9000},"ts"'), "", ""),
     "no event id": (_with(BASE, event_id=...), "event_id", "must be a string, is null"),
@@ -183,6 +197,26 @@ def test_a_time_hours_from_the_rest_of_its_round_is_refused(read, match):
 
 def test_a_late_line_of_an_early_moment_is_taken(read, match):
     assert read([*match[1:], match[0]]).matches["m1"].match["map"].to_list() == ["de_mirage"]
+
+
+def test_how_deep_a_line_may_nest_does_not_depend_on_who_reads_it(read):
+    nested = SAMPLE.replace('"ts"', f'"x":{"[" * 98}{"]" * 98},"y":"{"[" * 300}","ts"')
+
+    def from_afar(calls):
+        return from_afar(calls - 1) if calls else read([nested, nested.replace("evt_1", "evt_2").replace("[[", "[[[")])
+
+    near, far = read([nested]), from_afar(600)
+    assert near.log["converted"].item() == far.log["converted"].item() == 1
+    assert far.quarantine.read()["reason"].to_list() == ["nests deeper than 100 levels"]
+
+
+def test_a_log_of_more_matches_than_any_series_is_unusable(read):
+    events = [_with(BASE, match_id=f"m{n}") for n in range(4)]
+    config = load_events()
+    few = config.model_copy(update={"lines": config.lines.model_copy(update={"max_matches": 3})})
+    assert len(read(events[:3], config=few).matches) == 3
+    with pytest.raises(UnusableLog, match="has 4 matches, at most 3 are read"):
+        read(events, config=few)
 
 
 def test_a_lone_event_without_ts_is_its_match_s_zero(read):

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
+from typing import NamedTuple
 
 import polars as pl
 import pytest
@@ -15,12 +16,12 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 from configs.events import load_events
-from pipeline.events.drafts import SCHEMA, TEXTS, Draft, draft_frame
-from pipeline.events.lines import Block, lines_of, read_blocks
+from pipeline.events.drafts import SCHEMA, TEXTS, Draft, draft_frame, in_order
+from pipeline.events.lines import Block, Line, lines_of, read_blocks
 from pipeline.events.model import EVENT_TYPES
 from pipeline.events.quarantine import BadField
 from pipeline.events.sources.canonical import read_line
-from pipeline.events.sources.canonical_scan import scan
+from pipeline.events.sources.canonical_scan import Scanner
 
 VALIDITY = load_events().validity
 SAMPLE = (
@@ -205,9 +206,38 @@ def as_texts(drafts: pl.DataFrame) -> pl.DataFrame:
     return drafts
 
 
+class Scanned(NamedTuple):
+    drafts: pl.DataFrame
+    left: list[Line]
+    lines: int
+
+
+def scan(*blocks: Block, page_rows: int = 1000) -> Scanned:
+    scanner, left, lines = Scanner(VALIDITY, page_rows), [], 0
+    for block in blocks:
+        found, count = scanner.read(block)
+        left, lines = left + found, lines + count
+    rows, drafts = scanner.rows, scanner.take()
+    assert drafts.height == rows and scanner.take().is_empty()
+    return Scanned(drafts.sort("source_line"), left, lines)
+
+
+def moments(count: int) -> list[str]:
+    """Lines of a few instants, in no order, of which some need care."""
+    chance = random.Random(count)
+    types = ("POSITION_UPDATE", "WEAPON_FIRED", "PLAYER_SNEEZED")
+    return [
+        SAMPLE.replace("evt_1", f"e{chance.randrange(10**6)}:{n}")
+        .replace("100.0", str(chance.choice((1, 1.5, 2, 2.25))))
+        .replace("POSITION_UPDATE", chance.choice(types))
+        .replace("player:p1", f"player:{chance.randrange(2 + n // 4)}")
+        for n in range(count)
+    ]
+
+
 def disagreements(block: Block) -> tuple[list[str], Counter[str]]:
     """Lines that the scanner takes otherwise than the careful reader; how many it took and left by type."""
-    scanned = scan(block, VALIDITY)
+    scanned = scan(block)
     drafts = as_texts(scanned.drafts)
     lines = {line.number: line for line in lines_of(block)}
     taken = {row["source_line"]: Draft(**row) for row in drafts.iter_rows(named=True)}
@@ -377,9 +407,32 @@ def test_more_texts_than_there_is_room_for_leave_lines_and_lose_none():
 
 
 def test_lines_are_numbered_from_that_of_the_block():
-    scanned = scan(Block(41, f"\n{SAMPLE}\n \n[]\n{SAMPLE}".encode()), VALIDITY)
+    scanned = scan(Block(41, f"\n{SAMPLE}\n \n[]\n{SAMPLE}".encode()))
     assert scanned.drafts["source_line"].to_list() == [42, 45]
     assert [line.number for line in scanned.left] == [44] and scanned.lines == 3
+
+
+@pytest.mark.parametrize("page_rows", [1, 40, 1000])
+def test_where_blocks_and_pages_end_changes_no_draft(page_rows):
+    lines = [line + "\n" for line in moments(300)]
+    whole = scan(Block(1, "".join(lines).encode()))
+    pieces = [Block(at + 1, "".join(lines[at : at + 7]).encode()) for at in range(0, len(lines), 7)]
+    assert scan(*pieces, page_rows=page_rows).left == whole.left != []
+    assert_frame_equal(as_texts(scan(*pieces, page_rows=page_rows).drafts), as_texts(whole.drafts))
+
+
+def test_a_page_stands_in_total_order():
+    scanner = Scanner(VALIDITY, 1000)
+    scanner.read(Block(1, "\n".join(moments(500)).encode()))
+    drafts = scanner.take()
+    assert not drafts["source_line"].is_sorted()
+    assert_frame_equal(drafts, in_order(drafts.sort("source_line")))
+
+
+def test_texts_that_fill_a_page_begin_another_one():
+    pieces = [Block(n + 1, SAMPLE.replace("player:p1", f"p{n:0200d}").encode()) for n in range(6000)]
+    scanned = scan(*pieces, page_rows=10_000)
+    assert not scanned.left and scanned.drafts["actor"].n_unique() == 6000
 
 
 NAMES = ["cs2-am-inferno", "cs2-sf-dust2", "cs2-sf-mirage", "cs2-vf-inferno", "cs2-vf-mirage", "cs2-vf-overpass"]
@@ -391,7 +444,7 @@ NAMES = ["cs2-am-inferno", "cs2-sf-dust2", "cs2-sf-mirage", "cs2-vf-inferno", "c
 def test_of_a_recorded_match_every_line_agrees_and_nearly_all_are_taken(shared_data, name):
     taken, left = Counter[str](), Counter[str]()
     for block in read_blocks(shared_data / "cs2" / f"{name}.jsonl.gz", load_events().lines):
-        scanned = scan(block, VALIDITY)
+        scanned = scan(block)
         lines = {line.number: line.data for line in lines_of(block)}
         numbers = scanned.drafts["source_line"].to_list()
         careful = draft_frame([read_line(lines[number], number, VALIDITY) for number in numbers])
@@ -406,7 +459,7 @@ def test_of_a_recorded_match_every_line_agrees_and_nearly_all_are_taken(shared_d
 @pytest.mark.slow
 def test_no_read_or_write_leaves_its_array(tmp_path):
     environment = {**os.environ, "NUMBA_BOUNDSCHECK": "1", "NUMBA_CACHE_DIR": str(tmp_path)}
-    quick = "not recorded and (taken or left or anywhere or nothing or megabytes or room)"
+    quick = "not recorded and (taken or left or anywhere or nothing or megabytes or room or page)"
     command = ["-m", "pytest", __file__, "-q", "-p", "no:cacheprovider", "--import-mode=importlib", "-k", quick]
     root = Path(__file__).parents[2]
     run = subprocess.run([sys.executable, *command, "-m", "not slow"], env=environment, cwd=root, capture_output=True)

@@ -142,6 +142,19 @@ def test_an_inverse_event_undoes_what_the_one_before_it_changed(read, feed):
     assert _at(rows, "11") == [(20, 190, 87), (25, 210, 87), (26, 229, 87)]
 
 
+def test_a_crowd_that_small_deltas_gather_is_not_believed(read, feed):
+    feed.start(at=SPAWN)
+    for second in range(20, 320):
+        path = [{"id": str(second)}]
+        _moved(feed, second, {f"1{second}": {"statePath": path, "position": {"x": second, "y": 0}}})
+    gathered = read(feed.lines)
+    assert gathered.log["converted"].item() > 300 and gathered.quarantine.read().is_empty()
+    latest = gathered.matches["77-1"].tracks.read().group_by("t_ms").len().sort("t_ms")
+    assert latest["len"].max() <= 128 and latest["t_ms"].max() < 150_000
+    feed.add(330, feed.event("grid-sampled-series", "grid", "77", state=feed.state(SPAWN)))
+    assert read(feed.lines).matches["77-1"].tracks.read()["t_ms"].max() == 330_000
+
+
 @pytest.mark.parametrize("missing", ["a transaction", "an event"])
 def test_after_a_gap_the_state_is_unknown_until_the_next_whole_one(read, feed, missing):
     feed.start(at=SPAWN)

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import struct
 import tracemalloc
 import zipfile
 
@@ -128,6 +129,24 @@ def test_a_damaged_zip_member_is_told_and_the_other_read(tmp_path, match):
     assert 0 in reading.quarantine.read()["source_line"]
 
 
+@pytest.mark.parametrize("offset", [2**63 - 1, 2**63, 2**64 - 1])
+def test_a_zip_member_that_begins_behind_the_end_of_any_file_is_told(tmp_path, match, offset):
+    text = "\n".join(json.dumps(wire) for wire in match)
+    path = _zip(tmp_path / "log.zip", {"a.jsonl": text, "b.jsonl": text})
+    data = bytearray(path.read_bytes())
+    entry = data.rfind(b"PK\x01\x02")
+    name = data[entry + 46 : entry + 53]
+    extra = struct.pack("<HHQ", 1, 8, offset)  # APPNOTE.TXT 4.5.3
+    data[entry + 42 : entry + 53] = b"\xff" * 4 + name + extra
+    data[entry + 30 : entry + 32] = struct.pack("<H", len(extra))
+    end = data.rfind(b"PK\x05\x06")
+    data[end + 12 : end + 16] = struct.pack("<I", int.from_bytes(data[end + 12 : end + 16], "little") + len(extra))
+    path.write_bytes(bytes(data))
+    reading = read_log(path, log_id="log")
+    assert reading.matches["m1"].events.read().height == len(match)
+    assert reading.quarantine.read()["source_line"].to_list() == [0]
+
+
 @pytest.mark.parametrize(
     "data, reason",
     [
@@ -175,7 +194,7 @@ def test_a_long_line_is_never_held_whole(tmp_path):
 
 
 def test_python_holds_one_batch_of_events_however_many_there_are(tmp_path, match):
-    small_steps = {"batch_rows": 200, "frame_rows": 200, "chunk_bytes": 65_536}
+    small_steps = {"batch_rows": 200, "frame_rows": 200, "held_rows": 0, "chunk_bytes": 65_536}
     config = CONFIG.model_copy(update={"lines": LINES.model_copy(update=small_steps)})
 
     def write(name, copies):

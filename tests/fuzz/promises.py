@@ -26,13 +26,12 @@ import polars as pl
 
 from configs.events import EventsConfig, LinesConfig, load_events
 from pipeline.events.conservation import Tally
-from pipeline.events.drafts import SCHEMA
-from pipeline.events.lines import Block, lines_of, read_blocks
+from pipeline.events.drafts import SCHEMA, coded
+from pipeline.events.lines import Block, Line, lines_of, read_blocks
 from pipeline.events.model import EVENT_TYPES, TYPE_RANK
 from pipeline.events.quarantine import QuarantineRows
 from pipeline.events.reader import SOURCES, LogReading, UnusableLog, read_log
 from pipeline.events.sources import canonical, grid
-from pipeline.events.sources.canonical_scan import Scanned
 from pipeline.events.streams import TableStream
 from pipeline.tables import TABLES, StreamCheck, empty
 from tests.fuzz.memory import guarded
@@ -47,7 +46,7 @@ IN_COLUMNS = frozenset(
 
 _LIMITS = {
     "max_line_bytes": 20_000, "max_members": 4, "max_directory_bytes": 2_000, "max_unpacked_bytes": 1 << 20,
-    "max_ratio": 40, "ratio_floor_bytes": 100_000, "raw_chars": 60,
+    "max_ratio": 40, "ratio_floor_bytes": 100_000, "max_matches": 20, "raw_chars": 60,
 }  # fmt: skip
 
 
@@ -59,8 +58,19 @@ def _config(**sizes: int) -> EventsConfig:
 
 WHOLE = _config()
 """Limits so low that small inputs reach them; a log in one piece."""
-PIECES = _config(chunk_bytes=700, batch_rows=3, frame_rows=4)
+PIECES = _config(chunk_bytes=700, batch_rows=3, frame_rows=4, held_rows=0)
 """The same limits, and everything in many pieces, most of them on disk."""
+
+
+def other_pieces(data: bytes) -> EventsConfig:
+    """The same limits, and pieces of sizes that the input decides."""
+    chance = random.Random(zlib.crc32(data))
+    return _config(
+        chunk_bytes=chance.choice((16, 64, 1000, 5000)),  # with a byte each, 48,000 chunks take seconds
+        batch_rows=chance.choice((1, 2, 30)),
+        frame_rows=chance.choice((1, 4, 50)),
+        held_rows=chance.choice((0, 10, 1000)),
+    )
 
 
 class Broken(AssertionError):
@@ -113,7 +123,8 @@ def check(data: bytes, folder: Path, *, thorough: bool) -> None:
     if thorough:
         _conform(outcome)
         _same("read twice, the same", outcome, read(path, WHOLE, tracks_first=True))
-        _same("in pieces as whole", outcome, read(path, PIECES))
+        for pieces in (PIECES, other_pieces(data)):
+            _same("in pieces as whole", outcome, read(path, pieces))
         if _is_plain(data):
             _packed(data, outcome, folder)
             _shuffled(data, outcome, folder)
@@ -186,7 +197,18 @@ def _rows(stream: TableStream) -> pl.DataFrame:
     return pl.concat([frame.cast(dict(schema)) for frame in frames]) if frames else empty(stream.table)
 
 
-class _Careful(grid.Scanner):
+class _CarefulCanonical(canonical.Scanner):
+    """Leaves every line to the careful reader."""
+
+    def read(self, block: Block) -> tuple[list[Line], int]:
+        lines = list(lines_of(block))
+        return lines, len(lines)
+
+    def take(self) -> pl.DataFrame:
+        return coded(pl.DataFrame(schema=SCHEMA))
+
+
+class _CarefulGrid(grid.Scanner):
     """Leaves every line to the careful reader."""
 
     def read(self, block: Block) -> None:
@@ -194,15 +216,10 @@ class _Careful(grid.Scanner):
             self._careful(line)
 
 
-def _leave_all(block: Block, validity: object) -> Scanned:
-    lines = list(lines_of(block))
-    return Scanned(drafts=pl.DataFrame(schema=SCHEMA), left=lines, lines=len(lines))
-
-
 @contextmanager
 def carefully() -> Iterator[None]:
     """In it no line is read the quick way."""
-    with mock.patch.object(canonical, "scan", _leave_all), mock.patch.object(grid, "Scanner", _Careful):
+    with mock.patch.object(canonical, "Scanner", _CarefulCanonical), mock.patch.object(grid, "Scanner", _CarefulGrid):
         yield
 
 
@@ -281,6 +298,8 @@ def _complete(data: bytes, outcome: Outcome) -> None:
         counts = [_grid_events(line) for line in lines.values()]
         low, high = sum(low for low, _ in counts), sum(high for _, high in counts)
         _hold("GRID events are counted", low <= log["source_events"] <= high, (low, log["source_events"], high))
+        most = _grid_repeats(lines)
+        _hold("a GRID duplicate repeats another", most is None or log["duplicate"] <= most, (log["duplicate"], most))
 
 
 def numbered(data: bytes) -> dict[int, bytes] | None:
@@ -315,7 +334,7 @@ def _members(data: bytes) -> list[bytes] | None:
                 members = [archive.read(entry) for entry in files]
                 if any("/." in f"/{e.filename}" or "__MACOSX" in e.filename for e in entries):
                     return None
-    except (OSError, EOFError, zlib.error, zipfile.BadZipFile, NotImplementedError, RuntimeError, ValueError):
+    except (OSError, EOFError, zlib.error, zipfile.BadZipFile, RuntimeError, ValueError, OverflowError):
         return None
     limits = WHOLE.lines
     most = min(limits.max_unpacked_bytes, max(limits.ratio_floor_bytes, limits.max_ratio * len(data)))
@@ -335,6 +354,25 @@ def decoded(line: bytes) -> Any:
     except (ValueError, RecursionError):
         return None
     return wire
+
+
+def nests(line: bytes) -> int:
+    """How deep its objects and lists nest, told by their marks outside of strings; 64 if no deeper than that."""
+    if line.count(b"{") + line.count(b"[") <= 64:
+        return 64
+    depth = most = 0
+    is_inside = is_escaped = False
+    for mark in line:
+        if is_escaped or mark == ord("\\"):
+            is_escaped = not is_escaped
+        elif mark == ord('"'):
+            is_inside = not is_inside
+        elif not is_inside and mark in b"{[":
+            depth += 1
+            most = max(most, depth)
+        elif not is_inside and mark in b"}]":
+            depth -= 1
+    return most
 
 
 def _canonical_complete(
@@ -396,6 +434,8 @@ def _equal(one: Any, other: Any) -> bool:
 def _grid_events(line: bytes) -> tuple[int, int]:
     """How many events a line of a GRID log has: at least, at most."""
     wire = decoded(line)
+    if nests(line) > WHOLE.validity.max_depth:
+        return 1, 1
     if isinstance(wire, dict) and isinstance(wire.get("events"), list):
         count = len(wire["events"])
         names = [wire.get(name) for name in ("id", "seriesId", "sequenceNumber")]
@@ -406,6 +446,28 @@ def _grid_events(line: bytes) -> tuple[int, int]:
     if wire is None and b'"events"' in line:
         return 0, max(1, line.count(b"{"))  # a decoder may pass over what is wrong in fields that it does not read
     return 1, 1
+
+
+def _grid_repeats(lines: dict[int, bytes]) -> int | None:
+    """At most how many events have a transaction or an id that came before; None where any has an unusual one."""
+    seen: set[tuple[str, object]] = set()
+    count = 0
+    for _, line in sorted(lines.items()):
+        wire = decoded(line)
+        if nests(line) > WHOLE.validity.max_depth:
+            continue
+        if not isinstance(wire, dict) or type(wire.get("sequenceNumber")) is not int:
+            return None
+        series, events = str(wire.get("seriesId")), wire.get("events")
+        if not isinstance(events, list) or not all(isinstance(event, dict) for event in events):
+            return None
+        is_again = (series, wire["sequenceNumber"]) in seen
+        seen.add((series, wire["sequenceNumber"]))
+        for index, event in enumerate(events):
+            name = event.get("id") or f"{series}:{wire['sequenceNumber']}:{index}"
+            count += is_again or (series, str(name)) in seen
+            seen.add((series, str(name)))
+    return count
 
 
 def _is_int64(value: object) -> bool:
@@ -433,21 +495,38 @@ def _is_archive(data: bytes) -> bool:
 
 
 def _shuffled(data: bytes, outcome: Outcome, folder: Path) -> None:
-    """Where no event comes twice, what is taken does not depend on where its line stands."""
-    if outcome.refusal is not None or outcome.tables["logs"]["duplicate"][0]:
+    """Where no event is told in two ways, what is taken does not depend on where its line stands.
+
+    Of those with one id the first stands, so which it is depends on order by its nature. And so does what a byte order
+    mark is: at the start of a file nothing, anywhere else a part of its line.
+    """
+    if outcome.refusal is not None or BOM in data or not _are_copies(data, outcome):
         return
-    lines = data.removeprefix(BOM).split(b"\n")
-    if lines[0].startswith(BOM):
-        return
+    lines = data.split(b"\n")
     random.Random(zlib.crc32(data)).shuffle(lines)
     path = folder / "log"
-    path.write_bytes(b"\n".join(lines))
+    shuffled = b"\n".join(lines)
+    if not _is_plain(shuffled):
+        return
+    path.write_bytes(shuffled)
     again = read(path, WHOLE)
     if again.refusal is None and again.tables["logs"]["source_kind"][0] != outcome.tables["logs"]["source_kind"][0]:
         return  # a log of two formats is read as that of its first line
     tables = {name: table for name, table in outcome.tables.items() if name != "quarantine"}
     again = Outcome(again.refusal, {name: table for name, table in again.tables.items() if name != "quarantine"})
     _same("in another order the same", Outcome(None, tables), again, but=(*_OF_FILE, "source_line"))
+
+
+def _are_copies(data: bytes, outcome: Outcome) -> bool:
+    """Whether every duplicate is the same text as what stands; of GRID, whose events share lines, if there is none."""
+    log = outcome.tables["logs"].row(0, named=True)
+    lines = numbered(data)
+    if not log["duplicate"] or log["source_kind"] != "canonical" or lines is None:
+        return not log["duplicate"]
+    taken = {number for name, table in outcome.tables.items() if "events/" in name for number in table["source_line"]}
+    standing = {lines[number] for number in taken}
+    duplicates = lines.keys() - taken - set(outcome.tables["quarantine"]["source_line"])
+    return all(lines[number] in standing for number in duplicates)
 
 
 def smaller(data: bytes, breaks: Callable[[bytes], bool], seconds: float) -> bytes:

@@ -58,12 +58,22 @@ def test_tables_that_do_not_tell_of_their_log_break_a_promise(outcome, data, pro
         promises._complete(data, outcome)
 
 
+def test_a_grid_event_that_is_called_a_duplicate_and_is_none_breaks_a_promise(tmp_path):
+    told = b'{"seriesId":"1","sequenceNumber":%d,"occurredAt":"2026-01-01T12:00:00.000Z","events":[{"type":"a-b-c"}]}\n'
+    path = tmp_path / "log"
+    path.write_bytes(told % 1 + told % 1)
+    outcome = promises.read(path, promises.WHOLE)
+    promises._complete(told % 1 + told % 1, outcome)
+    with pytest.raises(promises.Broken, match="a GRID duplicate repeats another"):
+        promises._complete(told % 1 + told % 2, outcome)
+
+
 def test_a_quick_way_that_differs_breaks_a_promise(monkeypatch, tmp_path):
     log = b"".join(LINE % (n, n) for n in range(3))
     promises.check(log, tmp_path, thorough=False)
-    scan = promises.canonical.scan
-    wrong = lambda block, validity: scan(type(block)(block.first_line, block.data.replace(b"3.5", b"3.6")), validity)  # noqa: E731
-    monkeypatch.setattr(promises.canonical, "scan", wrong)
+    read = promises.canonical.Scanner.read
+    wrong = lambda self, block: read(self, type(block)(block.first_line, block.data.replace(b"3.5", b"3.6")))  # noqa: E731
+    monkeypatch.setattr(promises.canonical.Scanner, "read", wrong)
     with pytest.raises(promises.Broken, match="the quick way gives what the careful one gives, table drafts"):
         promises.check(log, tmp_path, thorough=False)
 

@@ -4,7 +4,6 @@ import pytest
 from configs.intents import Bound, Heuristic, IntentsConfig
 from pipeline.intents.heuristics import Rules, UnusableRule
 from pipeline.intents.model import vectors
-from pipeline.intents.vocabulary import INTENTS
 
 FIRES = {
     "defusing": {"since_defuse_start_s": 2.0, "speed_mps": 0.0},
@@ -24,20 +23,6 @@ FIRES = {
         "nearest_enemy_m": 14.0,
         "enemy_angle_deg": 2.0,
     },
-    "runs_with_back_to_enemy": {
-        "speed_mps": 5.0,
-        "straightness_4s": 0.9,
-        "enemy_angle_deg": 170.0,
-        "nearest_enemy_m": 14.0,
-    },
-    "defender_runs_after_plant": {
-        "is_attacker": 0,
-        "since_plant_s": 3.0,
-        "bomb_m": 50.0,
-        "speed_mean_4s_mps": 4.8,
-        "straightness_4s": 0.95,
-        "nearest_enemy_m": 40.0,
-    },
     "attacker_runs_to_site": {
         "is_attacker": 1,
         "objective_closing_4s_mps": 4.2,
@@ -45,16 +30,6 @@ FIRES = {
         "speed_mps": 4.6,
         "shots_4s": 0,
         "nearest_enemy_m": 45.0,
-    },
-    "strafes_in_view": {
-        "path_4s_m": 5.0,
-        "displacement_4s_m": 0.4,
-        "straightness_4s": 0.08,
-        "speed_mps": 2.0,
-        "speed_max_4s_mps": 4.0,
-        "nearest_enemy_m": 15.0,
-        "enemy_angle_deg": 5.0,
-        "shots_4s": 0,
     },
     "stands_still": {
         "path_4s_m": 0.0,
@@ -76,8 +51,7 @@ def only(config):
     return lambda rule: config.model_copy(update={"heuristics": (rule,)})
 
 
-def test_every_intent_has_a_rule_and_every_rule_an_example(config):
-    assert {rule.intent for rule in config.heuristics} == set(INTENTS)
+def test_every_rule_has_an_example(config):
     assert [rule.name for rule in config.heuristics] == list(FIRES)
 
 

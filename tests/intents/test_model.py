@@ -14,16 +14,14 @@ from pipeline.intents.model import (
     BoosterModel,
     PriorModel,
     UnusableModel,
-    classes,
-    train,
     vectors,
 )
-from pipeline.intents.training import cap, manifest, split
+from pipeline.intents.training import learn, manifest
 from pipeline.intents.vocabulary import INTENTS
 
 
 def trained(labelled: pl.DataFrame, config) -> BoosterModel:
-    return train(cap(split(labelled, config.training), config.training), manifest(labelled, config), config.training)
+    return learn(labelled, manifest(labelled, config), config)
 
 
 def test_the_prior_says_the_same_of_every_row(config, instants):
@@ -115,23 +113,50 @@ def test_one_intent_alone_cannot_be_trained(labelled, quick):
         trained(labelled.with_columns(intent=pl.lit("hold")), quick)
 
 
-def test_calibration_is_never_worse_on_the_rows_it_was_fitted_on(labelled, quick):
-    model = trained(labelled, quick)
-    held = split(labelled, quick.training).filter(pl.col("part") == "calibration")
-    scores, truth = model.scores(vectors(held)), classes(held["intent"])
-    for sharpness in (0.2, 1.0, 5.0):
-        fitted = calibration.fit(scores * sharpness, truth, model.calibration.log_weights)
-        plain = Calibration(1.0, model.calibration.log_weights)
-        losses = [calibration.log_loss(each.probabilities(scores * sharpness), truth) for each in (fitted, plain)]
-        assert losses[0] <= losses[1]
+def drawn(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Right log-probabilities, and classes that were drawn from them."""
+    random = np.random.default_rng(seed)
+    scores = random.normal(size=(count, 9)) * 2
+    probabilities = np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True)
+    return scores, (probabilities.cumsum(axis=1) < random.random((count, 1))).sum(axis=1).clip(max=8)
 
 
-def test_calibration_finds_how_much_too_sure_the_scores_are():
-    random = np.random.default_rng(0)
-    scores = random.normal(size=(20_000, 9)) * 2
-    truth = np.array([random.choice(9, p=row) for row in calibration.softmax(scores)])
-    assert calibration.fit(scores * 3, truth, (0.0,) * 9).temperature == pytest.approx(3, rel=0.05)
-    assert calibration.fit(scores[:0], truth[:0], (0.0,) * 9).temperature == 1
+def calibrated(scores: np.ndarray, truth: np.ndarray) -> Calibration:
+    return calibration.fit(scores, truth, (0.0,) * 9, caution=60, least=1e-4)
+
+
+@pytest.mark.parametrize("sharpness", [0.3, 1.0, 3.0])
+def test_calibration_takes_back_what_scores_are_too_sure_of_on_rows_it_never_saw(sharpness):
+    fitted = calibrated(*(each if each.ndim == 1 else each * sharpness for each in drawn(20_000, 0)))
+    scores, truth = drawn(20_000, 1)
+    right = calibration.log_loss(Calibration.plain((0.0,) * 9).probabilities(scores), truth)
+    found = fitted.probabilities(scores * sharpness)
+    assert found.sum(axis=1) == pytest.approx(1)
+    assert calibration.log_loss(found, truth) < right + 0.03
+    plain = calibration.log_loss(Calibration.plain((0.0,) * 9).probabilities(scores * sharpness), truth)
+    assert sharpness == 1 or plain > right + 0.1
+
+
+def test_calibration_undoes_a_shift_of_one_intent_into_another():
+    scores, truth = drawn(20_000, 0)
+    swapped = np.where(np.random.default_rng(2).random(len(truth)) < 0.5, np.where(truth == 0, 3, truth), truth)
+    found = calibrated(scores, swapped).probabilities(scores)
+    assert found[:, 0].mean() == pytest.approx((swapped == 0).mean(), abs=0.015)
+    assert found[:, 3].mean() == pytest.approx((swapped == 3).mean(), abs=0.015)
+
+
+def test_few_rows_move_the_linear_map_little_and_none_leave_the_scores_alone():
+    few = np.array(calibrated(*drawn(30, 0)).matrix)
+    assert np.abs(few - np.eye(9)).max() < 0.2
+    scores, truth = drawn(0, 0)
+    assert calibrated(scores, truth) == Calibration.plain((0.0,) * 9)
+
+
+def test_an_instant_is_calibrated_alike_in_any_company():
+    scores, truth = drawn(2_000, 0)
+    fitted = calibrated(scores, truth)
+    whole = fitted.probabilities(scores)
+    assert np.concatenate([fitted.probabilities(row[None]) for row in scores[:50]]).tobytes() == whole[:50].tobytes()
 
 
 def test_class_weights_leave_rare_intents_at_their_natural_rate(labelled, quick):
@@ -139,6 +164,6 @@ def test_class_weights_leave_rare_intents_at_their_natural_rate(labelled, quick)
     rate = (labelled["intent"] == "defuse").mean()
     column = INTENTS.index("defuse")
     corrected = model.probabilities(vectors(labelled))[:, column].mean()
-    weighted = calibration.softmax(model.scores(vectors(labelled)))[:, column].mean()
+    weighted = Calibration.plain((0.0,) * 9).probabilities(model.scores(vectors(labelled)))[:, column].mean()
     assert abs(corrected - rate) < abs(weighted - rate)
     assert corrected == pytest.approx(rate, abs=0.01)

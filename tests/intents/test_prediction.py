@@ -13,16 +13,16 @@ from pipeline.features.definition import NAMES
 from pipeline.features.match import frame
 from pipeline.features.pack import cast_of, pack
 from pipeline.intents.heuristics import Rules
-from pipeline.intents.model import BoosterModel, PriorModel, train, vectors
+from pipeline.intents.model import BoosterModel, PriorModel, vectors
 from pipeline.intents.prediction import Predictor, blend, predict
-from pipeline.intents.training import cap, manifest, split
+from pipeline.intents.training import learn, manifest
 from pipeline.intents.vocabulary import INTENTS, PROBABILITIES
 from pipeline.tables import empty
 
 
 @pytest.fixture(scope="module")
 def trained(labelled, quick) -> BoosterModel:
-    return train(cap(split(labelled, quick.training), quick.training), manifest(labelled, quick), quick.training)
+    return learn(labelled, manifest(labelled, quick), quick)
 
 
 def test_a_lone_instant_of_which_nothing_is_known_gets_the_prior(config, instants):

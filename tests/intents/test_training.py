@@ -3,7 +3,7 @@ import polars as pl
 import pytest
 
 from pipeline.intents import evaluation, training
-from pipeline.intents.training import NothingToTrain, cap, fit, samples, series_of, split
+from pipeline.intents.training import NothingToTrain, cap, fit, folds, learn, planned, samples, series_of, split
 
 
 def test_rows_on_which_the_rules_abstain_are_not_trained_on(instants):
@@ -16,9 +16,19 @@ def test_rows_on_which_the_rules_abstain_are_not_trained_on(instants):
 def test_a_match_is_in_one_part_only_and_the_order_of_rows_changes_none(labelled, quick):
     found = split(labelled, quick.training)
     assert found.group_by("match_id").agg(pl.col("part").n_unique())["part"].to_list() == [1] * 6
-    assert found.unique("match_id")["part"].value_counts().sort("part")["count"].to_list() == [1, 1, 4]
     shuffled = split(labelled.sample(fraction=1, shuffle=True, seed=0), quick.training)
     assert shuffled.sort("match_id", "t_ms").equals(found.sort("match_id", "t_ms"))
+
+
+def test_what_was_trained_on_is_never_judged_on_however_many_matches_come(labelled, quick):
+    def parts(matches: int) -> dict[str, str]:
+        rows = pl.concat([labelled[:4].with_columns(match_id=pl.lit(f"n{number}")) for number in range(matches)])
+        return dict(split(rows, quick.training).select("match_id", "part").rows())
+
+    few, many = parts(30), parts(90)
+    assert few.items() <= many.items()
+    assert 5 < sum(part == "test" for part in many.values()) < 35
+    assert set(parts(3).values()) == {"train", "test"}  # the least of them is held out where the digest holds out none
 
 
 def test_the_games_of_a_series_stay_together(labelled, quick):
@@ -26,13 +36,16 @@ def test_the_games_of_a_series_stay_together(labelled, quick):
     found = split(labelled.with_columns(pl.col("match_id").replace_strict(names)), quick.training)
     series = found.with_columns(series=pl.col("match_id").str.slice(0, 4))
     assert series.group_by("series").agg(pl.col("part").n_unique())["part"].to_list() == [1] * 3
+    together = series.with_columns(fold=pl.Series(folds(found, quick.training)))
+    assert together.group_by("series").agg(pl.col("fold").n_unique())["fold"].to_list() == [1] * 3
     assert (series_of("2578928-1"), series_of("cs2-sf-mirage")) == ("2578928", "cs2-sf-mirage")
 
 
 def test_one_match_is_split_by_whole_rounds(labelled, quick):
     found = split(labelled.filter(pl.col("match_id") == "m0"), quick.training)
     assert found.group_by("round").agg(pl.col("part").n_unique())["part"].to_list() == [1] * 8
-    assert set(found["part"]) == {"train", "calibration", "test"}
+    assert set(found["part"]) == {"train", "test"}
+    assert all("/" in name for name in planned(labelled.filter(pl.col("match_id") == "m0"), quick).held_out)
 
 
 def test_one_round_is_too_little_and_so_is_none(labelled, quick):
@@ -42,20 +55,19 @@ def test_one_round_is_too_little_and_so_is_none(labelled, quick):
         fit(labelled[:0], quick)
 
 
-def test_at_most_so_many_rows_of_a_match_are_trained_on_and_none_is_lost_elsewhere(labelled, quick):
-    parts = split(labelled, quick.training)
-    kept = cap(parts, quick.training.model_copy(update={"rows_per_match": 30}))
-    counts = dict(kept.group_by("part").len().rows())
-    assert counts == {"train": 4 * 30, "calibration": 400, "test": 400}
-    assert kept.equals(cap(parts, quick.training.model_copy(update={"rows_per_match": 30})))
+def test_at_most_so_many_rows_of_a_match_are_trained_on(labelled, quick):
+    kept = cap(labelled, quick.training.model_copy(update={"rows_per_match": 30}))
+    assert kept.group_by("match_id").len()["len"].to_list() == [30] * 6
+    assert kept.equals(cap(labelled, quick.training.model_copy(update={"rows_per_match": 30})))
 
 
 def test_a_trained_model_beats_the_majority_and_says_against_what_it_was_judged(labelled, quick):
     trained = fit(labelled, quick)
-    assert trained.parts == {"train": 1600, "calibration": 400, "test": 400}
+    assert sum(trained.parts.values()) == labelled.height
+    assert trained.parts["test"] == 400 * len(trained.model.manifest.held_out) > 0
     assert trained.metrics["model_macro_f1_vs_labels"] > 2 * trained.metrics["majority_macro_f1_vs_labels"]
     assert trained.metrics["model_log_loss_vs_labels"] < trained.metrics["majority_log_loss_vs_labels"]
-    assert all(name.endswith("_vs_labels") for name in trained.metrics if name != "temperature")
+    assert all(name.endswith("_vs_labels") for name in trained.metrics)
     assert set(trained.scores) == {"hybrid", "model", "heuristics", "majority"}
     assert trained.figures["confusion.png"].startswith(b"\x89PNG")
 
@@ -67,11 +79,8 @@ def test_rules_that_are_right_make_the_hybrid_better_than_the_model(labelled, qu
     rule = Heuristic(name="told", intent="trade", probability=0.99, when={"shots_4s": Bound(min=99)})
     config = quick.model_copy(update={"heuristics": (rule,)})
     parts = split(told, config.training)
-    blind = training.train(  # the model never sees the rows that the rule decides
-        cap(parts, config.training).filter(pl.col("intent") != "trade"),
-        training.manifest(told, config),
-        config.training,
-    )
+    ignorant = parts.filter((pl.col("part") == "train") & (pl.col("intent") != "trade"))
+    blind = learn(ignorant, training.manifest(told, config), config)  # never sees the rows that the rule decides
     scores = training.judge(blind, parts, config)
     assert scores["hybrid"].macro_f1 > scores["model"].macro_f1
     assert scores["hybrid"].log_loss < scores["model"].log_loss

@@ -12,8 +12,8 @@ from pipeline.events.reader import read_log
 from pipeline.events.sources.simulator import simulate, write
 from pipeline.features.match import match_features
 from pipeline.intents.labels import label
-from pipeline.intents.model import train, vectors
-from pipeline.intents.training import cap, manifest, samples, split
+from pipeline.intents.model import vectors
+from pipeline.intents.training import learn, manifest, samples
 from pipeline.intents.trees import MOST_LEAVES, MOST_THRESHOLDS, Trees, UnreadableTrees
 
 TINY = (1e-35, 1e-36, 1e-40, 1e-45)  # LightGBM takes anything up to 1e-35 for 0
@@ -173,7 +173,7 @@ def test_scores_are_to_the_bit_those_of_lightgbm_on_every_row_of_a_match(
     (match,) = read_log(log(tmp_path, request), log_id="m").matches.values()
     features = match_features(match.match, match.events.read(), match.tracks.read())
     labelled = samples(features, label(match.events.read(), match.tracks.read(), features))
-    model = train(cap(split(labelled, config.training), config.training), manifest(labelled, config), config.training)
+    model = learn(labelled, manifest(labelled, config), config)
     rows = vectors(features)
     same_bits(model.text, rows.T)
     assert np.unique(model.scores(rows), axis=0).shape[0] > features.height / 2  # it is no constant

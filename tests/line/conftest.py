@@ -37,11 +37,11 @@ class Workspace:
         return self.run("analyse_match", partition_key=match_id)
 
     def tree(self) -> dict[str, str]:
-        """Every file of the store but the model registry's database, with the hash of its bytes."""
+        """Every file of the store but the databases of models and reviews, with the hash of its bytes."""
         return {
             path: hashlib.sha256(self.store.read(path)).hexdigest()
             for path, _, _ in self.store.files()
-            if not path.startswith("mlflow/")
+            if not path.startswith(("mlflow/", "reviews/"))
         }
 
 

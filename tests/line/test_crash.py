@@ -86,7 +86,7 @@ def _tree(folder: Path) -> dict[str, str]:
     return {
         path.relative_to(store).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in sorted(store.rglob("*"))
-        if path.is_file() and path.relative_to(store).parts[0] != "mlflow"
+        if path.is_file() and path.relative_to(store).parts[0] not in ("mlflow", "reviews")
     }
 
 

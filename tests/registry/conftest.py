@@ -10,23 +10,22 @@ import pytest
 
 from configs.intents import BoosterConfig, load_intents
 from pipeline.features.definition import NAMES
-from pipeline.intents.model import BoosterModel, train
-from pipeline.intents.training import manifest
+from pipeline.intents.model import BoosterModel
+from pipeline.intents.training import learn, manifest
 from resources.registry import ModelRegistry, _create
 
 
 @pytest.fixture(scope="session")
 def rows() -> pl.DataFrame:
-    """Labelled rows, half of them to train and half to calibrate on."""
+    """Labelled rows of a match."""
     random = np.random.default_rng(0)
     hold = random.random(200) < 0.5
     return pl.DataFrame({name: random.normal(size=200) + hold for name in NAMES}).with_columns(
         pl.lit("m").alias("match_id"),
-        pl.lit(1, dtype=pl.Int32).alias("round"),
+        pl.Series("round", np.arange(200) // 50, dtype=pl.Int32),
         pl.lit("player:a").alias("player"),
         pl.Series("t_ms", 250 * np.arange(200)),
         pl.Series("intent", np.where(hold, "hold", "advance").tolist()),
-        pl.Series("part", ["train", "calibration"] * 100),
     )
 
 
@@ -38,7 +37,7 @@ def model(rows: pl.DataFrame) -> Callable[[int], BoosterModel]:
     def make(seed: int) -> BoosterModel:
         training = load_intents().training.model_copy(update={"booster": trees, "seed": seed})
         config = load_intents().model_copy(update={"training": training})
-        return train(rows, manifest(rows, config), training)
+        return learn(rows, manifest(rows, config), config)
 
     return make
 

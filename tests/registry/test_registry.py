@@ -1,3 +1,4 @@
+import hashlib
 import logging
 import signal
 import subprocess
@@ -8,7 +9,14 @@ import pytest
 
 from pipeline.intents.model import PriorModel, vectors
 from resources.errors import ResourceError
-from resources.registry import GATE, DamagedModel, ModelNotFound, ModelRegistry, RegistryUnreachable, _create
+from resources.registry import (
+    DamagedModel,
+    ModelNotFound,
+    ModelRegistry,
+    NothingToRollBack,
+    RegistryUnreachable,
+    _create,
+)
 
 
 def artefacts(tmp_path: Path, name: str) -> list[Path]:
@@ -26,8 +34,13 @@ def test_an_empty_registry_answers_with_the_prior_and_says_so(registry, caplog):
 
 def test_a_registered_model_comes_back_with_the_same_bits(registry, model, rows, tmp_path):
     made = model(1)
-    kept = registry.register(made, {GATE: 0.5, "temperature": 1.1}, {"confusion.png": b"\x89PNG"})
-    assert (kept.version, kept.champion, kept.metrics["temperature"]) == (made.version, True, 1.1)
+    kept = registry.register(made, {"log_loss": 0.7, "macro_f1": 0.5}, {"confusion.png": b"\x89PNG"})
+    assert (kept.version, kept.champion, dict(kept.metrics)) == (
+        made.version,
+        False,
+        {"log_loss": 0.7, "macro_f1": 0.5},
+    )
+    assert registry.promote(made.version).champion
     again = ModelRegistry(registry.tracking_uri, registry.artifact_root).champion()
     assert again.version == made.version
     assert again.probabilities(vectors(rows)).tobytes() == made.probabilities(vectors(rows)).tobytes()
@@ -37,35 +50,96 @@ def test_a_registered_model_comes_back_with_the_same_bits(registry, model, rows,
 
 
 def test_the_same_manifest_twice_is_one_version(registry, model, tmp_path):
-    first = registry.register(model(1), {GATE: 0.5})
-    assert registry.register(model(1), {GATE: 0.9}) == first
+    first = registry.register(model(1), {"log_loss": 0.7})
+    assert registry.register(model(1), {"log_loss": 0.9}) == first
     assert [each.version for each in registry.versions()] == [first.version]
     assert len(artefacts(tmp_path, "model.txt")) == 1
 
 
-def test_a_model_that_is_worse_is_kept_but_not_promoted(registry, model):
-    first, worse, better = model(1), model(2), model(3)
-    assert registry.register(first, {GATE: 0.5}).champion
-    assert not registry.register(worse, {GATE: 0.4}).champion
-    assert registry.champion().version == first.version
-    assert registry.register(better, {GATE: 0.5}).champion
-    assert [(each.version, each.champion) for each in registry.versions()] == [
-        (first.version, False),
-        (worse.version, False),
-        (better.version, True),
-    ]
-    assert registry.get(worse.version).version == worse.version
+def test_a_model_that_is_only_registered_does_not_answer(registry, model):
+    registry.register(model(1), {})
+    assert registry.champion().version.startswith("prior")
+    registry.promote(model(1).version)
+    registry.register(model(2), {})
+    assert registry.champion().version == model(1).version
+    assert [each.champion for each in registry.versions()] == [True, False]
+
+
+def test_a_rollback_goes_back_step_by_step_and_says_why(registry, model):
+    versions = [registry.register(model(seed), {}).version for seed in (1, 2, 3)]
+    for version in versions:
+        registry.promote(version)
+    assert registry.rollback("calls every peek a hold").version == versions[1]
+    assert registry.champion().version == versions[1]
+    assert [each.rolled_back for each in registry.versions()] == ["", "", "calls every peek a hold"]
+    assert registry.rollback("that one too").version == versions[0]
+    with pytest.raises(NothingToRollBack, match=f"none answered before {versions[0]}"):
+        registry.rollback("again")
+    assert registry.champion().version == versions[0]
+
+
+def test_a_model_that_was_rolled_back_can_be_promoted_by_hand(registry, model):
+    old, new = (registry.register(model(seed), {}).version for seed in (1, 2))
+    registry.promote(old)
+    registry.promote(new)
+    registry.rollback("a mistake")
+    assert registry.promote(new).rolled_back == ""
+    assert registry.champion().version == new
+
+
+def test_with_no_model_there_is_nothing_to_roll_back(registry):
+    with pytest.raises(NothingToRollBack, match="no model answers"):
+        registry.rollback("why not")
+
+
+def test_whoever_has_the_champion_keeps_it_and_whoever_asks_next_gets_the_new_one(registry, model):
+    old, new = (registry.register(model(seed), {}).version for seed in (1, 2))
+    registry.promote(old)
+    elsewhere = ModelRegistry(registry.tracking_uri, registry.artifact_root)
+    running = elsewhere.champion()
+    registry.promote(new)
+    assert (running.version, elsewhere.champion().version) == (old, new)
+    registry.rollback("slow")
+    assert elsewhere.champion().version == old
+
+
+def test_promoting_twice_still_rolls_back_to_the_one_before(registry, model):
+    old, new = (registry.register(model(seed), {}).version for seed in (1, 2))
+    for version in (old, new, new):
+        registry.promote(version)
+    assert registry.rollback("").version == old
+
+
+def test_a_damaged_model_is_not_promoted_and_not_rolled_back_to(registry, model, tmp_path):
+    old, new = (registry.register(model(seed), {}).version for seed in (1, 2))
+    registry.promote(old)
+    registry.promote(new)
+    for path in artefacts(tmp_path, "model.txt"):
+        if hashlib.sha256(path.read_bytes()).digest() == hashlib.sha256(model(1).files()["model.txt"]).digest():
+            path.write_bytes(b"")
+    with pytest.raises(DamagedModel):
+        registry.rollback("")
+    with pytest.raises(DamagedModel):
+        registry.promote(old)
+    assert registry.champion().version == new
+
+
+def test_a_verdict_is_kept_with_its_version(registry, model):
+    version = registry.register(model(1), {}).version
+    registry.judge(version, "worse: f1_plant falls")
+    assert [each.verdict for each in registry.versions()] == ["worse: f1_plant falls"]
 
 
 def test_an_unknown_version_is_named_with_those_there_are_and_what_to_do(registry, model):
-    kept = registry.register(model(1), {GATE: 0.5})
+    kept = registry.register(model(1), {})
     with pytest.raises(ModelNotFound, match=f"no model zzz.*{kept.version}.*gridmotion train"):
         registry.get("zzz")
 
 
 @pytest.mark.parametrize("name", ["model.txt", "calibration.json", "manifest.json"])
 def test_a_changed_or_missing_artefact_is_an_error_that_names_it(registry, model, tmp_path, name):
-    registry.register(model(1), {GATE: 0.5})
+    registry.promote(registry.register(model(1), {}).version)
+    registry = ModelRegistry(registry.tracking_uri, registry.artifact_root)  # one that has loaded nothing yet
     (path,) = artefacts(tmp_path, name)
     path.write_bytes(path.read_bytes()[:-1])
     with pytest.raises(DamagedModel, match=f"{name} is not the file that was registered.*train again"):

@@ -4,7 +4,7 @@ import dagster as dg
 import polars as pl
 import pytest
 
-from assets.reviews import decisions_sensor, due, open_reviews, review_jobs
+from assets.reviews import accepted_sensor, decisions_sensor, due, news, open_reviews, review_jobs
 from pipeline.tables import empty
 from resources.reviews import Decision, Reviews
 from resources.settings import Settings
@@ -39,6 +39,7 @@ def test_the_jobs_of_a_match_are_opened_once_and_told(workspace):
     store, reviews = workspace
     first, again = _materialize(store, reviews), _materialize(store, reviews)
     assert (first["segments"], first["asked"], first["new"], again["new"], again["known"]) == (3, 2, 2, 0, 2)
+    assert (first["not_opened"], first["final_segments"]) == (0, 3)
     assert first["reasons"] == {"disagreement": 1, "low_confidence": 1}
     assert reviews.next("ann").job["reasons"] == ["disagreement"]
     assert "kappa" not in first
@@ -86,6 +87,36 @@ def test_the_sensor_requests_a_training_once(tmp_path, asked):
     first = look(None)
     assert [request.run_key for request in first.run_requests] == [f"{every}-decisions"]
     assert look(first.cursor).run_requests == []
+
+
+def test_a_match_is_news_once_each_time_a_required_review_of_it_is_closed():
+    first, cursor = news({"a": 1, "b": 2}, None)
+    assert first == [("a", "a:1"), ("b", "b:2")]
+    assert news({"a": 1, "b": 2}, cursor) == ([], cursor)
+    assert news({"a": 1, "b": 3}, cursor)[0] == [("b", "b:3")]
+
+
+def test_the_clips_of_a_match_are_requested_when_a_sensitive_segment_of_it_is_judged(url, asked, config):
+    sensitive = config.reasons.model_copy(update={"sensitive": ("hold",)})
+    reviews = Reviews(url, config.model_copy(update={"reasons": sensitive}))
+    reviews.open("m", asked(2, required=[True, False]))
+
+    def look(cursor: str | None, reviews: Reviews = reviews, match_id: str = "m") -> dg.SensorResult | dg.SkipReason:
+        with dg.DagsterInstance.ephemeral() as instance:
+            instance.add_dynamic_partitions("match_id", [match_id])
+            context = dg.build_sensor_context(instance=instance, resources={"reviews": reviews}, cursor=cursor)
+            return accepted_sensor(context)
+
+    assert look(None).run_requests == []
+    (required, optional) = asked(2)["job_id"]
+    for job_id, requests in ((optional, []), (required, [("m", "m:1")])):
+        claim = reviews.next("ann", job_id=job_id)
+        reviews.decide(Decision(job_id, "ann", "accept", token=claim.token))
+        found = look(None)
+        assert [(each.partition_key, each.run_key) for each in found.run_requests] == requests
+    assert look(found.cursor).run_requests == []
+    assert look(None, match_id="another instance's").run_requests == []
+    assert isinstance(look(None, Reviews(url)), dg.SkipReason)
 
 
 def test_the_database_lies_beside_the_store_unless_the_environment_names_one(tmp_path):

@@ -7,7 +7,7 @@ from typer.testing import CliRunner, Result
 
 from assets.review_commands import NOTHING, app
 from resources.errors import ResourceError
-from resources.reviews import LeaseLost, Reviews
+from resources.reviews import AlreadyDecided, JobUnknown, LeaseLost, Reviews
 from resources.settings import settings
 
 
@@ -43,8 +43,15 @@ def test_a_person_is_told_what_to_look_at_and_what_to_call(call, reviews, asked)
     reviews.open("m", asked())
     shown = call("next", "--reviewer", "ann").stdout
     assert "player:a" in shown
-    assert f"gridmotion review decide {asked()['job_id'][0]} accept --token 1 --reviewer ann" in shown
-    assert "recorded; job" in call("decide", asked()["job_id"][0], "accept", "--token", "1", "--reviewer", "ann").stdout
+    (job_id,) = asked()["job_id"]
+    assert f"gridmotion review decide {job_id} accept --reviewer ann" in shown
+    decide = ["decide", job_id, "accept", "--reviewer", "ann"]
+    assert call(*decide).stdout.startswith(f"Recorded. Job {job_id} is closed: accept hold.")
+    assert "Known already" in call(*decide).stdout
+    changed = call("decide", job_id, "reject", "--reviewer", "ann", ok=1)
+    assert isinstance(changed.exception, AlreadyDecided)
+    unclaimed = call("decide", job_id, "accept", "--reviewer", "bob", ok=1)
+    assert "next --job" in str(unclaimed.exception)
     assert "nothing to review" in call("next", "--reviewer", "ann", ok=NOTHING).stdout
 
 
@@ -55,7 +62,9 @@ def test_a_refusal_is_json_with_exit_code_1_or_an_error_for_the_entry_point(call
     plain = call("decide", asked()["job_id"][0], "accept", "--token", "5", "--reviewer", "ann", ok=1)
     assert isinstance(plain.exception, LeaseLost)
     assert isinstance(plain.exception, ResourceError)
-    call("decide", asked()["job_id"][0], "accept", ok=2)
+    call("decide", asked()["job_id"][0], ok=2)
+    nowhere = call("decide", "feed", "accept", "--reviewer", "ann", ok=1)
+    assert isinstance(nowhere.exception, JobUnknown)
 
 
 def test_jobs_go_out_and_come_back_by_files(call, reviews, asked, tmp_path):
@@ -80,7 +89,8 @@ def test_jobs_go_out_and_come_back_by_files(call, reviews, asked, tmp_path):
 
 def test_status_counts_and_tells_how_far_reviewers_agree(call, url, asked):
     reviews = Reviews(url)
-    assert json.loads(call("status", "--json").stdout) == {"jobs": {}, "decisions": 0, "kappa": None, "pairs": []}
+    nothing = {"jobs": {}, "decisions": 0, "judged_by_people": 0, "judged_in_audit": 0, "kappa": None, "pairs": []}
+    assert json.loads(call("status", "--json").stdout) == nothing
     reviews.open("m", asked(2, wanted=2))
     for _ in range(2):
         for who in ("ann", "bob"):
@@ -90,4 +100,6 @@ def test_status_counts_and_tells_how_far_reviewers_agree(call, url, asked):
             call("decide", job["job_id"], *verdict, "--token", str(claim["token"]), "--reviewer", who)
     told = json.loads(call("status", "--json").stdout)
     assert (told["jobs"], told["decisions"], told["kappa"]) == ({"closed": 2}, 4, 1.0)
-    assert "ann and bob: 2 jobs, 100% agreed, kappa 1.00" in call("status").stdout
+    shown = call("status").stdout
+    assert "ann and bob: 2 jobs, 100% agreed, kappa 1.00" in shown
+    assert "predicted right: 50% of 2 segments that people agree on" in shown

@@ -4,10 +4,11 @@ import json
 
 import polars as pl
 import pytest
+from pydantic import ValidationError
 
-from configs.review import ReasonsConfig, ReviewConfig
+from configs.review import JobsConfig, ReasonsConfig, ReviewConfig
 from pipeline.features.definition import NAMES
-from pipeline.intents.agreement import NotPaired, agreement, cohens_kappa
+from pipeline.intents.agreement import NotPaired, agreement, cohens_kappa, with_people
 from pipeline.intents.review import (
     BadDecision,
     Settled,
@@ -15,13 +16,16 @@ from pipeline.intents.review import (
     animated,
     answer,
     chance,
+    doubtful,
     is_sensitive_intent,
     jobs,
-    published,
     reasons,
     settle,
+    standing,
+    with_gold,
 )
-from pipeline.tables import empty
+from pipeline.intents.vocabulary import INTENTS, PROBABILITIES
+from pipeline.tables import conform, empty
 
 
 def _reasons(config: ReviewConfig, **changes: object) -> ReasonsConfig:
@@ -167,9 +171,39 @@ def test_most_votes_win_and_a_tie_asks_a_third(answers, wanted, settled):
     assert settle("hold", answers, wanted) == settled
 
 
+def test_a_match_asks_no_more_than_people_can_judge_but_all_that_must_be_judged_and_the_whole_audit(match, config):
+    segments, intents = match(*(("hold", 1, 0.5, None) for _ in range(40)))
+    why = [["low_confidence"]] * 20 + [["disagreement"]] * 4 + [["audit"]] * 9 + [["sensitive_intent"]] * 7
+    segments = segments.with_columns(pl.Series("review_reasons", why))
+
+    def found(most: int) -> dict[str, int]:
+        few = config.model_copy(update={"jobs": config.jobs.model_copy(update={"optional_per_match": most})})
+        asked = jobs(segments, intents, empty("features"), config=few)
+        return dict(asked["reasons"].list.first().value_counts().iter_rows())
+
+    assert found(0) == {"audit": 9, "sensitive_intent": 7}
+    assert found(5) == {"audit": 9, "sensitive_intent": 7, "disagreement": 4, "low_confidence": 1}
+    assert found(24) == {"audit": 9, "sensitive_intent": 7, "disagreement": 4, "low_confidence": 20}
+    assert doubtful(segments).height == 40
+
+
+def test_what_is_sensitive_is_always_asked_about(config):
+    values = config.jobs.model_dump()
+    with pytest.raises(ValidationError, match="sensitive_intent"):
+        JobsConfig.model_validate(values | {"required": ["audit"]})
+
+
 def _said(segments: pl.DataFrame, *verdicts: tuple[str | None, str | None]) -> pl.DataFrame:
     told = pl.DataFrame(verdicts, schema={"verdict": pl.String, "verdict_intent": pl.String}, orient="row")
-    return segments.select("segment_id", "to_ms").head(told.height).hstack(told)
+    standing = told.select(
+        pl.when(pl.col("verdict").is_null()).then(pl.lit("open")).otherwise(pl.lit("closed")).alias("state"),
+        pl.lit(False).alias("required"),
+    )
+    return segments.select("segment_id", "to_ms").head(told.height).hstack(told).hstack(standing)
+
+
+def _final(segments: pl.DataFrame, said: pl.DataFrame) -> pl.DataFrame:
+    return standing(segments, said).filter(pl.col("standing") == "final")
 
 
 def test_what_waits_for_a_required_review_is_not_final_and_what_people_say_is(match, config):
@@ -179,21 +213,33 @@ def test_what_waits_for_a_required_review_is_not_final_and_what_people_say_is(ma
         pl.Series("review_reasons", [sensitive, sensitive, sensitive, sensitive, ["low_confidence"], []])
     )
     said = _said(segments, (None, None), ("accept", "hold"), ("correct", "peek"), ("reject", None))
-    final = published(segments, said)
+    final = _final(segments, said)
     assert final.select("from_ms", "intent", "reviewed").rows() == [
         (1000, "hold", True),
         (2000, "peek", True),
         (4000, "hold", False),
         (5000, "hold", False),
     ]
-    assert final.drop("reviewed").schema == segments.schema
+    assert final.drop("reviewed", "standing").schema == segments.schema
+
+
+def test_what_keeps_a_segment_from_being_final_is_told(match, config):
+    segments, _ = match(*(("hold", 4, 0.9, None) for _ in range(5)))
+    sensitive = ["sensitive_intent"]
+    reasons = pl.Series("review_reasons", [sensitive, sensitive, [], [], []])
+    said = _said(segments, (None, None), ("disputed", None), ("reject", None), ("disputed", None), (None, None))
+    stood = standing(segments.with_columns(reasons), said)
+    assert stood["standing"].to_list() == ["waiting", "disputed", "rejected", "final", "final"]
+    failed_clip = said.with_columns(pl.Series("required", [False] * 4 + [True]))
+    assert standing(segments.with_columns(reasons), failed_clip)["standing"].to_list()[3:] == ["final", "waiting"]
+    assert standing(segments.clear(), said.clear()).is_empty()
 
 
 def test_a_verdict_counts_for_the_stretch_that_was_judged_whichever_model_cut_it(match):
     segments, _ = match(("hold", 4, 0.9, None))
     said = _said(segments, ("reject", None))
-    assert published(segments, said).is_empty()
-    assert published(segments, said.with_columns(pl.col("to_ms") + 250)).height == 1
+    assert _final(segments, said).is_empty()
+    assert _final(segments, said.with_columns(pl.col("to_ms") + 250)).height == 1
 
 
 def test_no_motion_is_made_of_a_sensitive_segment_before_it_is_accepted(match, config):
@@ -202,6 +248,64 @@ def test_no_motion_is_made_of_a_sensitive_segment_before_it_is_accepted(match, c
     allowed = animated(segments, said, _reasons(config, sensitive=("plant",)))
     assert allowed["from_ms"].to_list() == [1000, 4000]
     assert animated(segments, said, config.reasons).height == 5
+
+
+def test_what_people_correct_to_a_sensitive_intent_is_not_animated_either(match, config):
+    segments, _ = match(*(("hold", 4, 0.9, None) for _ in range(2)))
+    said = _said(segments, ("correct", "plant"), ("correct", "peek"))
+    allowed = animated(segments, said, _reasons(config, sensitive=("plant",)))
+    assert allowed["from_ms"].to_list() == [1000]
+
+
+def _labels(*intents: str | None) -> pl.DataFrame:
+    rows = [
+        {"match_id": "m", "player": "player:a", "t_ms": 250 * i, "intent": said, "rules": ["r"], "horizon_ms": 0}
+        | ({} if said is None else {"p_hold": 0.7, "p_peek": 0.3})
+        for i, said in enumerate(intents)
+    ]
+    return conform("labels", pl.DataFrame(rows, schema=empty("labels").schema))
+
+
+def _gold(*said: tuple[int, int, str | None, int]) -> pl.DataFrame:
+    rows = [("player:a", start, end, intent, at) for start, end, intent, at in said]
+    types = {"player": pl.String, "from_ms": pl.Int64, "to_ms": pl.Int64, "intent": pl.Enum(INTENTS), "at": pl.Int64}
+    frame = pl.DataFrame(rows, schema=types, orient="row")
+    return frame.with_columns(pl.from_epoch("at", "ms").dt.replace_time_zone("UTC").alias("decided_at"))
+
+
+def test_gold_stands_in_place_of_what_rules_say_and_none_of_the_nine_is_no_label():
+    labels = _labels("hold", "hold", None, "hold", "hold")
+    found = with_gold(labels, _gold((250, 750, "peek", 1), (750, 1000, None, 1)))
+    assert conform("labels", found)["intent"].to_list() == ["hold", "peek", "peek", None, "hold"]
+    assert found["rules"].to_list() == [["r"], ["gold"], ["gold"], ["gold"], ["r"]]
+    assert found.row(1, named=True)["p_peek"] == 1
+    assert sum(found.row(1, named=True)[name] for name in PROBABILITIES) == 1
+    assert found.select(PROBABILITIES).row(3) == (None,) * 9
+    untouched = found.filter(pl.col("rules").list.first() == "r")
+    assert untouched.equals(labels.filter(pl.col("t_ms").is_in([0, 1000])))
+    assert with_gold(labels, _gold()).equals(labels)
+
+
+def test_of_overlapping_gold_what_was_decided_last_counts():
+    labels = _labels("hold", "hold", "hold")
+    found = with_gold(labels, _gold((0, 750, "peek", 5), (250, 500, "trade", 9), (500, 750, "rotate", 2)))
+    assert found["intent"].to_list() == ["peek", "trade", "peek"]
+
+
+def test_agreement_with_people_is_that_of_the_audit_apart_from_the_doubtful():
+    gold = pl.DataFrame(
+        [
+            ("hold", "hold", ["audit"]),
+            ("hold", None, ["audit", "low_confidence"]),
+            ("peek", "hold", ["low_confidence"]),
+        ],
+        schema={"predicted": pl.String, "intent": pl.String, "reasons": pl.List(pl.String)},
+        orient="row",
+    )
+    told = with_people(gold)
+    assert (told["judged_by_people"], told["judged_in_audit"]) == (3, 2)
+    assert (told["right_by_people"], told["right_in_audit"]) == (pytest.approx(1 / 3), 0.5)
+    assert with_people(gold.clear()) == {"judged_by_people": 0, "judged_in_audit": 0}
 
 
 def test_kappa_is_that_of_the_textbook_example():

@@ -32,7 +32,7 @@ from pipeline.events.model import TYPE_RANK
 from pipeline.events.quarantine import BadField, QuarantineRows
 from pipeline.events.sources import Reopen, SourceReading
 from pipeline.events.sources.canonical_claims import DUPLICATE, STANDS, Claims, Standing
-from pipeline.events.sources.canonical_scan import scan
+from pipeline.events.sources.canonical_scan import Scanner
 from pipeline.events.sources.fields import (
     each,
     instant_us,
@@ -42,6 +42,7 @@ from pipeline.events.sources.fields import (
     optional_text,
     point_mm,
     text,
+    too_deep,
     whole,
 )
 from pipeline.tables import ID_PATTERN
@@ -58,20 +59,23 @@ _DECODE_ERRORS = (msgspec.MsgspecError, ValueError, RecursionError)
 def read_canonical(reopen: Reopen, quarantine: QuarantineRows, tally: Tally, config: EventsConfig) -> SourceReading:
     """Reads a canonical log; the contract is `pipeline.events.sources.Source`."""
     drafts, claims = Drafts(config.lines), Claims()
+    scanner = Scanner(config.validity, config.lines.frame_rows)
+    careful: list[Draft] = []
+
+    def put_together() -> None:
+        """Those of both readers at once, so that frames of drafts follow each other by line."""
+        frame = pl.concat([scanner.take(), coded(draft_frame(careful))]) if careful else scanner.take()
+        careful.clear()
+        claims.add(frame)
+        drafts.add_frame(frame)
+
     for block in reopen():
-        if isinstance(block, Block):
-            scanned = scan(block, config.validity)
-            frames, lines = [coded(scanned.drafts)], scanned.left
-            tally.source_events += scanned.lines
-        else:
-            frames, lines = [], [block]
-            tally.source_events += 1
-        if lines:
-            frames.append(_read_carefully(lines, quarantine, tally, config.validity))
-        if frames:
-            frame = pl.concat(frames)
-            claims.add(frame)
-            drafts.add_frame(frame)  # at once, so that frames of drafts follow each other by line
+        left, lines = scanner.read(block) if isinstance(block, Block) else ([block], 1)
+        tally.source_events += lines
+        careful += _read_carefully(left, quarantine, tally, config.validity)
+        if scanner.rows > config.lines.frame_rows or len(careful) > config.lines.batch_rows:
+            put_together()
+    put_together()
     verdict = claims.decide(drafts, config.validity)
     if verdict.fates is None:
         tally.converted += sum(drafts.heights)
@@ -86,17 +90,15 @@ def read_canonical(reopen: Reopen, quarantine: QuarantineRows, tally: Tally, con
 
 def _read_carefully(
     lines: list[Line], quarantine: QuarantineRows, tally: Tally, validity: ValidityConfig
-) -> pl.DataFrame:
-    drafts = []
+) -> Iterator[Draft]:
     for line in lines:
         try:
             if line.refused is not None:
                 raise BadField("", line.refused)
-            drafts.append(read_line(line.data, line.number, validity))
+            yield read_line(line.data, line.number, validity)
         except BadField as bad:
             quarantine.add(line.number, bad.field, bad.reason, line.data)
             tally.quarantined += 1
-    return coded(draft_frame(drafts))
 
 
 def _quarantine(reopen: Reopen, refused: Iterator[tuple[int, str, str]], quarantine: QuarantineRows) -> None:
@@ -124,7 +126,7 @@ def read_line(data: bytes, line: int, validity: ValidityConfig) -> Draft:
     Raises:
         BadField: what can't be taken, and why.
     """
-    wire = _decode(data)
+    wire = _decode(data, validity)
     limit = validity.max_id_chars
     event_id = text(wire.get("event_id"), "event_id", limit)
     match_id = text(wire.get("match_id"), "match_id", limit)
@@ -169,7 +171,9 @@ def read_line(data: bytes, line: int, validity: ValidityConfig) -> Draft:
     )
 
 
-def _decode(data: bytes) -> dict[str, Any]:
+def _decode(data: bytes, validity: ValidityConfig) -> dict[str, Any]:
+    if (reason := too_deep(data, validity)) is not None:
+        raise BadField("", reason)
     try:
         wire = msgspec.json.decode(data)
     except _DECODE_ERRORS as error:

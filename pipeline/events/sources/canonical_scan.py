@@ -1,13 +1,14 @@
 """Canonical lines as columns, at the speed of bytes wherever that is certain.
 
-Belongs here: the arrays and frames around the scanner. Does not belong here: the scanner itself
+Belongs here: the arrays and frames around the kernel. Does not belong here: the scanning itself
 (`canonical_scan_kernel`), the careful reader of one line (`pipeline.events.sources.canonical`), which alone decides
 about every line that is left.
 """
 
 import math
-from dataclasses import dataclass
+import mmap
 from functools import lru_cache
+from itertools import accumulate
 
 import numpy as np
 import polars as pl
@@ -15,13 +16,16 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from configs.events import ValidityConfig
-from pipeline.events.drafts import SCHEMA, text_codes
+from pipeline.events.drafts import SCHEMA, coded, order_of, text_codes
 from pipeline.events.lines import Block, Line
 from pipeline.events.model import EVENT_TYPES
 from pipeline.events.sources import canonical_scan_kernel as kernel
 
+_ALIGNED = 64  # bytes, as Arrow recommends
 _SHORTEST_EVENT = 64  # bytes with its line feed, rounded down: an id and a match of a letter each, a type, a payload
-_BYTES_PER_TEXT = 256  # a block of more different texts than one in so many bytes leaves the rest of its lines
+_BYTES_OF_ID, _BYTES_OF_PAYLOAD = 48, 144  # for which a page has room in each row
+_BYTES_PER_TEXT = 64  # and for so many bytes of different texts; a line that finds no more room is left
+_MOST_TEXTS = 16_384  # different ones on a page; where half of them are taken the next block begins a new page
 _MATCH_ID_CHARS = 100  # of pipeline.tables.ID_PATTERN
 _ASKS = {
     "POSITION_UPDATE": kernel.NEEDS_ACTOR | kernel.IS_POSITION,
@@ -31,73 +35,208 @@ _ASKS = {
     "ROUND_STARTED": kernel.NEEDS_ROUND,
     "PLAYER_BLINDED": kernel.NEEDS_TARGET | kernel.IS_BLINDNESS,
 }
+_LINE_FEED = ord("\n")
 _LEFT = frozenset(("MATCH_STARTED", "OTHER"))
 
 
-@dataclass(frozen=True, slots=True)
-class Scanned:
-    """What a block of lines holds.
-
-    Attributes:
-        drafts: the events of all lines that were taken, by line; columns of `pipeline.events.drafts.SCHEMA`, its
-            `TEXTS` as codes.
-        left: the lines that need care, by number.
-        lines: how many lines are not blank, those taken and those left.
-    """
-
-    drafts: pl.DataFrame
-    left: list[Line]
-    lines: int
-
-
-def scan(block: Block, validity: ValidityConfig) -> Scanned:
-    """Takes what is certain of a block; every draft is the one that `read_line` makes of that line.
+class Scanner:
+    """Reads the blocks of one log. Every draft is the one that `read_line` makes of its line.
 
     Args:
-        block: whole lines.
         validity: limits; a line that reaches one is left.
+        page_rows: about how many events stand on a page, which becomes a frame.
     """
-    ended = block.data if block.data.endswith(b"\n") or not block.data else block.data + b"\n"
-    data, size = np.frombuffer(ended + bytes(kernel.MARGIN), np.uint8), len(ended)
-    feeds = int(np.count_nonzero(data == ord("\n")))
-    rows = _rows(size, min(feeds, size // _SHORTEST_EVENT + 1))
-    texts = _texts(size // _BYTES_PER_TEXT + 64)
-    spot, left = np.zeros(kernel.SPOT, np.int64), np.empty(3 * feeds, np.int64)
-    kept, text = np.empty(3 * kernel.KEPT, np.int64), np.empty(size + kernel.MARGIN, np.uint8)
-    scratch = kernel.Scratch(spot, _limits(validity), kept, text)
-    taken, care, lines = kernel.scan_lines(data, size, block.first_line, _names(), texts, _types(), scratch, rows, left)
-    return Scanned(
-        drafts=_frame(rows, _known(block.data, texts, spot), spot, taken),
-        left=[Line(number, block.data[at:end]) for at, end, number in left[: 3 * care].reshape(-1, 3).tolist()],
-        lines=lines,
-    )
+
+    def __init__(self, validity: ValidityConfig, page_rows: int) -> None:
+        self._limits, self._page_rows = _limits(validity), page_rows + page_rows // 4
+        self._data, self._text, self._left = np.empty(0, np.uint8), np.empty(0, np.uint8), np.empty(0, np.int64)
+        self._kept = np.empty(3 * kernel.KEPT, np.int64)
+        self._page: _Page | None = None
+        self._full: list[pl.DataFrame] = []
+
+    def read(self, block: Block) -> tuple[list[Line], int]:
+        """Takes what is certain of a block.
+
+        Returns:
+            The lines that need care, by number; and how many lines are not blank, those taken and those left.
+        """
+        size = self._copy(block.data)
+        data, page, left = self._data[: size + kernel.MARGIN], self._page_for(size), self._left
+        scratch = kernel.Scratch(page.spot, self._limits, self._kept, self._text)
+        care, lines = kernel.scan_lines(
+            data, size, block.first_line, _names(), page.texts, _types(), scratch, page.rows, left
+        )
+        return [Line(n, block.data[at:end]) for at, end, n in left[: 3 * care].reshape(-1, 3).tolist()], lines
+
+    @property
+    def rows(self) -> int:
+        """How many events `take` would give."""
+        return sum(frame.height for frame in self._full) + (self._page.count if self._page else 0)
+
+    def take(self) -> pl.DataFrame:
+        """The events since it was last called, page by page in total order; columns of `SCHEMA`, `TEXTS` as codes."""
+        self._put_aside()
+        frames, self._full = self._full, []
+        return pl.concat(frames) if frames else coded(pl.DataFrame(schema=SCHEMA))
+
+    def _page_for(self, size: int) -> "_Page":
+        """One with room for a block of so many bytes."""
+        if self._page is None or not self._page.has_room(size):
+            self._put_aside()
+            self._page = _Page(self._page_rows, size)
+        return self._page
+
+    def _put_aside(self) -> None:
+        if self._page is not None:
+            self._full.append(self._page.frame())
+            self._page = None
+
+    def _copy(self, data: bytes) -> int:
+        """Puts a block where its last line is ended, and zeros follow; gives its size."""
+        size = len(data)
+        if self._data.size <= size + kernel.MARGIN:
+            self._data, self._text = (np.empty(size + kernel.MARGIN + 1, np.uint8) for _ in range(2))
+            self._left = np.empty(3 * (size // 2 + 1), np.int64)  # a line that is left has a byte at least
+        self._data[:size] = np.frombuffer(data, np.uint8)
+        if size and self._data[size - 1] != _LINE_FEED:
+            self._data[size] = _LINE_FEED
+            size += 1
+        self._data[size : size + kernel.MARGIN] = 0
+        return size
 
 
-def _rows(size: int, room: int) -> kernel.Rows:
-    return kernel.Rows(
-        int64s=np.zeros(len(kernel.INT64) * room, np.int64),
-        int32s=np.zeros(len(kernel.INT32) * room, np.int32),
-        texts=np.zeros(len(kernel.TEXTS) * room, np.uint32),
-        present=np.zeros(room, np.int32),
-        ids=np.empty(size + kernel.MARGIN, np.uint8),
-        id_views=np.empty(2 * room, np.uint64),
-        payloads=np.empty(size + kernel.MARGIN, np.uint8),
-        payload_views=np.empty(2 * room, np.uint64),
-        room=room,
-    )
+class _Page:
+    """What the kernel writes to, block by block, until it is full.
+
+    Args:
+        rows: how many it has room for, or more if a block needs more.
+        size: bytes of the first block.
+    """
+
+    def __init__(self, rows: int, size: int) -> None:
+        rows = max(rows, _most_rows(size))
+        ids, payloads = (max(rows * usual, size) + kernel.MARGIN for usual in (_BYTES_OF_ID, _BYTES_OF_PAYLOAD))
+        widths = (8 * len(kernel.INT64), 4 * len(kernel.INT32), 4 * len(kernel.TEXTS), 4, 16, 16)
+        int64s, int32s, codes, present, id_views, payload_views, id_bytes, payload_bytes = _memory(
+            *(rows * width for width in widths), ids, payloads
+        )
+        slots = 1 << (2 * _MOST_TEXTS).bit_length()
+        self.spot = np.zeros(kernel.SPOT, np.int64)
+        self.rows = kernel.Rows(
+            int64s=int64s.view(np.int64),
+            int32s=int32s.view(np.int32),
+            texts=codes.view(np.uint32),
+            present=present.view(np.int32),
+            ids=id_bytes,
+            id_views=id_views.view(np.uint64),
+            payloads=payload_bytes,
+            payload_views=payload_views.view(np.uint64),
+            room=rows,
+        )
+        self.texts = kernel.Texts(
+            slots=np.zeros(slots, np.int32),
+            bytes=np.empty(_MOST_TEXTS * _BYTES_PER_TEXT + kernel.MARGIN, np.uint8),
+            starts=np.zeros(_MOST_TEXTS, np.int64),
+            sizes=np.zeros(_MOST_TEXTS, np.int64),
+            traits=np.full(_MOST_TEXTS, -1, np.int32),
+            guesses=np.zeros(len(kernel.TEXTS) * _MOST_TEXTS, np.uint32),
+            last_slot=slots - 1,
+            room=_MOST_TEXTS,
+            byte_room=_MOST_TEXTS * _BYTES_PER_TEXT,
+        )
+
+    @property
+    def count(self) -> int:
+        """How many rows are written."""
+        return int(self.spot[kernel.ROW_COUNT])
+
+    def has_room(self, size: int) -> bool:
+        """Whether a block of so many bytes is sure to find room; should texts run out, lines are left."""
+        spot, rows = self.spot, self.rows
+        return bool(
+            spot[kernel.ROW_COUNT] + _most_rows(size) <= rows.room
+            and spot[kernel.IDS_END] + size + kernel.MARGIN <= rows.ids.size
+            and spot[kernel.PAYLOADS_END] + size + kernel.MARGIN <= rows.payloads.size
+            and 2 * spot[kernel.TEXT_COUNT] < self.texts.room
+            and 2 * spot[kernel.TEXTS_END] < self.texts.byte_room
+        )
+
+    def frame(self) -> pl.DataFrame:
+        """The rows in total order as a frame, which holds on to their memory."""
+        rows, count, room = self.rows, self.count, self.rows.room
+        known = self._known()
+        self._put_in_order(known)
+        present = rows.present[:count]
+        maps = kernel.bitmaps(present)
+        everywhere = int(np.bitwise_and.reduce(present)) if count else 0
+
+        def bits(place: int) -> pa.Buffer | None:
+            return None if everywhere >> place & 1 else pa.py_buffer(maps[place])
+
+        def column(kind: pa.DataType, values: NDArray[np.generic], place: int, valid: pa.Buffer | None) -> pa.Array:
+            return pa.Array.from_buffers(
+                kind, count, [valid, pa.py_buffer(values[place * room : place * room + count])]
+            )
+
+        def flag(valid: int, value: int) -> pa.Array:
+            return pa.Array.from_buffers(pa.bool_(), count, [bits(valid), pa.py_buffer(maps[value])])
+
+        told = {"t_ms": bits(kernel.HAS_T_MS), "occurred_us": bits(kernel.HAS_OCCURRED)}
+        arrays = {
+            **{name: column(pa.int64(), rows.int64s, k, told.get(name)) for k, name in enumerate(kernel.INT64)},
+            **{name: column(pa.int32(), rows.int32s, k, bits(k)) for k, name in enumerate(kernel.INT32)},
+            "event_id": self._views(rows.id_views, rows.ids, kernel.IDS_END),
+            "payload": self._views(rows.payload_views, rows.payloads, kernel.PAYLOADS_END),
+            "has_bomb": flag(kernel.KNOWS_BOMB, kernel.IS_BOMB),
+            "has_kit": flag(kernel.KNOWS_KIT, kernel.IS_KIT),
+        }
+        columns = {series.name: series for series in pl.DataFrame(pa.table(arrays))}
+        for place, name in enumerate(kernel.TEXTS):
+            columns[name] = known[rows.texts[place * room : place * room + count]].alias(name)
+        nothing = known.clear(count)
+        return pl.DataFrame([columns[name] if name in columns else nothing.alias(name) for name in SCHEMA])
+
+    def _put_in_order(self, known: pl.Series) -> None:
+        """Moves the rows that stand out of the total order; in a log they are few."""
+        rows, count = self.rows, self.count
+        int64s, int32s, texts = (table.reshape(-1, rows.room) for table in (rows.int64s, rows.int32s, rows.texts))
+        order = order_of(
+            pl.Series(int64s[kernel.T_MS, :count]),
+            pl.Series(int64s[kernel.SEQ, :count]),
+            known[texts[kernel.TYPE, :count]],
+            pl.Series(self._views(rows.id_views, rows.ids, kernel.IDS_END)),
+        )
+        if order is None:
+            return
+        to = np.flatnonzero(order != np.arange(count))
+        for table in (int64s, int32s, texts, rows.present[None]):
+            table[:, to] = table[:, order[to]]
+        for views in (rows.id_views.reshape(-1, 2), rows.payload_views.reshape(-1, 2)):
+            views[to] = views[order[to]]
+
+    def _views(self, views: NDArray[np.uint64], values: NDArray[np.uint8], end: int) -> pa.Array:
+        buffers = [None, pa.py_buffer(views[: 2 * self.count]), pa.py_buffer(values[: self.spot[end]])]
+        return pa.Array.from_buffers(pa.string_view(), self.count, buffers)
+
+    def _known(self) -> pl.Series:
+        """The texts by number, as codes; their list lasts as long as this."""
+        known, texts = self.spot[kernel.TEXT_COUNT] + 1, self.texts
+        ranges = zip(texts.starts[1:known].tolist(), texts.sizes[1:known].tolist(), strict=True)
+        written = texts.bytes[: self.spot[kernel.TEXTS_END]].tobytes()
+        return pl.Series([None, *(written[at : at + size].decode() for at, size in ranges)], dtype=text_codes())
 
 
-def _texts(room: int) -> kernel.Texts:
-    slots = 1 << (2 * room).bit_length()
-    return kernel.Texts(
-        slots=np.zeros(slots, np.int32),
-        starts=np.zeros(room, np.int64),
-        sizes=np.zeros(room, np.int64),
-        traits=np.full(room, -1, np.int32),
-        guesses=np.zeros(len(kernel.TEXTS) * room, np.uint32),
-        last_slot=slots - 1,
-        room=room,
-    )
+def _memory(*sizes: int) -> list[NDArray[np.uint8]]:
+    """Arrays of zeros of so many bytes, which the system gets back as soon as nothing refers to them any more."""
+    starts = list(accumulate((-(-size // _ALIGNED) * _ALIGNED for size in sizes), initial=0))
+    pages = mmap.mmap(-1, starts[-1], flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    whole = np.frombuffer(pages, np.uint8)
+    return [whole[start : start + size] for start, size in zip(starts, sizes, strict=False)]
+
+
+def _most_rows(size: int) -> int:
+    """How many events there may be in a block of so many bytes."""
+    return size // _SHORTEST_EVENT + 1
 
 
 def _names() -> kernel.Names:
@@ -141,45 +280,3 @@ def _limits(validity: ValidityConfig) -> NDArray[np.int64]:
         kernel.MATCH_BYTES: min(validity.max_id_chars, _MATCH_ID_CHARS),
     }
     return np.array([limits[place] for place in range(len(limits))], np.int64)
-
-
-def _known(data: bytes, texts: kernel.Texts, spot: NDArray[np.int64]) -> pl.Series:
-    """The texts of the block by number, as codes; their list lasts as long as this."""
-    known = spot[kernel.TEXT_COUNT] + 1
-    ranges = zip(texts.starts[1:known].tolist(), texts.sizes[1:known].tolist(), strict=True)
-    return pl.Series([None, *(data[at : at + size].decode() for at, size in ranges)], dtype=text_codes())
-
-
-def _frame(rows: kernel.Rows, known: pl.Series, spot: NDArray[np.int64], count: int) -> pl.DataFrame:
-    present, room = rows.present[:count], rows.room
-    maps = kernel.bitmaps(present)
-    everywhere = int(np.bitwise_and.reduce(present)) if count else 0
-
-    def bits(place: int) -> pa.Buffer | None:
-        return None if everywhere >> place & 1 else pa.py_buffer(maps[place])
-
-    def column(kind: pa.DataType, values: NDArray[np.generic], place: int, valid: pa.Buffer | None) -> pa.Array:
-        return pa.Array.from_buffers(kind, count, [valid, pa.py_buffer(values[place * room : place * room + count])])
-
-    def text(views: NDArray[np.uint64], values: NDArray[np.uint8], end: int) -> pa.Array:
-        exact = values[:end].copy()  # lest a frame hold on to as much memory as its block
-        buffers = [None, pa.py_buffer(views[: 2 * count]), pa.py_buffer(exact)]
-        return pa.Array.from_buffers(pa.string_view(), count, buffers)
-
-    def flag(valid: int, value: int) -> pa.Array:
-        return pa.Array.from_buffers(pa.bool_(), count, [bits(valid), pa.py_buffer(maps[value])])
-
-    told = {"t_ms": bits(kernel.HAS_T_MS), "occurred_us": bits(kernel.HAS_OCCURRED)}
-    arrays = {
-        **{name: column(pa.int64(), rows.int64s, k, told.get(name)) for k, name in enumerate(kernel.INT64)},
-        **{name: column(pa.int32(), rows.int32s, k, bits(k)) for k, name in enumerate(kernel.INT32)},
-        "event_id": text(rows.id_views, rows.ids, spot[kernel.IDS_END]),
-        "payload": text(rows.payload_views, rows.payloads, spot[kernel.PAYLOADS_END]),
-        "has_bomb": flag(kernel.KNOWS_BOMB, kernel.IS_BOMB),
-        "has_kit": flag(kernel.KNOWS_KIT, kernel.IS_KIT),
-    }
-    columns = {series.name: series for series in pl.DataFrame(pa.table(arrays))}
-    for place, name in enumerate(kernel.TEXTS):
-        columns[name] = known[rows.texts[place * room : place * room + count]].alias(name)
-    nothing = known[np.zeros(count, np.uint32)]
-    return pl.DataFrame([columns[name] if name in columns else nothing.alias(name) for name in SCHEMA])

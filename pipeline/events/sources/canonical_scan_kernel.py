@@ -78,8 +78,8 @@ KEPT = 32
 
 _KIND, _MANTISSA, _DECIMALS, _BEGIN, _END, _KEY_AT, _KEY_SIZE, _VALUES = range(8)  # of the token just read
 _SEEN, _PRESENT, _KEPT_COUNT, _KEPT_END, _AMOUNT_KEPT = range(8, 13)  # of the line so far
-TEXT_COUNT, IDS_END, PAYLOADS_END = range(13, 16)  # of the block so far
-SPOT = 16
+ROW_COUNT, TEXT_COUNT, TEXTS_END, IDS_END, PAYLOADS_END = range(13, 18)  # of the blocks so far
+SPOT = 18
 
 _NUMBER, _STRING, _TRUE, _FALSE, _NULL, _LIST, _OBJECT = range(7)
 _NOT_ALL_NAMES, _NOT_ALL_COUNTS = 1, 2  # of the values of an object
@@ -123,15 +123,17 @@ class Names(NamedTuple):
 
 
 class Texts(NamedTuple):
-    """Texts of the block by number: where the first of its kind stands; a hash table of them; guesses by actor."""
+    """Texts by number: their bytes one behind the other; a hash table of them; guesses by actor."""
 
     slots: Any
+    bytes: Any
     starts: Any
     sizes: Any
     traits: Any
     guesses: Any
     last_slot: int
     room: int
+    byte_room: int
 
 
 class Types(NamedTuple):
@@ -233,14 +235,14 @@ def _first(marks):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def _same(at, a, b, size):  # type: ignore[no-untyped-def]
+def _same(at, a, other, b, size):  # type: ignore[no-untyped-def]
     while size >= 8:
-        if _load(at, a) != _load(at, b):
+        if _load(at, a) != _load(other, b):
             return False
         a += 8
         b += 8
         size -= 8
-    return (_load(at, a) ^ _load(at, b)) & _MASKS[size] == 0
+    return (_load(at, a) ^ _load(other, b)) & _MASKS[size] == 0
 
 
 @njit(cache=True)
@@ -402,7 +404,7 @@ def _instant(at, p, spot):  # type: ignore[no-untyped-def]
     if at[p + 4] != _MINUS or at[p + 7] != _MINUS or at[p + 10] != _T or at[p + 13] != _COLON or at[p + 16] != _COLON:
         return -1
     year = century * 100 + years
-    if century > 99 or years > 99 or year == 0 or not 1 <= month <= 12 or hour > 23 or minute > 59 or second > 59:
+    if years > 99 or not 1 < year < 9999 or not 1 <= month <= 12 or hour > 23 or minute > 59 or second > 59:
         return -1
     leap = month == 2 and year % 4 == 0 and (year % 100 != 0 or year % 400 == 0)
     if not 1 <= day <= _MONTH_DAYS[month] + (1 if leap else 0):
@@ -451,16 +453,17 @@ def _intern(at, p, size, texts, spot):  # type: ignore[no-untyped-def]
     slot = np.int64(mixed >> _HALF) & texts.last_slot
     while texts.slots[slot] != 0:
         known = np.int64(texts.slots[slot])
-        if texts.sizes[known] == size and _same(at, p, texts.starts[known], size):
+        if texts.sizes[known] == size and _same(at, p, texts.bytes, texts.starts[known], size):
             return known
         slot = (slot + 1) & texts.last_slot
-    fresh = spot[TEXT_COUNT] + 1
-    if fresh >= texts.room:
+    fresh, end = spot[TEXT_COUNT] + 1, spot[TEXTS_END]
+    if fresh >= texts.room or end + size > texts.byte_room:
         return np.int64(-1)
-    spot[TEXT_COUNT] = fresh
+    spot[TEXT_COUNT], spot[TEXTS_END] = fresh, end + size
     texts.slots[slot] = fresh
-    texts.starts[fresh] = p
+    texts.starts[fresh] = end
     texts.sizes[fresh] = size
+    _copy(at, p, texts.bytes, end, size)
     return fresh
 
 
@@ -473,7 +476,7 @@ def _text(block, p, guess, limit, texts, spot):  # type: ignore[no-untyped-def]
         return np.int64(0 if _is_null(at, p) else -1)
     p += 1
     size = texts.sizes[guess]
-    if p + size + 8 <= block.size and at[p + size] == _QUOTE and _same(at, p, texts.starts[guess], size):
+    if p + size + 8 <= block.size and at[p + size] == _QUOTE and _same(at, p, texts.bytes, texts.starts[guess], size):
         spot[_END] = p + size + 1
         return guess
     end = _string(at, p)
@@ -489,7 +492,7 @@ def _key(block, p, level, before, names, spot):  # type: ignore[no-untyped-def]
     at = block.at
     place = level + before
     size = names.next_size[place]
-    if size != 0 and p + size + 8 <= block.size and _same(at, p, names.next_at[place], size):
+    if size != 0 and p + size + 8 <= block.size and _same(at, p, at, names.next_at[place], size):
         spot[_KEY_AT], spot[_KEY_SIZE], spot[_END] = p, size - 1, p + size
         return names.next_key[place]
     if at[p] != _QUOTE:
@@ -898,14 +901,14 @@ def _write_payload(scratch, rows):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def _trait(at, code, texts, known):  # type: ignore[no-untyped-def]
+def _trait(code, texts, known):  # type: ignore[no-untyped-def]
     """What the type with that text asks of a line; 0 for one that is left."""
     if texts.traits[code] < 0:
         texts.traits[code] = 0
         for k in range(known.size):
             same = known.sizes[k] == texts.sizes[code]
             for j in range(known.sizes[k] if same else 0):
-                same = same and known.names[k * known.width + j] == at[texts.starts[code] + j]
+                same = same and known.names[k * known.width + j] == texts.bytes[texts.starts[code] + j]
             if same:
                 texts.traits[code] = known.traits[k]
     return texts.traits[code]
@@ -927,7 +930,7 @@ def _finish(block, id_at, id_size, texts, known, scratch, rows, row, last):  # t
     spot, room = scratch.spot, rows.room
     seen, bits = spot[_SEEN], spot[_PRESENT]
     actor = rows.texts[ACTOR * room + row]
-    trait = _trait(block.at, rows.texts[TYPE * room + row], texts, known)
+    trait = _trait(rows.texts[TYPE * room + row], texts, known)
     if not trait & FAST or (trait & NEEDS_ACTOR and actor == 0):
         return False
     if trait & NEEDS_TARGET and rows.texts[TARGET * room + row] == 0:
@@ -1001,7 +1004,9 @@ def _line(block, p, names, texts, known, scratch, rows, row):  # type: ignore[no
             code = _text(block, p, guess, limits[MATCH_BYTES], texts, spot)
             if code <= 0:
                 return -1
-            if code != guess and not _is_match_id(at, texts.starts[code], texts.starts[code] + texts.sizes[code]):
+            if code != guess and not _is_match_id(
+                texts.bytes, texts.starts[code], texts.starts[code] + texts.sizes[code]
+            ):
                 return -1
             rows.texts[MATCH * room + row] = code
         elif key == E_TYPE:
@@ -1045,7 +1050,7 @@ def _line(block, p, names, texts, known, scratch, rows, row):  # type: ignore[no
 
 @njit(cache=True)
 def _lines(block, size, first_line, names, texts, known, scratch, rows, left):  # type: ignore[no-untyped-def]
-    p, number, row, care, lines = 0, first_line, 0, 0, 0
+    p, number, row, care, lines = 0, first_line, scratch.spot[ROW_COUNT], 0, 0
     while p < size:
         end = _line(block, p, names, texts, known, scratch, rows, row)
         if end >= 0:
@@ -1060,7 +1065,8 @@ def _lines(block, size, first_line, names, texts, known, scratch, rows, left):  
                 lines += 1
         p = end + 1
         number += 1
-    return row, care, lines
+    scratch.spot[ROW_COUNT] = row
+    return care, lines
 
 
 @njit(cache=True)
@@ -1082,14 +1088,14 @@ def scan_lines(data, size, first_line, names, texts, known, scratch, rows, left)
         size: of the block.
         first_line: number of the first line.
         names: `Names` of both levels.
-        texts: `Texts`, empty.
+        texts: `Texts`, those of the blocks before among them.
         known: `Types`.
-        scratch: `Scratch`, its registers zero; `spot[TEXT_COUNT]` is afterwards the number of texts.
-        rows: `Rows` with room for as many rows as there may be events.
+        scratch: `Scratch`, its registers zero before the first block of the same texts and rows.
+        rows: `Rows` with room for as many more rows as there may be events.
         left: int64, three for every line: where a line that is left begins and ends, and its number.
 
     Returns:
-        How many rows were taken, how many lines were left, how many lines aren't blank.
+        How many lines were left, how many lines aren't blank.
     """
     return _lines(
         Block(_pointer(data), data.size),
@@ -1104,12 +1110,14 @@ def scan_lines(data, size, first_line, names, texts, known, scratch, rows, left)
         ),
         Texts(
             _pointer(texts.slots),
+            _pointer(texts.bytes),
             _pointer(texts.starts),
             _pointer(texts.sizes),
             _pointer(texts.traits),
             _pointer(texts.guesses),
             texts.last_slot,
             texts.room,
+            texts.byte_room,
         ),
         Types(_pointer(known.names), _pointer(known.sizes), _pointer(known.traits), known.size, known.width),
         Scratch(_pointer(scratch.spot), _pointer(scratch.limits), _pointer(scratch.kept), _pointer(scratch.text)),

@@ -6,17 +6,41 @@ Every function raises `BadField` with the path of the field.
 """
 
 import math
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any
+
+import numpy as np
 
 from configs.events import ValidityConfig
 from pipeline.events.quarantine import BadField
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
+_MOST_INSTANT = 64  # characters; with nanoseconds and a zone it has 35
+_ESCAPE = re.compile(rb"\\.", re.DOTALL)
+_NO_MARKS = bytes(set(range(256)) - set(b'"{}[]'))
+_STEPS = np.zeros(256, np.int8)
+_STEPS[list(b"{[")], _STEPS[list(b"}]")] = 1, -1
 _KINDS = {dict: "an object", list: "a list", str: "a string", bool: "a boolean", int: "a number", float: "a number"}
+
+
+def too_deep(data: bytes, validity: ValidityConfig) -> str | None:
+    """Why a line nests too deeply, None if it does not.
+
+    Decoders of JSON recurse, and how deep they can depends on who calls them; what is taken may not.
+    """
+    most = validity.max_depth
+    if data.count(b"{") + data.count(b"[") <= most:
+        return None
+    bare = _ESCAPE.sub(b"", data) if b"\\" in data else data
+    marks = np.frombuffer(bare.translate(None, _NO_MARKS), np.uint8)
+    is_outside = np.bitwise_xor.accumulate(marks == ord('"')) == 0
+    steps = _STEPS[marks[is_outside]]
+    depth = np.cumsum(steps, dtype=np.int32).max(initial=0)
+    return f"nests deeper than {most} levels" if depth > most else None
 
 
 def kind(value: object) -> str:
@@ -95,13 +119,17 @@ def _instant_us(value: str) -> int:
     at = datetime.fromisoformat(value)
     if at.tzinfo is None:
         at = at.replace(tzinfo=UTC)
+    if not 1 < at.year < 9999:  # lest a zone, or the match time that is taken off, lead out of the calendar
+        raise ValueError("outside the calendar")
     return (at - _EPOCH) // _MICROSECOND
 
 
 def instant_us(value: object, field: str) -> int:
-    """An ISO 8601 instant as microseconds since 1970 UTC; one without a zone is taken for UTC."""
+    """An ISO 8601 instant of the years 2 to 9998 as microseconds since 1970 UTC; without a zone it is UTC."""
     if type(value) is not str:
         raise BadField(field, f"must be an ISO 8601 instant, is {kind(value)}")
+    if len(value) > _MOST_INSTANT:  # lest long ones be remembered
+        raise BadField(field, f"has {len(value)} characters, at most {_MOST_INSTANT} are an instant")
     try:
         return _instant_us(value)
     except (ValueError, OverflowError) as error:

@@ -17,6 +17,8 @@ match by id, and one with `"statePath": []` is gone. Beyond these:
   unknown. What is added to an unknown number says nothing.
 - The state is known from a whole state on, or from the first transaction of the feed, as long as no transaction or
   event is missing; then not again until the next whole state.
+- Nor is a state known any more that has more games, teams, players or rounds than any match: every event has a
+  snapshot of it, so that a small log could take any memory.
 - Some feeds never tell positions in deltas, though players move. So positions are carried on from a whole state only
   once a delta of the feed has told one.
 
@@ -57,6 +59,8 @@ _TEAM_CHANGE = msgspec.json.Decoder(grid_wire.TeamChange)
 _SEGMENT_CHANGE = msgspec.json.Decoder(grid_wire.SegmentChange)
 _GAME_CHANGE = msgspec.json.Decoder(grid_wire.GameChange)
 _DECIMALS = 9
+_MOST_PLAYERS = 128  # and teams; the titles that are read have ten players, with their coaches
+_MOST_SEGMENTS = 256  # rounds; the longest matches have had under 100
 T = TypeVar("T", bound=msgspec.Struct)
 _HEALTH, _ARMOR, _ALIVE = (COLUMNS.index(name) for name in ("health", "armor", "alive"))
 
@@ -91,6 +95,9 @@ def rebuild(series: str, facts: Sequence[Fact], scan: Scan) -> None:
             known, base = _Series.of(base, scan.rows), None
         if known is not None:
             tells_positions |= known.change(fact)
+            if known.is_crowded:
+                known = None
+                continue
             fact.game = known.playing if fact.game is None else fact.game
             fact.numbers = {**fact.numbers, **known.numbers}
             shown = known.show(fact.game, fact.snapshot, scan, with_positions=tells_positions)
@@ -343,6 +350,14 @@ class _Series:
     def playing(self) -> str | None:
         """The game being played; of several the last."""
         return playing((name, game.started, game.finished) for name, game in self.games.items())
+
+    @property
+    def is_crowded(self) -> bool:
+        """Whether it has more of anything than any series."""
+        return len(self.games) > MOST_GAMES or any(
+            max(len(game.players), len(game.teams)) > _MOST_PLAYERS or len(game.segments) > _MOST_SEGMENTS
+            for game in self.games.values()
+        )
 
     @property
     def numbers(self) -> dict[str, int]:

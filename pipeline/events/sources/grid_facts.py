@@ -21,7 +21,7 @@ from configs.events import ValidityConfig
 from pipeline.events.conservation import Tally
 from pipeline.events.quarantine import BadField, QuarantineRows
 from pipeline.events.sources import grid_wire
-from pipeline.events.sources.fields import instant_us
+from pipeline.events.sources.fields import instant_us, too_deep
 from pipeline.events.sources.grid_snapshots import (
     MOST_GAMES,
     MOST_ROUNDS,
@@ -136,12 +136,17 @@ class Fact(msgspec.Struct, gc=False):
     @property
     def seq(self) -> int:
         """Its place in the order of canonical events."""
-        return self.sequence * _PLACES + self.index
+        return first_seq(self.sequence) + self.index
 
     @property
     def position_seq(self) -> int:
         """The place of the first position read from its state, after all events of its transaction."""
-        return self.sequence * _PLACES + MOST_PLACES
+        return first_seq(self.sequence) + MOST_PLACES
+
+
+def first_seq(sequence: int) -> int:
+    """The first place of a transaction in the order of canonical events."""
+    return sequence * _PLACES
 
 
 @dataclass(slots=True)
@@ -168,7 +173,9 @@ class Scan:
     def admits(self, series: str, sequence: int, events: int, tally: Tally) -> bool:
         """Counts the events of a transaction; whether it is read for the first time."""
         tally.source_events += events
-        seen = self.seen.setdefault(series, set())
+        seen = self.seen.get(series)
+        if seen is None:
+            seen = self.seen[series] = set()
         if sequence in seen:
             tally.duplicate += events
             return False
@@ -202,7 +209,9 @@ class Scan:
             event_id: its id.
             tally: counts a duplicate.
         """
-        ids = self.ids.setdefault(series, set())
+        ids = self.ids.get(series)
+        if ids is None:
+            ids = self.ids[series] = set()
         if event_id in ids:
             tally.duplicate += 1
             return
@@ -213,12 +222,13 @@ class Scan:
         if shown is None:
             snapshot = _entity_snapshot(event, self)
         else:
-            state = shown.view.facts
+            view = shown.view
+            state = view.facts
             numbers = state.numbers
             if game is None:
                 game = state.playing
             snapshot = None if game is None else _snapshot(shown, game, self)
-            if shown.view.unfinished != (game,):
+            if game is None or view.unfinished != game:
                 others = _others(shown, game, self)
         for name in gist.games:
             if name not in numbers:
@@ -251,6 +261,8 @@ def scan_line(data: bytes, line: int, scan: Scan, tally: Tally, validity: Validi
     Raises:
         BadField: if the line is no transaction at all.
     """
+    if (reason := too_deep(data, validity)) is not None:
+        raise BadField("", reason)
     envelope, events, problems = _decode(data)
     shown = [
         Shown(StateView(event.series_state), lambda view, game, _: scan.rows.add(view.rows(game)))
@@ -388,9 +400,14 @@ def series_of(envelope: grid_wire.Transaction | grid_wire.Envelope) -> str:
     if envelope.series_id is None:
         raise BadField("seriesId", "is missing")
     series = str(envelope.series_id)
-    if _MATCH_ID.fullmatch(f"{series}-00") is None:
+    if not _names_matches(series):
         raise BadField("seriesId", f"{series[:60]!r} can't be part of a match id, {ID_PATTERN}")
     return sys.intern(series)
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _names_matches(series: str) -> bool:
+    return _MATCH_ID.fullmatch(f"{series}-00") is not None
 
 
 def gist_of(event: grid_wire.Event, validity: ValidityConfig) -> Gist:
@@ -503,7 +520,7 @@ def _others(shown: Shown, game: str | None, scan: Scan) -> tuple[tuple[str, Snap
     """The games of a state that are not over, but for the event's own."""
     return tuple(
         (name, snapshot)
-        for name in shown.view.unfinished
+        for name in shown.view.all_unfinished
         if name != game and (snapshot := _snapshot(shown, name, scan)) is not None
     )
 

@@ -14,7 +14,7 @@ Belongs here: from snapshots to rows of drafts. Does not belong here: events (`g
 sample (`grid_positions_kernel`), where states come from (`grid_facts`, `grid_deltas`).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -56,7 +56,6 @@ class Positions:
         title: Title,
         sights: Sequence[Sight],
         columns: Columns,
-        rosters: Mapping[str, str],
         config: EventsConfig,
     ) -> None:
         """Judges every position.
@@ -66,7 +65,6 @@ class Positions:
             title: whose units.
             sights: its transactions that have a state or begin a round, in the order of the feed.
             columns: rows of the log.
-            rosters: the team of each player, for states that do not tell it.
             config: limits.
         """
         self._match_id, self._sights, self._max_amount = match_id, sights, config.validity.max_amount
@@ -78,7 +76,7 @@ class Positions:
         self._place = np.arange(len(self._state)) - self._first[self._state]
         rows = starts[self._state] + self._place
         self._values, self._items = columns.values[rows], columns.items[rows]
-        self._entries = _Entries(rosters)
+        self._entries = _Entries()
         numbers = [self._entries.of(cast) for cast in casts if cast is not None]
         self._players = np.concatenate([n.players for n in numbers]) if numbers else np.empty(0, np.int64)
         self._members = np.concatenate([n.members for n in numbers]) if numbers else np.empty(0, np.int64)
@@ -193,9 +191,8 @@ class _Numbers(NamedTuple):
 class _Entries:
     """Numbers for players, and for players with their teams."""
 
-    def __init__(self, rosters: Mapping[str, str]) -> None:
+    def __init__(self) -> None:
         self.members: list[tuple[str, str | None]] = []
-        self._rosters = rosters
         self._players: dict[str, int] = {}
         self._numbers: dict[tuple[str, str | None], int] = {}
         self._of: dict[int, _Numbers] = {}
@@ -208,7 +205,7 @@ class _Entries:
             for place, entry in enumerate(cast.players):
                 again = cast.place[entry.player] != place
                 players.append(-1 if again else self._players.setdefault(entry.player, len(self._players)))
-                member = entry.player, entry.team or self._rosters.get(entry.player)
+                member = entry.player, entry.team
                 if member not in self._numbers:
                     self._numbers[member] = len(self.members)
                     self.members.append(member)

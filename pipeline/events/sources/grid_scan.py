@@ -23,7 +23,7 @@ from pipeline.events.lines import Block, Line, lines_of
 from pipeline.events.quarantine import BadField
 from pipeline.events.sources import grid_scan_kernel as kernel
 from pipeline.events.sources import grid_wire
-from pipeline.events.sources.fields import instant_us
+from pipeline.events.sources.fields import instant_us, too_deep
 from pipeline.events.sources.grid_facts import (
     DECODE_ERRORS,
     MOST_PLACES,
@@ -40,6 +40,7 @@ _TRANSACTION = msgspec.json.Decoder(grid_wire.Transaction)
 _STATE = msgspec.json.Decoder(grid_wire.SeriesState)
 _MOST_ENTRIES = 1 << 16  # of a state's tape; a state of ten players has about 400
 _MOST_FORMS = 256  # remembered; of a feed's forms a few recur
+_MOST_FORM_BYTES = 65_536  # of one that is; a longer one was not seen
 _SHORTEST_LINE = len('{"events":[],"occurredAt":"","sequenceNumber":1}')
 _USUAL_PART = 64  # bytes; events, states and players that are shorter on an average are the careful reader's
 _GROWTH = 4  # bytes by which a state's place, or a line's, may be longer in a form
@@ -49,8 +50,7 @@ class _Form(msgspec.Struct, gc=False):
     """What lines have in common: a transaction without ids, clock, numbers and states, and what its events say."""
 
     series: str
-    events: list[grid_wire.Event]
-    gists: list[Gist]
+    events: list[tuple[grid_wire.Event, Gist]]
 
 
 class Scanner:
@@ -84,12 +84,14 @@ class Scanner:
         text = block.data
         piece = _Piece(self._scan.rows, found.rows, found.items)
         line, at = 0, 0
-        for place, begin, end, *told in found.lines:
+        for told in found.lines:
+            place, begin = told[kernel.LINE], told[kernel.BEGIN]
             if line < place:
                 self._leave(text[at:begin], block.first_line + line)
+            at = told[kernel.STOP] + 1
             if not self._take(block.first_line + place, told, text, found, piece):
-                self._leave(text[begin:end], block.first_line + place)
-            line, at = place + 1, end + 1
+                self._leave(text[begin:at], block.first_line + place)
+            line = place + 1
         self._leave(text[at:], block.first_line + line)
 
     def _leave(self, lines: bytes, first_line: int) -> None:
@@ -99,25 +101,23 @@ class Scanner:
 
     def _take(self, line: int, told: list[int], text: bytes, found: "_Found", piece: "_Piece") -> bool:
         """Adds the facts of a line that the kernel has read; false where it is the careful reader's after all."""
-        out_begin, out_end, sequence, at_us, clock_begin, clock_end, first_event, count = told
+        _, _, _, out_begin, out_end, sequence, at_us, clock_begin, clock_end, first_event, count = told
         form = self._form(found.forms[out_begin:out_end])
-        is_usual = form is not None and len(form.events) == count
-        ids: list[str] = []
-        shown: list[Shown | None] = []
-        for place in range(first_event, first_event + count):
-            id_begin, id_end, state = found.events[place]
-            ids.append(text[id_begin:id_end].decode() if id_begin >= 0 else "")
-            if state < 0:
-                shown.append(None)
-                continue
-            first_row, rows_end, changed, state_begin, state_end = found.states[state]
-            if changed:
-                self._view = _view(text[state_begin:state_end])
-            if self._view is None or self._view.row_count != rows_end - first_row:
-                is_usual = False
-            else:
-                shown.append(Shown(self._view, piece.add, first_row))
-        if not is_usual or form is None:
+        is_usual = True
+        own: list[tuple[str, Shown | None]] = []
+        for id_begin, id_end, state in found.events[first_event : first_event + count]:
+            shown = None
+            if state >= 0:
+                first_row, rows_end, changed, state_begin, state_end = found.states[state]
+                if changed:
+                    self._view = _view(text[state_begin:state_end])
+                view = self._view
+                if view is None or view.row_count != rows_end - first_row:
+                    is_usual = False
+                else:
+                    shown = Shown(view, piece.add, first_row)
+            own.append((text[id_begin:id_end].decode() if id_begin >= 0 else "", shown))
+        if form is None or not is_usual or len(form.events) != count:
             return False
         if at_us == kernel.NO_CLOCK:
             try:
@@ -125,20 +125,24 @@ class Scanner:
             except BadField:
                 return False
         series = form.series
-        for index, event in enumerate(form.events):
-            if not ids[index]:
-                ids[index] = str(event.id) if event.id not in (None, "") else f"{series}:{sequence}:{index}"
-            if fault_of_id(ids[index], self._validity) is not None:
+        for index, (event_id, shown) in enumerate(own):
+            if not event_id:
+                event = form.events[index][0]
+                event_id = str(event.id) if event.id not in (None, "") else f"{series}:{sequence}:{index}"
+                own[index] = event_id, shown
+            if fault_of_id(event_id, self._validity) is not None:
                 return False
-        if self._scan.admits(series, sequence, count, self._tally):
-            for index, (event, gist) in enumerate(zip(form.events, form.gists, strict=True)):
-                self._scan.add(
-                    event, gist, shown[index], line, series, sequence, index, at_us, ids[index], self._tally
-                )  # fmt: skip
+        scan, tally = self._scan, self._tally
+        if scan.admits(series, sequence, count, tally):
+            for index, (event_id, shown) in enumerate(own):
+                event, gist = form.events[index]
+                scan.add(event, gist, shown, line, series, sequence, index, at_us, event_id, tally)
         return True
 
     def _form(self, form: bytes) -> _Form | None:
         """A form decoded; None for one that is the careful reader's."""
+        if len(form) > _MOST_FORM_BYTES:
+            return _decode(form, self._validity)
         known = self._forms.get(form)
         if known is None and form not in self._forms:
             if len(self._forms) >= _MOST_FORMS:
@@ -237,6 +241,8 @@ def _readonly(text: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 def _decode(form: bytes, validity: ValidityConfig) -> _Form | None:
     """A form, None where anything in it can't be taken."""
+    if too_deep(form, validity) is not None:
+        return None
     try:
         transaction = _TRANSACTION.decode(form)
         series = series_of(transaction)
@@ -245,7 +251,7 @@ def _decode(form: bytes, validity: ValidityConfig) -> _Form | None:
         return None
     if len(gists) > MOST_PLACES or any(event.series_state is not None for event in transaction.events):
         return None
-    return _Form(series, transaction.events, gists)
+    return _Form(series, list(zip(transaction.events, gists, strict=True)))
 
 
 def _view(state: bytes) -> StateView | None:

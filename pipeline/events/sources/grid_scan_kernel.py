@@ -358,16 +358,21 @@ def _past_unchecked(text, at, end):
     """
     if text[at] != OPEN and text[at] != LIST:
         return past_value(text, at, end)
-    depth, outside = 0, 1
-    for place in range(at, end):
-        byte = text[place]
-        if byte == BACKSLASH or byte == 10:
-            return past_value(text, at, end)
-        outside ^= byte == QUOTE
+    depth = 0
+    while at < end:
+        byte = text[at]
+        if byte == QUOTE:
+            at = _past_string(text, at + 1, end)
+            if at < 0:
+                return -1
+            continue
         bracket = byte | 32  # makes { of [ and } of ]
-        depth += outside * ((bracket == OPEN) - np.int64(bracket == CLOSE))
+        depth += (bracket == OPEN) - np.int64(bracket == CLOSE)
+        at += 1
         if depth == 0:
-            return place + 1
+            return at
+        if byte == 10:
+            return -1
     return -1
 
 
@@ -792,7 +797,7 @@ def instant_us(text, at, end):
     year, month, day = _digits(text, at, 4), _digits(text, at + 5, 2), _digits(text, at + 8, 2)
     hour, minute, second = _digits(text, at + 11, 2), _digits(text, at + 14, 2), _digits(text, at + 17, 2)
     millis = _digits(text, at + 20, 3)
-    if year < 1 or not 1 <= month <= 12 or millis < 0:
+    if not 1 < year < 9999 or not 1 <= month <= 12 or millis < 0:
         return NO_CLOCK
     leap = year % 4 == 0 and (year % 100 != 0 or year % 400 == 0)
     if not 1 <= day <= _MONTH_DAYS[month] + (1 if leap and month == 2 else 0):

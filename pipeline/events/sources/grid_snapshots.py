@@ -215,9 +215,14 @@ class StateView:
         self._of_game: dict[str, tuple[Cast, int] | None] = {}
 
     @cached_property
-    def unfinished(self) -> tuple[str, ...]:
+    def all_unfinished(self) -> tuple[str, ...]:
         """Ids of the games that are not over."""
         return tuple(game.game for game in self.facts.games if not game.finished)
+
+    @cached_property
+    def unfinished(self) -> str | None:
+        """The id of the game that is not over, if there is just one."""
+        return self.all_unfinished[0] if len(self.all_unfinished) == 1 else None
 
     def cast(self, game: str | None) -> tuple[Cast, int] | None:
         """The cast of a game, and how many players of games before it the state shows; None of one it does not."""

@@ -5,14 +5,17 @@ Does not belong here: reading transactions and corrections (`grid`), the wire fo
 (`grid_game`), positions (`grid_positions`).
 
 Events that tell of a boundary again are merged into it, and so are clocks set in the same transaction. `site` stays
-null: no event names one.
+null: no event names one. A player's team is the one in the newest state that shows him, that of the event's own
+transaction included; null before the first.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 import msgspec
+import numpy as np
 import polars as pl
 
 from configs.events import EventsConfig
@@ -20,10 +23,10 @@ from pipeline.events.conservation import Tally
 from pipeline.events.drafts import SCHEMA, Drafts
 from pipeline.events.quarantine import QuarantineRows
 from pipeline.events.sources import grid_wire
-from pipeline.events.sources.grid_facts import Fact, Gist, refuse
+from pipeline.events.sources.grid_facts import Fact, Gist, first_seq, refuse
 from pipeline.events.sources.grid_game import Boundary, Game
 from pipeline.events.sources.grid_positions import Positions, Sight
-from pipeline.events.sources.grid_snapshots import Columns
+from pipeline.events.sources.grid_snapshots import Cast, Columns
 
 _INT32_END = 2**31
 _PLAYER_DELTA = msgspec.json.Decoder(grid_wire.PlayerEntityDelta)
@@ -55,35 +58,38 @@ def tell(
         microseconds since 1970 UTC: the start of the game, else its first event.
     """
     game = Game.begun(match_id, list(facts))
-    timely = [fact for fact in facts if _is_timely(fact, game, quarantine, tally, config)]
+    times = _times(game, facts)
+    timely = [fact for fact in facts if _is_timely(fact, times[fact.sequence], quarantine, tally, config)]
     game.learn(timely)
-    transactions = [list(group) for _, group in groupby(timely, key=lambda fact: fact.sequence)]
-    sights = _sights(game, transactions)
-    positions = Positions(match_id, game.title, sights, columns, game.team_of, config)
+    transactions = [list(group) for _, group in groupby(timely, key=attrgetter("sequence"))]
+    sights = _sights(game, transactions, times)
+    positions = Positions(match_id, game.title, sights, columns, config)
     for fact, player, at in positions.unbelievable():
         path = f"events[{fact.index}].seriesState position of {player}"
         quarantine.add(fact.line, path, f"{at} is not a believable position", b"")
-    for frame in _frames(game, transactions, sights, positions, tally, config.lines.batch_rows):
+    for frame in _frames(game, transactions, times, sights, positions, tally, config.lines.batch_rows):
         drafts.add_frame(frame)
     tally.derived_positions += positions.sample_count
     return game.opening(), game.start_us
 
 
-def _is_timely(fact: Fact, game: Game, quarantine: QuarantineRows, tally: Tally, config: EventsConfig) -> bool:
+def _is_timely(fact: Fact, t_ms: int, quarantine: QuarantineRows, tally: Tally, config: EventsConfig) -> bool:
     latest = config.validity.latest_ms
     earliest = config.validity.earliest_ms if fact.is_own else -latest
-    t_ms = _t_ms(game, fact)
     if earliest <= t_ms <= latest:
         return True
     refuse(fact, "occurredAt", f"is {t_ms // 1000} s from the start of its game", quarantine, tally)
     return False
 
 
-def _t_ms(game: Game, fact: Fact) -> int:
-    return round((fact.transaction_us - game.start_us) / 1000)
+def _times(game: Game, facts: Sequence[Fact]) -> dict[int, int]:
+    """The match time of each transaction, milliseconds."""
+    clocks = {fact.sequence: fact.transaction_us for fact in facts}
+    times = np.rint((np.array(list(clocks.values()), np.int64) - game.start_us) / 1000).astype(np.int64)
+    return dict(zip(clocks, times.tolist(), strict=True))
 
 
-def _sights(game: Game, transactions: Sequence[Sequence[Fact]]) -> list[Sight]:
+def _sights(game: Game, transactions: Sequence[Sequence[Fact]], times: Mapping[int, int]) -> list[Sight]:
     """The states that transactions leave behind, and those transactions without one that begin a round."""
     beginnings = {entry.fact.sequence for entry in game.boundaries.values() if entry.event_type == "ROUND_STARTED"}
     sights = []
@@ -93,13 +99,14 @@ def _sights(game: Game, transactions: Sequence[Sequence[Fact]]) -> list[Sight]:
         if shown.snapshot is None or not shown.is_own:
             shown = next((fact for fact in reversed(transaction) if fact.is_own and fact.snapshot is not None), shown)
         if begins or (shown.is_own and shown.snapshot is not None):
-            sights.append(Sight(shown, _t_ms(game, shown), begins))
+            sights.append(Sight(shown, times[shown.sequence], begins))
     return sights
 
 
 def _frames(
     game: Game,
     transactions: Sequence[Sequence[Fact]],
+    times: Mapping[int, int],
     sights: Sequence[Sight],
     positions: Positions,
     tally: Tally,
@@ -108,33 +115,48 @@ def _frames(
     """Events and positions in the order of the feed, as drafts of about so many rows."""
     rows: list[_Row] = []
     words: dict[int, _Words] = {}
+    teams = _Teams()
     first, sight = 0, 0
     for transaction in transactions:
-        _add_rows(game, transaction, positions, words, rows, tally)
+        teams.see(transaction)
+        _add_rows(game, transaction, times[transaction[0].sequence], positions, teams, words, rows, tally)
         if sight < len(sights) and sights[sight].fact.sequence == transaction[0].sequence:
             sight += 1
         if len(rows) + positions.count(first, sight) >= batch_rows:
-            yield pl.concat([_frame(game, rows), positions.frame(first, sight)]).sort("seq")
+            yield _with_late_sides(game, pl.concat([_frame(game, rows), positions.frame(first, sight)]).sort("seq"))
             rows, first = [], sight
-    yield pl.concat([_frame(game, rows), positions.frame(first, sight)]).sort("seq")
+    yield _with_late_sides(game, pl.concat([_frame(game, rows), positions.frame(first, sight)]).sort("seq"))
+
+
+def _with_late_sides(game: Game, frame: pl.DataFrame) -> pl.DataFrame:
+    """The drafts with those sides that they can't have from the start of their round."""
+    for late in game.late_sides:
+        within = pl.col("seq") >= first_seq(late.first)
+        if late.end is not None:
+            within &= pl.col("seq") < first_seq(late.end)
+        side = pl.col("team").replace_strict(late.sides, default=None, return_dtype=pl.String)
+        frame = frame.with_columns(side=pl.when(within).then(side).otherwise("side"))
+    return frame
 
 
 def _add_rows(
     game: Game,
     transaction: Sequence[Fact],
+    t_ms: int,
     positions: Positions,
+    teams: "_Teams",
     words: "dict[int, _Words]",
     rows: "list[_Row]",
     tally: Tally,
 ) -> None:
-    has_boundary = any(fact.gist.type in grid_wire.BOUNDARIES and fact.is_own for fact in transaction)
+    has_boundary = transaction[0].sequence in game.boundary_transactions
     for fact in transaction:
         boundary = game.boundaries.get(fact.event_id) if has_boundary and fact.is_own else None
         if boundary is not None:
             if boundary.fact is not fact:
                 tally.merged += 1
                 continue
-            rows.append(_boundary_row(game, boundary))
+            rows.append(_boundary_row(game, boundary, t_ms))
         elif has_boundary and fact.is_own and _is_clock(fact.gist):
             tally.merged += 1
             continue
@@ -142,8 +164,23 @@ def _add_rows(
             known = words.get(id(fact.gist))
             if known is None:
                 known = words[id(fact.gist)] = _words(game, fact.gist)
-            rows.append(_row(game, fact, known, positions))
+            rows.append(_row(fact, t_ms, known, positions, teams.of.get(known.actor or "")))
         tally.converted += 1
+
+
+class _Teams:
+    """The teams of players as the states so far show them, in `of` by player."""
+
+    def __init__(self) -> None:
+        self.of: dict[str, str] = {}
+        self._seen: Cast | None = None
+
+    def see(self, transaction: Sequence[Fact]) -> None:
+        """Takes in what the next transaction shows."""
+        for fact in transaction:
+            if fact.snapshot is not None and fact.is_own and fact.snapshot.cast is not self._seen:
+                self._seen = fact.snapshot.cast
+                self.of.update({entry.player: entry.team for entry in self._seen.players if entry.team is not None})
 
 
 _COLUMNS = (
@@ -175,11 +212,11 @@ def _encode(payload: dict[str, Any]) -> str:
     return msgspec.json.encode(payload, order="deterministic").decode() if payload else "{}"
 
 
-def _boundary_row(game: Game, boundary: Boundary) -> _Row:
+def _boundary_row(game: Game, boundary: Boundary, t_ms: int) -> _Row:
     fact, number = boundary.fact, boundary.round
     actor = f"match:{game.match_id}" if number is None else f"round:{number}"
     return (
-        fact.seq, fact.event_id, boundary.event_type, _t_ms(game, fact), fact.line, _encode(game.payload(boundary)),
+        fact.seq, fact.event_id, boundary.event_type, t_ms, fact.line, _encode(game.payload(boundary)),
         fact.transaction_us, number, actor, None, None, None, None, None, None, None,
     )  # fmt: skip
 
@@ -196,12 +233,11 @@ class _Words(NamedTuple):
     encoded: str
     actor: str | None
     target: str | None
-    team: str | None
     weapon: str | None
     amount: int | None
 
 
-def _row(game: Game, fact: Fact, words: _Words, positions: Positions) -> _Row:
+def _row(fact: Fact, t_ms: int, words: _Words, positions: Positions, team: str | None) -> _Row:
     """An event that is no boundary."""
     x = y = z = None
     if (at := positions.at(fact.sequence, words.actor)) is not None:
@@ -211,8 +247,8 @@ def _row(game: Game, fact: Fact, words: _Words, positions: Positions) -> _Row:
         pos = [at[0] / 1000, None if at[1] is None else at[1] / 1000, at[2] / 1000]
         encoded = _encode({**words.payload, "target_pos": pos})
     return (
-        fact.seq, fact.event_id, words.event_type, _t_ms(game, fact), fact.line, encoded, fact.transaction_us, None,
-        words.actor, words.target, words.team, x, y, z, words.weapon, words.amount,
+        fact.seq, fact.event_id, words.event_type, t_ms, fact.line, encoded, fact.transaction_us, None,
+        words.actor, words.target, team, x, y, z, words.weapon, words.amount,
     )  # fmt: skip
 
 
@@ -242,8 +278,7 @@ def _words(game: Game, gist: Gist) -> _Words:
         for name, told in (("actor_delta", gist.actor_delta), ("target_delta", gist.target_delta)):
             if told:
                 payload[name] = msgspec.json.decode(told)
-    team = game.team_of.get(actor or "")
-    return _Words(event_type, payload, _encode(payload), actor, target, team, weapon, amount)
+    return _Words(event_type, payload, _encode(payload), actor, target, weapon, amount)
 
 
 def _name(entity: tuple[str, str]) -> str | None:

@@ -12,12 +12,12 @@ import numpy as np
 import polars as pl
 
 from configs.intents import IntentsConfig, LabelsConfig, load_intents
-from pipeline.intents.labels.hindsight import KEYS, Bools, Hindsight, Ints
-from pipeline.intents.labels.rules import RULES
+from pipeline.intents.labels.hindsight import KEYS, Bools, Floats, Hindsight, Ints
+from pipeline.intents.labels.rules import RULES, ballots
 from pipeline.intents.vocabulary import INTENTS, PROBABILITIES
 from pipeline.tables import conform
 
-__all__ = ["RULES", "label"]
+__all__ = ["RULES", "label", "probabilities"]
 
 
 def label(
@@ -43,29 +43,46 @@ def label(
             "labels", _table(rows, np.zeros((0, len(RULES)), np.bool_), np.zeros(0, np.int64), config.labels)
         )
     after = Hindsight(events, tracks, rows, config.labels)
-    votes = np.stack([rule.votes(after, config.labels.rules) for rule in RULES], axis=1)
+    votes = ballots(after, config.labels.rules)
     longest = max(getattr(config.labels.rules, rule.name).horizon_ms for rule in RULES)
     horizon = np.minimum(longest, after.left * after.step)
     return conform("labels", _table(rows, votes, horizon, config.labels).sort("player", "t_ms"))
 
 
 def _table(rows: pl.DataFrame, votes: Bools, horizon: Ints, config: LabelsConfig) -> pl.DataFrame:
-    """Votes as weighted shares, softened by the configured doubt; null below the least share."""
-    shares = np.zeros((rows.height, len(INTENTS)))
-    for column, rule in enumerate(RULES):
-        shares[:, INTENTS.index(rule.intent)] += votes[:, column] * getattr(config.rules, rule.name).weight
-    total = shares.sum(axis=1)
-    shares /= np.where(total > 0, total, 1.0)[:, None]
-    decided = pl.Series((total > 0) & (shares.max(axis=1, initial=0.0) >= config.least_share))
-    soft = (1 - config.doubt) * shares + config.doubt / len(INTENTS)
-    winner = pl.Series(shares.argmax(axis=1), dtype=pl.Int64)
+    """Votes as probabilities; null below the least one."""
+    probability = probabilities(votes, config)
+    decided = pl.Series(votes.any(axis=1) & (probability.max(axis=1, initial=0.0) >= config.least_probability))
+    winner = pl.Series(probability.argmax(axis=1), dtype=pl.Int64)
     names = dict(enumerate(INTENTS))
     return rows.select("match_id", "round", "player", "t_ms").with_columns(
-        *(pl.when(decided).then(pl.Series(soft[:, i])).alias(name) for i, name in enumerate(PROBABILITIES)),
+        *(pl.when(decided).then(pl.Series(probability[:, i])).alias(name) for i, name in enumerate(PROBABILITIES)),
         pl.when(decided).then(winner.replace_strict(names, return_dtype=pl.String)).alias("intent"),
         _voters(votes).alias("rules"),
         pl.Series("horizon_ms", horizon, dtype=pl.Int32),
     )
+
+
+def probabilities(votes: Bools, config: LabelsConfig) -> Floats:
+    """What the votes make of each row: for intent i, in proportion to e to the sum of the weights that speak for it.
+
+    That is naive Bayes over rules that are right with the probability behind their weight (`labels.weights`) and else
+    speak for any of the other eight as likely: Nitzan & Paroush 1982, Optimal decision rules in uncertain dichotomous
+    choice situations, for nine choices.
+
+    Args:
+        votes: by row and rule, in the order of `RULES`.
+        config: the weights.
+
+    Returns:
+        float64 (n, 9); rows without a vote are even.
+    """
+    sums = np.zeros((len(votes), len(INTENTS)))
+    for column, rule in enumerate(RULES):
+        sums[:, INTENTS.index(rule.intent)] += votes[:, column] * config.weights[rule.name]
+    odds = np.exp(sums - sums.max(axis=1, keepdims=True))
+    found: Floats = odds / odds.sum(axis=1, keepdims=True)
+    return found
 
 
 def _voters(votes: Bools) -> pl.Series:

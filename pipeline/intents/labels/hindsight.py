@@ -161,11 +161,19 @@ class Hindsight:
     @cached_property
     def hits(self) -> Happenings:
         """Aimed hits and kills between factions."""
-        found = self.happenings("PLAYER_DAMAGED", "PLAYER_KILLED", aimed=True)
+        found = self.deeds("PLAYER_DAMAGED", "PLAYER_KILLED", aimed=True)
         hostile = (
             (found.actor_faction != found.target_faction) & (found.actor_faction >= 0) & (found.target_faction >= 0)
         )
         return found.pick(hostile)
+
+    @cached_property
+    def elapsed(self) -> Ints:
+        """Time in ms since the first row of anyone in the row's round."""
+        first = np.full(len(self._rounds), np.iinfo(np.int64).max)
+        np.minimum.at(first, self.round, self.t)
+        since: Ints = self.t - first[self.round]
+        return since
 
     def happenings(self, *types: str, aimed: bool = False) -> Happenings:
         """Events of these types in rounds that have rows, in order of time.
@@ -189,6 +197,12 @@ class Hindsight:
             frame.select("x_mm", pl.col("y_mm").fill_null(0), "z_mm").cast(pl.Float64).fill_null(np.nan).to_numpy(),
         )
         return found.pick(round_ >= 0)
+
+    def deeds(self, *types: str, aimed: bool = False) -> Happenings:
+        """The same, but only what players did who were alive in a round under way: the rest tells nothing of before."""
+        found = self.happenings(*types, aimed=aimed)
+        now, before = (self.rows_at(found.actor, found.round, found.t - ms) for ms in (0, 1))
+        return found.pick((now >= 0) | (before >= 0))
 
     @cached_property
     def _deeds(self) -> pl.DataFrame:

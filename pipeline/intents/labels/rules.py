@@ -10,25 +10,34 @@ from dataclasses import dataclass
 import numpy as np
 
 from configs.features import load_features
-from configs.intents import LabelRules
+from configs.intents import LabelRules, ProgressLabel, RetreatLabel
 from pipeline.intents.labels.hindsight import Bools, Floats, Happenings, Hindsight, Ints
 from pipeline.intents.vocabulary import Intent
 
 
 @dataclass(frozen=True)
 class HindsightRule:
-    """A rule by the name of its settings, the intent it speaks for, and the function that finds its rows."""
+    """A hindsight rule.
+
+    Attributes:
+        name: of its settings.
+        intent: what it speaks for.
+        rank: it says nothing where a rule of a lower one votes: what is more particular comes first
+            (`docs/intents.md`). Among equals weights decide.
+        votes: finds its rows.
+    """
 
     name: str
     intent: Intent
+    rank: int
     votes: Callable[[Hindsight, LabelRules], Bools]
 
 
 def plant(after: Hindsight, rules: LabelRules) -> Bools:
     """From the first press to BOMB_PLANTED; a logged start that was broken off counts up to where it was."""
     done, begun, limit = (
-        after.happenings("BOMB_PLANTED"),
-        after.happenings("BOMB_PLANT_STARTED"),
+        after.deeds("BOMB_PLANTED"),
+        after.deeds("BOMB_PLANT_STARTED"),
         load_features().plant_ms,
     )
     return _handling(after, done, begun, np.full(len(done.t), limit), limit_ms=limit, still_mm=rules.plant.still_mm)
@@ -37,8 +46,8 @@ def plant(after: Hindsight, rules: LabelRules) -> Bools:
 def defuse(after: Hindsight, rules: LabelRules) -> Bools:
     """From the first press to BOMB_DEFUSED, shorter with a kit; broken-off starts as in `plant`."""
     done, begun, limit = (
-        after.happenings("BOMB_DEFUSED"),
-        after.happenings("BOMB_DEFUSE_STARTED"),
+        after.deeds("BOMB_DEFUSED"),
+        after.deeds("BOMB_DEFUSE_STARTED"),
         load_features().defuse_ms,
     )
     last = after.rows_at(done.actor, done.round, done.t - 1)
@@ -61,14 +70,18 @@ def _handling(
         still_mm: farther than this from the spot, the player is not handling it.
     """
     found = np.zeros(after.count, dtype=np.bool_)
+    shots = after.deeds("WEAPON_FIRED")
     for player, round_, t, duration in zip(done.actor, done.round, done.t, took, strict=True):
         starts = begun.t[(begun.actor == player) & (begun.round == round_) & (begun.t < t)]
         newest = int(starts.max(initial=t - limit_ms - after.step - 1))
-        rows = after.rows(player, round_, newest if newest >= t - limit_ms - after.step else t - duration, t)
+        start = newest if newest >= t - limit_ms - after.step else t - duration
+        fired = shots.t[(shots.actor == player) & (shots.round == round_) & (shots.t < t)]
+        rows = after.rows(player, round_, max(int(start), int(fired.max(initial=start))), t)
         away = after.moved(np.full_like(rows, rows[-1]), rows) > still_mm if rows.size else np.zeros(0, dtype=np.bool_)
         found[rows[np.flatnonzero(away).max(initial=-1) + 1 :]] = True
     for player, round_, t in zip(begun.actor, begun.round, begun.t, strict=True):
-        ends = [each.t[(each.actor == player) & (each.round == round_) & (each.t > t)] for each in (begun, done)]
+        breaks = (begun, done, shots)
+        ends = [each.t[(each.actor == player) & (each.round == round_) & (each.t > t)] for each in breaks]
         rows = after.rows(player, round_, t, int(np.concatenate(ends).min(initial=t + limit_ms)))
         away = after.moved(np.full_like(rows, rows[0]), rows) > still_mm if rows.size else np.zeros(0, dtype=np.bool_)
         found[rows[: int(away.argmax()) if away.any() else None]] = True
@@ -77,7 +90,7 @@ def _handling(
 
 def trade_kill(after: Hindsight, rules: LabelRules) -> Bools:
     """From a teammate's death until this player kills the killer, within the window."""
-    return _answer(after, after.happenings("PLAYER_KILLED"), rules.trade_kill.window_ms)
+    return _answer(after, after.deeds("PLAYER_KILLED"), rules.trade_kill.window_ms)
 
 
 def trade_hit(after: Hindsight, rules: LabelRules) -> Bools:
@@ -87,7 +100,7 @@ def trade_hit(after: Hindsight, rules: LabelRules) -> Bools:
 
 def trade_fire(after: Hindsight, rules: LabelRules) -> Bools:
     """From a teammate's death until this player's last shot aimed at the killer within the window."""
-    rule, shots = rules.trade_fire, after.happenings("WEAPON_FIRED", aimed=True)
+    rule, shots = rules.trade_fire, after.deeds("WEAPON_FIRED", aimed=True)
     return _answer(after, shots, rule.window_ms, aimed_within=(rule.enemy_mm, rule.aim_deg))
 
 
@@ -124,50 +137,66 @@ def engage_hit(after: Hindsight, rules: LabelRules) -> Bools:
 
 def engage_fire(after: Hindsight, rules: LabelRules) -> Bools:
     """About to fire, or having just fired, with an enemy near the line of view."""
-    shots, rule = after.happenings("WEAPON_FIRED", aimed=True), rules.engage_fire
+    shots, rule = after.deeds("WEAPON_FIRED", aimed=True), rules.engage_fire
     fires = after.mark(shots.actor, shots.round, shots.t - rule.horizon_ms, shots.t + rule.after_ms)
     return fires & (after.aim(rule.enemy_mm) <= rule.aim_deg)
 
 
 def peek_return(after: Hindsight, rules: LabelRules) -> Bools:
-    """Out and back: soon where they were, having been a few steps away in between and looked towards a near enemy."""
+    """From a spot where they stood, out to where a near enemy is on the screen, and soon at rest on that spot again."""
     rule = rules.peek_return
     start = np.arange(after.count)
+    leaves = _stood(after, rule.still_ms, rule.still_mm) & (_next_step(after) >= rule.leave_mm)
+    rests = _next_step(after) <= rule.rest_mm
     looks = after.aim(rule.enemy_mm) <= rule.aim_deg
-    looked = np.zeros(after.count, dtype=np.bool_)
+    looked, returned = np.zeros(after.count, dtype=np.bool_), ~leaves
     farthest = np.zeros(after.count)
     low, high = [], []
-    for step in range(1, rule.horizon_ms // after.step + 1):
+    for step in range(1, rule.horizon_ms // after.step):  # to rest or to meet somebody takes the last instant
         stop = np.minimum(start + step, after.end)
         away = after.moved(start, stop)
-        back = looked & (after.left >= step) & (away <= rule.back_mm)
+        back = ~returned & looked & (after.left >= step) & (away <= rule.back_mm) & rests[stop]
         back &= (farthest >= rule.least_mm) & (farthest <= rule.most_mm)
         low.append(start[back])
-        high.append(stop[back] + 1)
+        high.append(stop[back])
+        returned |= back
         farthest = np.fmax(farthest, away)
         looked |= looks[stop] & (away >= rule.least_mm)
     return after.cover(np.concatenate(low), np.concatenate(high))
 
 
 def peek_step_out(after: Hindsight, rules: LabelRules) -> Bools:
-    """Still for a while, then a short step that ends in the first exchange of a fight."""
+    """From a spot where they stood without a fight, a short step that ends in the first exchange of one."""
     rule, hits = rules.peek_step_out, after.hits
     start = np.arange(after.count)
-    fought_before = _in_a_fight(after, hits, before_ms=0, after_ms=rule.still_ms)
-    still = (start - after.first) * after.step >= rule.still_ms
-    for step in range(1, rule.still_ms // after.step + 1):
-        still &= after.moved(np.maximum(start - step, after.first), start) <= rule.still_mm
+    calm = ~_in_a_fight(after, hits, before_ms=0, after_ms=rule.still_ms)
+    leaves = calm & _stood(after, rule.still_ms, rule.still_mm) & (_next_step(after) >= rule.leave_mm)
     stop = start.copy()
     meets = np.zeros(after.count, dtype=np.bool_)
     begins = _in_a_fight(after, hits, before_ms=after.step, after_ms=0)
-    for step in range(1, rule.horizon_ms // after.step + 1):
+    for step in range(1, rule.horizon_ms // after.step):
         here = np.minimum(start + step, after.end)
         first = ~meets & (after.left >= step) & begins[here]
         stop[first] = here[first]
         meets |= first
     step_mm = after.moved(start, stop)
-    peeks = meets & still & ~fought_before & (step_mm >= rule.least_mm) & (step_mm <= rule.most_mm)
+    peeks = meets & leaves & (step_mm >= rule.least_mm) & (step_mm <= rule.most_mm)
     return after.cover(start[peeks], stop[peeks] + 1)
+
+
+def _stood(after: Hindsight, still_ms: int, still_mm: int) -> Bools:
+    """Rows before which the player was on the spot for that long."""
+    start = np.arange(after.count)
+    stood = (start - after.first) * after.step >= still_ms
+    for step in range(1, still_ms // after.step + 1):
+        stood &= after.moved(np.maximum(start - step, after.first), start) <= still_mm
+    return stood
+
+
+def _next_step(after: Hindsight) -> Floats:
+    """Distance in mm to where the player is an instant later."""
+    start = np.arange(after.count)
+    return after.moved(start, np.minimum(start + 1, after.end))
 
 
 def _in_a_fight(after: Hindsight, hits: Happenings, *, before_ms: int, after_ms: int) -> Bools:
@@ -176,42 +205,63 @@ def _in_a_fight(after: Hindsight, hits: Happenings, *, before_ms: int, after_ms:
 
 
 def hold_stay(after: Hindsight, rules: LabelRules) -> Bools:
-    """Stays within a radius over the horizon."""
+    """Within a time in which the player does not leave a radius."""
     rule = rules.hold_stay
     start = np.arange(after.count)
-    stays = after.sees(rule.least_ms)
+    stays = after.sees(rule.horizon_ms)
     for step in range(1, rule.horizon_ms // after.step + 1):
         stays &= after.moved(start, np.minimum(start + step, after.end)) <= rule.radius_mm
-    return stays
+    return after.cover(start[stays], start[stays] + rule.horizon_ms // after.step + 1)
 
 
 def advance_objective(after: Hindsight, rules: LabelRules) -> Bools:
-    """Comes nearer to an objective: to the bomb once it is planted, to any site before."""
+    """Comes nearer to an objective: to the bomb once it is planted, before to the site that is then the nearest.
+
+    A defender who is still far from the planted bomb rotates to it (`rotate_to_bomb`).
+    """
     rule = rules.advance_objective
     start, stop = np.arange(after.count), after.ahead(rule.horizon_ms)
-    gained = after.to_sites(start) - after.to_sites(stop)
-    to_site = np.fmax.reduce(gained, axis=1, initial=-np.inf)
     planted = ~np.isnan(after.bomb[:, 0])
-    return after.sees(rule.least_ms) & (np.where(planted, _to_bomb(after, start, stop), to_site) >= rule.progress_mm)
+    far = after.defends & _far_from_bomb(after, rules)
+    gained = np.where(planted, _to_bomb(after, start, stop), _to_nearest_site(after, start, stop))
+    return ~far & _under_way(after, np.where(far, np.nan, gained), rule)
 
 
 def advance_enemy(after: Hindsight, rules: LabelRules) -> Bools:
     """Own movement brings the player nearer to where the enemies stand now."""
     rule = rules.advance_enemy
     gained = after.to_enemies(np.arange(after.count)) - after.to_enemies(after.ahead(rule.horizon_ms))
-    return after.sees(rule.least_ms) & (gained >= rule.progress_mm)
+    return _under_way(after, gained, rule)
 
 
 def retreat_enemy(after: Hindsight, rules: LabelRules) -> Bools:
-    """Own movement takes the player away from where near enemies stand now."""
+    """Soon after contact, own movement takes the player away from where near enemies stand now."""
     rule = rules.retreat_enemy
     now = after.to_enemies(np.arange(after.count))
     gained = after.to_enemies(after.ahead(rule.horizon_ms)) - now
-    return after.sees(rule.least_ms) & (now <= rule.enemy_mm) & (gained >= rule.progress_mm)
+    return _under_way(after, np.where((now <= rule.enemy_mm) & _contact(after, rule), gained, np.nan), rule)
+
+
+def retreat_save(after: Hindsight, rules: LabelRules) -> Bools:
+    """A defender goes away from the planted bomb: gives the round up."""
+    rule = rules.retreat_save
+    lost = -_to_bomb(after, np.arange(after.count), after.ahead(rule.horizon_ms))
+    return _under_way(after, np.where(after.defends, lost, np.nan), rule)
+
+
+def _contact(after: Hindsight, rule: RetreatLabel) -> Bools:
+    """Rows soon after a hit given or taken by any weapon, or a shot towards an enemy."""
+    hurt, shots = after.happenings("PLAYER_DAMAGED"), after.deeds("WEAPON_FIRED", aimed=True)
+    rows = after.rows_at(shots.actor, shots.round, shots.t)
+    shots = shots.pick((rows >= 0) & (after.aim(rule.enemy_mm) <= rule.aim_deg)[rows])
+    found = np.zeros(after.count, dtype=np.bool_)
+    for who, what in ((hurt.actor, hurt), (hurt.target, hurt), (shots.actor, shots)):
+        found |= after.mark(who, what.round, what.t, what.t + rule.contact_ms)
+    return found
 
 
 def rotate_sites(after: Hindsight, rules: LabelRules) -> Bools:
-    """Leaves the site they were at for another, while no bomb is planted."""
+    """Leaves the site they were at for another, while no bomb is planted and once the round is set up."""
     rule = rules.rotate_sites
     if len(after.sites) < 2:
         return np.zeros(after.count, dtype=np.bool_)
@@ -221,18 +271,46 @@ def rotate_sites(after: Hindsight, rules: LabelRules) -> Bools:
     nearest = now.argmin(axis=1)
     left = (now[start, nearest] <= rule.left_mm) & (-gained[start, nearest] >= rule.leave_mm)
     gained[start, nearest] = -np.inf
-    other = np.fmax.reduce(gained, axis=1, initial=-np.inf) >= rule.progress_mm
-    leaves: Bools = after.sees(rule.least_ms) & left & other & np.isnan(after.bomb[:, 0])
-    return leaves
+    other = np.fmax.reduce(gained, axis=1, initial=-np.inf)
+    unplanted: Bools = np.isnan(after.bomb[:, 0])
+    leaves = left & unplanted & (after.elapsed >= rule.setup_ms)
+    return unplanted & _under_way(after, np.where(leaves, other, np.nan), rule)
 
 
 def rotate_to_bomb(after: Hindsight, rules: LabelRules) -> Bools:
-    """A defender who was far away comes to the planted bomb."""
+    """A defender comes to the planted bomb, as long as it is far: the rest of the way is the retake."""
     rule = rules.rotate_to_bomb
     start, stop = np.arange(after.count), after.ahead(rule.horizon_ms)
-    far = np.sqrt(((after.position - after.bomb) ** 2).sum(axis=1)) >= rule.far_mm
-    comes: Bools = after.sees(rule.least_ms) & after.defends & far & (_to_bomb(after, start, stop) >= rule.progress_mm)
-    return comes
+    far = _far_from_bomb(after, rules)
+    return far & _under_way(after, np.where(after.defends & far, _to_bomb(after, start, stop), np.nan), rule)
+
+
+def _under_way(after: Hindsight, gained: Floats, rule: ProgressLabel) -> Bools:
+    """Rows at which the player moves, on a way that gains enough over the horizon from one of its instants on.
+
+    Who still stands has not set off, however far the way will lead; who is on the last metres of a way is still on it.
+    """
+    start = np.arange(after.count)
+    moves = after.moved(start, np.minimum(start + rule.pace_ms // after.step, after.end)) >= rule.pace_mm
+    found = np.flatnonzero(moves & after.sees(rule.least_ms) & (gained >= rule.progress_mm))
+    under_way: Bools = moves & after.cover(found, after.ahead(rule.horizon_ms)[found] + 1)
+    return under_way
+
+
+def _to_nearest_site(after: Hindsight, start: Ints, stop: Ints) -> Floats:
+    """How much nearer in mm, at the second row, the site is that is then the nearest; NaN where none is known."""
+    if not len(after.sites):
+        return np.full(len(start), np.nan)
+    then = after.to_sites(stop)
+    nearest = np.nan_to_num(then, nan=np.inf).argmin(axis=1)[:, None]
+    gained: Floats = np.take_along_axis(after.to_sites(start) - then, nearest, axis=1)[:, 0]
+    return gained
+
+
+def _far_from_bomb(after: Hindsight, rules: LabelRules) -> Bools:
+    """Rows farther from the planted bomb than the retake begins."""
+    far: Bools = np.sqrt(((after.position - after.bomb) ** 2).sum(axis=1)) >= rules.rotate_to_bomb.far_mm
+    return far
 
 
 def _to_bomb(after: Hindsight, start: Ints, stop: Ints) -> Floats:
@@ -244,19 +322,29 @@ def _to_bomb(after: Hindsight, start: Ints, stop: Ints) -> Floats:
 
 
 RULES: tuple[HindsightRule, ...] = (
-    HindsightRule("plant", "plant", plant),
-    HindsightRule("defuse", "defuse", defuse),
-    HindsightRule("trade_kill", "trade", trade_kill),
-    HindsightRule("trade_hit", "trade", trade_hit),
-    HindsightRule("trade_fire", "trade", trade_fire),
-    HindsightRule("engage_hit", "engage", engage_hit),
-    HindsightRule("engage_fire", "engage", engage_fire),
-    HindsightRule("peek_return", "peek", peek_return),
-    HindsightRule("peek_step_out", "peek", peek_step_out),
-    HindsightRule("hold_stay", "hold", hold_stay),
-    HindsightRule("advance_objective", "advance", advance_objective),
-    HindsightRule("advance_enemy", "advance", advance_enemy),
-    HindsightRule("retreat_enemy", "retreat", retreat_enemy),
-    HindsightRule("rotate_sites", "rotate", rotate_sites),
-    HindsightRule("rotate_to_bomb", "rotate", rotate_to_bomb),
+    HindsightRule("plant", "plant", 0, plant),
+    HindsightRule("defuse", "defuse", 0, defuse),
+    HindsightRule("trade_kill", "trade", 1, trade_kill),
+    HindsightRule("trade_hit", "trade", 1, trade_hit),
+    HindsightRule("trade_fire", "trade", 2, trade_fire),
+    HindsightRule("engage_hit", "engage", 2, engage_hit),
+    HindsightRule("engage_fire", "engage", 3, engage_fire),
+    HindsightRule("peek_return", "peek", 4, peek_return),
+    HindsightRule("peek_step_out", "peek", 5, peek_step_out),
+    HindsightRule("hold_stay", "hold", 5, hold_stay),
+    HindsightRule("advance_objective", "advance", 5, advance_objective),
+    HindsightRule("advance_enemy", "advance", 5, advance_enemy),
+    HindsightRule("retreat_enemy", "retreat", 4, retreat_enemy),
+    HindsightRule("retreat_save", "retreat", 4, retreat_save),
+    HindsightRule("rotate_sites", "rotate", 4, rotate_sites),
+    HindsightRule("rotate_to_bomb", "rotate", 4, rotate_to_bomb),
 )
+
+
+def ballots(after: Hindsight, rules: LabelRules) -> Bools:
+    """Who votes where, by row and rule in the order of `RULES`: of the rules that find a row, those of lowest rank."""
+    votes = np.stack([rule.votes(after, rules) for rule in RULES], axis=1)
+    rank = np.array([rule.rank for rule in RULES])
+    first = np.where(votes, rank, rank.max()).min(axis=1)
+    heard: Bools = votes & (rank == first[:, None])
+    return heard

@@ -1,0 +1,184 @@
+"""Which model answers: the gate between a model that was trained and the champion, and what an analyst sees of it.
+
+Belongs here: the champion as an asset, the checks of a training, tonight's news. Does not belong here: the training
+(`assets/intents.py`), the comparison (`pipeline.intents.promotion`), where models are kept (`resources.registry`).
+Concept: https://docs.dagster.io/guides/test/asset-checks
+"""
+
+from dataclasses import dataclass
+
+import dagster as dg
+import polars as pl
+
+from assets import reports
+from configs.intents import load_intents
+from pipeline.intents.drift import drift
+from pipeline.intents.model import BoosterModel
+from pipeline.intents.promotion import BETTER, WORSE, Comparison, compare, unseen
+from pipeline.intents.training import TEST, split
+from resources.registry import DamagedModel, ModelRegistry
+
+MODEL_KEY = dg.AssetKey(["models", "intent"])
+CHAMPION_KEY = dg.AssetKey(["models", "champion"])
+BASELINE_CHECK, GATE_CHECK, DRIFT_CHECK = "beats_the_majority", "may_be_promoted", "matches_are_alike"
+CHECKS = [
+    dg.AssetCheckSpec(
+        BASELINE_CHECK,
+        asset=MODEL_KEY,
+        description="on held-out rows, rules with the model agree better with the labels than the commonest intent",
+    ),
+    dg.AssetCheckSpec(
+        GATE_CHECK,
+        asset=MODEL_KEY,
+        blocking=True,
+        description="on rows that neither learned from, the model is better than the champion beyond the interval and "
+        "loses no intent; blocks the champion if it is worse, warns if it is just no better",
+    ),
+    dg.AssetCheckSpec(
+        DRIFT_CHECK,
+        asset=MODEL_KEY,
+        description="matches that the champion was not trained on are like those that it was",
+    ),
+]
+
+FIRST, ANSWERS, ROLLED_BACK = "first", "answers already", "rolled back"
+PROMOTED = (FIRST, BETTER)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What becomes of a trained model.
+
+    Attributes:
+        word: one of the above, or of `pipeline.intents.promotion`.
+        why: in a sentence.
+        comparison: with the champion, if there was one to compare with.
+    """
+
+    word: str
+    why: str
+    comparison: Comparison | None = None
+
+    @property
+    def text(self) -> str:
+        """As the registry keeps it."""
+        return f"{self.word}: {self.why}"
+
+
+def standing(models: ModelRegistry) -> BoosterModel | None:
+    """The champion, if there is one that can still answer.
+
+    One that was made for other features, or whose files are damaged, cannot: whatever is trained takes its place.
+    """
+    try:
+        found = models.champion()
+    except DamagedModel:
+        return None
+    return found if isinstance(found, BoosterModel) else None
+
+
+def judge(models: ModelRegistry, version: str, champion: BoosterModel | None, labelled: pl.DataFrame) -> Verdict:
+    """What becomes of a registered model.
+
+    Args:
+        models: knows it.
+        version: its name.
+        champion: what `standing` returns.
+        labelled: all labelled rows of tonight.
+    """
+    if champion is None:
+        return Verdict(FIRST, "no model answers that could be kept")
+    if champion.version == version:
+        return Verdict(ANSWERS, "trained on exactly these rows before, and it is the champion")
+    if why := models.describe(version).rolled_back:
+        return Verdict(ROLLED_BACK, f"{why}; only `gridmotion models promote {version}` lets it answer again")
+    held = split(labelled, load_intents().training).filter(pl.col("part") == TEST)
+    found = compare(champion, models.get(version), unseen(held, champion.manifest))
+    return Verdict(found.verdict, "; ".join(found.reasons), found)
+
+
+def gate(verdict: Verdict) -> dg.AssetCheckResult:
+    """The gate's check: an error, which blocks the champion, only where the model is worse."""
+    passed = verdict.word in (*PROMOTED, ANSWERS)
+    severity = dg.AssetCheckSeverity.ERROR if verdict.word in (*PROMOTED, WORSE) else dg.AssetCheckSeverity.WARN
+    metadata = {"verdict": verdict.word, "why": verdict.why}
+    return dg.AssetCheckResult(
+        check_name=GATE_CHECK, asset_key=MODEL_KEY, passed=passed, severity=severity, metadata=metadata
+    )
+
+
+def baseline(metrics: dict[str, float]) -> dg.AssetCheckResult:
+    """Whether the model beats the commonest intent."""
+    return dg.AssetCheckResult(
+        check_name=BASELINE_CHECK,
+        asset_key=MODEL_KEY,
+        passed=metrics["hybrid_macro_f1_vs_labels"] > metrics["majority_macro_f1_vs_labels"],
+        severity=dg.AssetCheckSeverity.WARN,
+        metadata={name: value for name, value in metrics.items() if "_macro_f1_" in name},
+    )
+
+
+def likeness(champion: BoosterModel | None, labelled: pl.DataFrame) -> dg.AssetCheckResult:
+    """Whether matches that the champion does not know are like those that it does."""
+    config = load_intents().training.drift
+    known = () if champion is None else champion.manifest.matches
+    old = pl.col("match_id").is_in(list(known))
+    before, after = labelled.filter(old), labelled.filter(~old)
+    told: reports.Metadata = {"rows_before": before.height, "new_rows": after.height}
+    passed = True
+    if before.height and after.height >= config.least_rows:
+        found = drift(before, after, config)
+        moved = found.filter(pl.col("index") > config.warn)
+        passed = moved.is_empty()
+        told |= {"drifted": ", ".join(moved["name"]) or "none", "stability": reports.table(found, limit=found.height)}
+    else:
+        told["drifted"] = f"not looked at: it takes a champion and {config.least_rows} new rows"
+    return dg.AssetCheckResult(
+        check_name=DRIFT_CHECK,
+        asset_key=MODEL_KEY,
+        passed=passed,
+        severity=dg.AssetCheckSeverity.WARN,
+        metadata=told,
+    )
+
+
+def news(champion: BoosterModel | None, verdict: Verdict, labelled: pl.DataFrame) -> reports.Metadata:
+    """What changed since the champion was trained: matches, and every figure on rows that neither model saw."""
+    matches = set(labelled["match_id"].unique())
+    before = set() if champion is None else set(champion.manifest.matches)
+    told: reports.Metadata = {
+        "verdict": verdict.word,
+        "why": verdict.why,
+        "champion_before": "none" if champion is None else champion.version,
+        "new_matches": ", ".join(sorted(matches - before)) or "none",
+        "matches_gone": ", ".join(sorted(before - matches)) or "none",
+    }
+    if found := verdict.comparison:
+        told |= {"compared_on_matches": ", ".join(found.matches) or "none", "compared_on_rows": found.rows}
+        if found.measures:
+            numbers = pl.col(pl.Float64).round(4)
+            told["against_the_champion"] = reports.table(found.table.with_columns(numbers), limit=found.table.height)
+    return told
+
+
+@dg.asset(
+    key=CHAMPION_KEY,
+    group_name="intents",
+    deps=[MODEL_KEY],
+    kinds={"mlflow"},
+)
+def champion_model(context: dg.AssetExecutionContext, models: dg.ResourceParam[ModelRegistry]) -> dg.MaterializeResult:
+    """The intent model that answers from the next match on: tonight's if the gate let it through."""
+    trained = context.instance.get_latest_materialization_event(MODEL_KEY)
+    if trained is None or trained.asset_materialization is None:
+        raise dg.Failure("no model was trained yet: gridmotion train", allow_retries=False)
+    version = str(trained.asset_materialization.metadata["model_version"].value)
+    word = str(trained.asset_materialization.metadata["verdict"].value)
+    if promoted := word in PROMOTED:
+        models.promote(version)
+    answers = models.champion().version
+    context.log.info(f"{answers} answers from the next match on; {version} was {word}")
+    return dg.MaterializeResult(
+        data_version=dg.DataVersion(answers),
+        metadata={"model_version": answers, "promoted": promoted, "trained": version, "verdict": word},
+    )

@@ -1,0 +1,175 @@
+"""Whether a new model takes the place of the one that answers now.
+
+Belongs here: which rows both are judged on, what is compared, the verdict and its reasons.
+Does not belong here: who answers now and since when (`resources.registry`), the measures (`evaluation.measures`).
+
+Both are judged as they would predict: rules first, then the model. They are judged on rows that neither learned from:
+of those that the challenger's training held out, the ones that the champion's had held out too, or did not know.
+`training.split` holds the same series out every night, so these rows are there. Differences are paired: the same
+matches, drawn with replacement, for both.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+
+from configs.evaluation import EvaluationConfig, load_evaluation
+from configs.intents import IntentsConfig, load_intents
+from pipeline.intents.evaluation.measures import Agreement, Reliability
+from pipeline.intents.evaluation.resampling import Estimate, Floats, Ints, estimate, weights
+from pipeline.intents.heuristics import Rules
+from pipeline.intents.model import IntentModel, Manifest, classes, vectors
+from pipeline.intents.prediction import blend
+from pipeline.intents.training import series_of
+from pipeline.intents.vocabulary import INTENTS
+
+BETTER, NO_BETTER, WORSE = "better", "no better", "worse"
+LOG_LOSS = "log_loss"
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A challenger against a champion.
+
+    Attributes:
+        champion: version of the model that answers now.
+        challenger: version of the other.
+        matches: ids of the matches that both were judged on.
+        rows: number of labelled rows that both were judged on.
+        measures: by name, what the champion scores, what the challenger scores, and the difference with its interval.
+        verdict: `better`, `no better`, or `worse`: something falls by more than it may.
+        reasons: why, in words; those against promotion if there are any.
+    """
+
+    champion: str
+    challenger: str
+    matches: tuple[str, ...]
+    rows: int
+    measures: Mapping[str, tuple[float, float, Estimate]]
+    verdict: str
+    reasons: tuple[str, ...]
+
+    @property
+    def promoted(self) -> bool:
+        """Whether the challenger is to answer."""
+        return self.verdict == BETTER
+
+    @property
+    def table(self) -> pl.DataFrame:
+        """One row per measure: both values, the difference and its interval."""
+        rows = [
+            {"measure": name, "champion": old, "challenger": new, "difference": d.value, "low": d.low, "high": d.high}
+            for name, (old, new, d) in self.measures.items()
+        ]
+        return pl.DataFrame(rows, schema_overrides=dict.fromkeys(("champion", "challenger"), pl.Float64))
+
+
+def unseen(held: pl.DataFrame, champion: Manifest) -> pl.DataFrame:
+    """Those of the rows that a model did not learn from: of other matches, or held out by its training.
+
+    Args:
+        held: rows with `match_id` and `round`.
+        champion: what the model was trained on.
+    """
+    series = pl.col("match_id").map_elements(series_of, return_dtype=pl.String)
+    round_ = pl.format("{}/{}", "match_id", pl.col("round").fill_null(0))
+    spared = [name.is_in(list(champion.held_out)) for name in (series, pl.col("match_id"), round_)]
+    return held.filter(~pl.col("match_id").is_in(list(champion.matches)) | pl.any_horizontal(spared))
+
+
+def compare(
+    champion: IntentModel,
+    challenger: IntentModel,
+    held: pl.DataFrame,
+    config: IntentsConfig | None = None,
+    evaluation: EvaluationConfig | None = None,
+) -> Comparison:
+    """Judges both on the same rows.
+
+    Better is a log-loss whose difference lies below zero with its whole interval. It is not enough if macro-F1 or the
+    F1 of any intent falls, or the calibration error of any intent grows, by more than the configured margin.
+
+    Args:
+        champion: answers now.
+        challenger: might.
+        held: labelled rows with features that neither learned from.
+        config: rules and margins; `configs/intents.yaml` if None.
+        evaluation: resampling and calibration bins; `configs/evaluation.yaml` if None.
+    """
+    config, evaluation = config or load_intents(), evaluation or load_evaluation()
+    matches = tuple(held["match_id"].unique().sort())
+    if held.is_empty():
+        nothing = ("there is no row that neither has learned from",)
+        return Comparison(champion.version, challenger.version, matches, 0, {}, NO_BETTER, nothing)
+    drawn = held.select(
+        unit=pl.format("{}/{}", "match_id", pl.col("round").fill_null(0)).rank("dense") - 1,
+        match=pl.col("match_id").rank("dense") - 1,
+    )
+    unit, match = (column.to_numpy().astype(np.int64) for column in drawn.get_columns())
+    _, first = np.unique(unit, return_index=True)
+    resampled = weights(match[first], resamples=evaluation.resamples, seed=evaluation.seed)
+    measured = [_measures(model, held, unit, resampled, config, evaluation) for model in (champion, challenger)]
+    found = {
+        name: (
+            float(old[0]),
+            float(measured[1][name][0]),
+            estimate(measured[1][name] - old, interval=evaluation.interval),
+        )
+        for name, old in measured[0].items()
+    }
+    verdict, reasons = _judge(found, config)
+    return Comparison(champion.version, challenger.version, matches, held.height, found, verdict, reasons)
+
+
+def _measures(
+    model: IntentModel,
+    held: pl.DataFrame,
+    unit: Ints,
+    resampled: Floats,
+    config: IntentsConfig,
+    evaluation: EvaluationConfig,
+) -> dict[str, Floats]:
+    """Log-loss, F1 and calibration errors of each replicate, float64 (replicates,) each."""
+    seen, rules, truth = vectors(held), Rules.configured(config), classes(held["intent"])
+    said = blend(model.probabilities(seen), rules.decide(seen), rules)
+    units = resampled.shape[1]
+    found = Agreement.of(said, truth, unit, units).measures(resampled)
+    shown = evaluation.calibration
+    for place, intent in enumerate(INTENTS):
+        curve = Reliability.of(
+            said[:, place],
+            truth == place,
+            unit,
+            units,
+            bins=shown.bins,
+            least=shown.least_probability,
+            seed=evaluation.seed,
+        )
+        found[f"calibration_error_{intent}"] = curve.error(resampled)
+    return found
+
+
+def _judge(found: Mapping[str, tuple[float, float, Estimate]], config: IntentsConfig) -> tuple[str, tuple[str, ...]]:
+    margins = config.training.promotion
+    limits = {"macro_f1": -margins.macro_f1} | {f"f1_{intent}": -margins.intent_f1 for intent in INTENTS}
+    falls = [
+        f"{name} falls by {-found[name][2].value:.4f}, more than the {-limit:g} allowed"
+        for name, limit in limits.items()
+        if found[name][2].value < limit
+    ]
+    falls += [
+        f"{name} grows by {found[name][2].value:.4f}, more than the {margins.calibration_error:g} allowed"
+        for name in (f"calibration_error_{intent}" for intent in INTENTS)
+        if found[name][2].value > margins.calibration_error
+    ]
+    loss = found[LOG_LOSS][2]
+    told = f"{loss.value:+.4f} [{loss.low:+.4f}, {loss.high:+.4f}]"
+    if loss.low > 0:
+        falls.append(f"log-loss is worse: {told}")
+    if falls:
+        return WORSE, tuple(falls)
+    if not loss.high < 0:
+        return NO_BETTER, (f"log-loss is not better beyond its interval: {told}",)
+    return BETTER, (f"log-loss is better: {told}; nothing falls by more than its margin",)

@@ -1,0 +1,150 @@
+import json
+
+import numpy as np
+import pytest
+
+from pipeline.intents.evaluation import death, examination, judgement, ways
+from pipeline.intents.evaluation.cases import Folder
+from pipeline.intents.evaluation.judgement import Pool
+from pipeline.intents.evaluation.report import markdown
+from pipeline.intents.model import PriorModel
+from pipeline.intents.vocabulary import INTENTS
+
+
+@pytest.fixture(scope="module")
+def crossed(simulated, quick, measures):
+    return examination.cross_validate(simulated.folder, intents=quick, evaluation=measures)
+
+
+def test_no_match_is_judged_by_a_model_that_saw_its_series_or_its_other_recording(crossed, simulated):
+    found = crossed.document["by_series"]["matches"]
+    sparse, dense = next(iter(crossed.document["recorded_twice"].items()))
+    assert {each["match"] for each in found} == {match.match_id for match in simulated.matches}
+    for each in found:
+        assert each["match"] not in each["trained_on"]
+        assert sparse not in each["trained_on"]
+    transfer = crossed.document["transfer"][sparse]
+    assert dense not in transfer["trained_on"] and sparse not in transfer["trained_on"]
+
+
+def test_all_ways_are_judged_on_the_same_rows_and_differences_are_theirs(crossed):
+    found = crossed.document["by_series"]
+    for name, apart in found["differences"].items():
+        for measure in ("macro_f1", "log_loss"):
+            expected = found["ways"]["hybrid"][measure]["value"] - found["ways"][name][measure]["value"]
+            assert np.isclose(apart[measure]["value"], expected)
+    assert np.sum(found["confusion"]["hybrid"]) == np.sum(found["confusion"]["model"]) == found["labelled"]
+    assert sum(found["support"]) == found["labelled"]
+
+
+def test_the_same_matches_give_the_same_figures(crossed, simulated, quick, measures):
+    knowledge = ways.learn(simulated.folder.cases[:2], quick)
+    first, again = (
+        judgement.ways(Pool([ways.judged(simulated.folder.cases[-1], knowledge, quick, measures)], measures))
+        for _ in range(2)
+    )
+    assert first == again
+    other = measures.model_copy(update={"seed": measures.seed + 1})
+    moved = judgement.ways(Pool([ways.judged(simulated.folder.cases[-1], knowledge, quick, measures)], other))
+    assert moved["hybrid"]["macro_f1"]["value"] == first["hybrid"]["macro_f1"]["value"]
+    assert moved["hybrid"]["macro_f1"]["low"] != first["hybrid"]["macro_f1"]["low"]
+
+
+def test_a_match_judged_by_two_models_is_one_match_to_the_bootstrap(simulated, quick, measures):
+    case = simulated.folder.cases[-1]
+    one = ways.judged(case, ways.given(PriorModel.configured(quick), [case], quick), quick, measures)
+    single, double = Pool([one], measures), Pool([one, one], measures)
+    assert np.array_equal(single.match_of_unit, double.match_of_unit)
+    assert judgement.ways(single)["model"]["log_loss"] == pytest.approx(judgement.ways(double)["model"]["log_loss"])
+
+
+def test_the_report_tells_every_part_and_the_json_holds_every_figure(crossed):
+    text = markdown(crossed.document, "evaluation")
+    for part in ("Goals", "Protocol", "Matches", "Against simpler ways", "Class by class", "Calibration", "Warnings",
+                 "Rules",
+                 "Flips", "Death within 3 s", "Where the error lies", "Held out otherwise", "Transfer",
+                 "Against true intent, simulated", "Limits",
+                 "Versions"):  # fmt: skip
+        assert f"\n## {part}" in text, part
+    assert all(f"\n| {intent} |" in text for intent in INTENTS)
+    assert "nan" not in text.lower().replace("nan.", "")
+    assert json.loads(json.dumps(crossed.document, allow_nan=False))["kind"] == "cross-validation"
+    assert set(crossed.figures) == {"confusion.png", "reliability.png", "ways.png", "alarms.png"}
+    assert all(png.startswith(b"\x89PNG") for png in crossed.figures.values())
+
+
+def test_labels_and_predictions_are_held_against_what_simulated_players_truly_meant(crossed):
+    found = crossed.document["simulated"]
+    assert not set(found["taught"]) & set(found["judged"])
+    assert 0.5 < found["coverage"] < 1
+    assert set(found["spoken"]) - set(found["every"]) == {"labels"}  # where they abstain they say nothing
+    assert found["spoken"]["labels"]["accuracy"]["value"] > found["spoken"]["majority"]["accuracy"]["value"]
+
+
+def test_a_model_that_saw_a_match_is_told_on(simulated, quick, measures):
+    model = ways.learn(simulated.folder.cases[:1], quick).model
+    found = examination.examine(simulated.folder, model, intents=quick, evaluation=measures)
+    assert found.document["seen_in_training"] == [simulated.folder.cases[0].match_id]
+    assert "These figures flatter" in markdown(found.document, "evaluation")
+    innocent = Folder(simulated.folder.cases[1:], {})
+    other = examination.examine(innocent, model, intents=quick, evaluation=measures)
+    assert other.document["seen_in_training"] == []
+    assert "These figures flatter" not in markdown(other.document, "evaluation")
+
+
+def test_games_of_one_series_are_split_by_time(simulated, quick, measures):
+    found = examination.cross_validate(Folder(simulated.folder.cases[1:2], {}), intents=quick, evaluation=measures)
+    (only,) = found.document["by_series"]["matches"]
+    assert found.document["by_time"]
+    assert only["rounds"] < 3
+    assert "By time, as all matches are of one series" in markdown(found.document, "evaluation")
+
+
+def test_flips_are_changes_of_one_players_intent_within_a_round(simulated, quick, measures):
+    case = simulated.folder.cases[-1]
+    judged = ways.judged(case, ways.given(PriorModel.configured(quick), [case], quick), quick, measures)
+    frame = judged.rows.with_columns(said=judged.ways["hybrid"].argmax(axis=1))
+    changes = 0
+    for _, each in frame.group_by("player", "round"):
+        said, t = each["said"].to_list(), each["t_ms"].to_list()
+        changes += sum(a != b and u - s == 250 for a, b, s, u in zip(said, said[1:], t, t[1:], strict=False))
+    found = judgement.flips(Pool([judged], measures))
+    assert changes > 0
+    assert np.isclose(found["before"]["value"], changes / (frame.height / 240))
+    assert found["after"]["value"] < found["before"]["value"]
+
+
+def test_death_is_foretold_only_for_the_seconds_before_it(simulated):
+    case = simulated.folder.cases[-1]
+    died = death.dies(case, 3000)
+    killed = case.events.filter(case.events["event_type"] == "PLAYER_KILLED")
+    deaths = {(who, round_): t for who, round_, t in killed.select("target", "round", "t_ms").iter_rows()}
+    expected = [
+        t < deaths.get((who, round_), -1) <= t + 3000
+        for who, round_, t in case.features.select("player", "round", "t_ms").iter_rows()
+    ]
+    assert died.tolist() == expected
+    assert 0 < died.mean() < 0.5
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_on_real_matches_the_hybrid_beats_every_baseline_beyond_the_interval(shared_data, quick, measures):
+    from pipeline.intents.evaluation.cases import read_folder
+
+    folder = read_folder(shared_data)
+    found = examination.cross_validate(folder, intents=quick, evaluation=measures)
+    document = found.document
+    assert document["recorded_twice"] == {"9100001-1": "cs2-sf-mirage"}
+    assert {each["series"] for each in document["by_series"]["matches"]} == {"cs2-am", "cs2-sf", "cs2-vf"}
+    for each in document["by_series"]["matches"]:
+        assert not [name for name in each["trained_on"] if name.startswith(each["series"])]
+    for name in ("heuristics", "persistence", "majority"):
+        apart = document["by_series"]["differences"][name]["macro_f1"]
+        assert apart["low"] > 0, name
+        assert document["by_series"]["differences"][name]["log_loss"]["high"] < 0, name
+    inputs = document["transfer"]["9100001-1"]["inputs"]
+    dense, sparse = (inputs[f"{kind} input, dense labels"] for kind in ("dense", "sparse"))
+    assert dense["labelled"] == sparse["labelled"]
+    assert dense["ways"]["hybrid"]["macro_f1"]["value"] > sparse["ways"]["hybrid"]["macro_f1"]["value"]
+    assert document["by_series"]["warned"]["plant"]["acts"] == 72

@@ -1,0 +1,43 @@
+"""Frames come back as they were put away, wherever they wait."""
+
+import polars as pl
+import pytest
+from polars.testing import assert_frame_equal
+
+from pipeline.events import spool
+from pipeline.events.spool import Shelf, Spool
+
+
+def frame(rows: int, start: int = 0) -> pl.DataFrame:
+    numbers = pl.Series("n", range(start, start + rows), dtype=pl.Int64)
+    texts = pl.Series(
+        "text", [None if n % 3 else f"a text of more than twelve bytes {n}" for n in numbers], dtype=pl.String
+    )
+    return pl.DataFrame([numbers, texts])
+
+
+@pytest.mark.parametrize("held_rows", [0, 5, 11, 100])
+def test_a_frame_comes_back_wherever_it_waits(held_rows, monkeypatch):
+    monkeypatch.setattr(spool, "_PIECE_ROWS", 4)
+    shelf, frames = Shelf(held_rows), [frame(rows, rows) for rows in (1, 10, 4, 9)]
+    assert [shelf.put(each) for each in frames] == [0, 1, 2, 3]
+    for place in (2, 0, 3, 1, 3):
+        assert_frame_equal(shelf.get(place), frames[place])
+
+
+def test_what_does_not_fit_into_memory_waits_on_disk_as_a_whole():
+    shelf = Shelf(held_rows=10)
+    shelf.put(frame(10))
+    assert len(shelf) == 1 and shelf._file.seek(0, 2) == 0
+    shelf.put(frame(1))
+    assert len(shelf) == 2 and not shelf._held and shelf._file.seek(0, 2) > 0
+
+
+def test_a_spool_gives_its_rows_in_the_order_of_their_adding():
+    rows = Spool(frame_rows=8, held_rows=12)
+    for start in range(0, 60, 5):
+        rows.add(frame(5, start))
+    assert rows.heights == [10, 10, 10, 10, 10, 10]
+    assert_frame_equal(pl.concat([rows[place] for place in range(len(rows))]), frame(60))
+    with pytest.raises(IndexError):
+        rows[6]

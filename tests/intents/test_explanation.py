@@ -1,0 +1,42 @@
+import numpy as np
+import polars as pl
+import pytest
+
+from pipeline.features.definition import NAMES
+from pipeline.intents.explanation import contributions, importance, reasons
+from pipeline.intents.model import BoosterModel, vectors
+from pipeline.intents.training import learn, manifest
+from pipeline.intents.vocabulary import INTENTS
+
+
+@pytest.fixture(scope="module")
+def model(labelled, quick) -> BoosterModel:
+    return learn(labelled, manifest(labelled, quick), quick)
+
+
+def test_contributions_and_an_intents_mean_add_up_to_its_score(model, labelled):
+    rows = labelled[:40]
+    rest = model.scores(vectors(rows)) - contributions(model, rows).sum(axis=2)
+    assert rest.std(axis=0) == pytest.approx(np.zeros(9), abs=1e-9)  # the same for every row: the mean
+
+
+def test_what_tells_an_intent_is_named_in_words_with_its_unit(model, labelled):
+    hold = labelled.filter((pl.col("intent") == "hold") & pl.col("speed_mps").is_between(1.8, 2.2))[:5]
+    first, *others = reasons(model, hold, "hold")
+    assert first.startswith("speed_mps is 2 m/s (speed over the newest step), +") or any(
+        "speed_mps" in o for o in others
+    )
+    assert len([first, *others]) <= 3
+    assert all(", -" not in each for each in (first, *others))
+
+
+def test_a_value_that_is_not_known_is_said_to_be(model, labelled):
+    unknown = labelled.filter(pl.col("bomb_m").is_null())[:1]
+    told = reasons(model, unknown, INTENTS[0], most=len(NAMES)) + reasons(model, unknown, INTENTS[2], most=len(NAMES))
+    assert any("bomb_m is not known" in each for each in told)
+
+
+def test_importance_names_what_the_labels_were_made_of(model):
+    found = importance(model)
+    assert set(found["feature"][:3]) == {"speed_mps", "objective_m", "bomb_m"}
+    assert found["share"].sum() == pytest.approx(1)

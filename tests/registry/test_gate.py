@@ -1,0 +1,179 @@
+"""The gate between a trained model and the champion, in a run of Dagster on a real registry."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import dagster as dg
+import numpy as np
+import polars as pl
+import pytest
+
+from assets.intents import intent_model
+from assets.models import (
+    CHAMPION_KEY,
+    DRIFT_CHECK,
+    GATE_CHECK,
+    MODEL_KEY,
+    PROMOTED,
+    champion_model,
+    judge,
+    likeness,
+    standing,
+)
+from pipeline.features.definition import NAMES
+from pipeline.intents.training import split
+from resources.registry import DamagedModel, ModelRegistry
+
+
+@dataclass
+class Labelled:
+    """A store that knows nothing but features and labels."""
+
+    rows: pl.DataFrame
+    read: list[str] = field(default_factory=list)
+
+    def keys(self, table: str) -> list[str]:
+        return self.rows["match_id"].unique().sort().to_list()
+
+    def read_table(self, table: str, match_id: str) -> pl.DataFrame:
+        rows = self.rows.filter(pl.col("match_id") == match_id)
+        self.read.append(match_id)
+        labels = rows.select("match_id", "player", "t_ms", "intent", rules=pl.lit(None, pl.List(pl.String)))
+        return rows.drop("intent") if table == "features" else labels
+
+
+class Nobody:
+    """Reviewers who never decided anything."""
+
+    def gold(self) -> pl.DataFrame:
+        schema = {"match_id": pl.String, "predicted": pl.String, "intent": pl.String, "reasons": pl.List(pl.String)}
+        return pl.DataFrame(schema=schema)
+
+
+def played(matches: int, *, right: float = 1.0) -> pl.DataFrame:
+    """Labelled rows of matches in which all features tell hold from advance; so many training labels are right."""
+    frames = []
+    for number in range(matches):
+        random = np.random.default_rng(number)
+        hold = random.random(150) < 0.5
+        frames.append(
+            pl.DataFrame({name: random.normal(size=150) + hold for name in NAMES}).with_columns(
+                pl.lit(f"match-{number}").alias("match_id"),
+                pl.lit(1, dtype=pl.Int32).alias("round"),
+                pl.lit("player:a").alias("player"),
+                pl.Series("t_ms", 250 * np.arange(150)),
+                pl.Series("intent", np.where(hold, "hold", "advance").tolist()),
+                pl.Series("is_right", random.random(150) < right),
+            )
+        )
+    rows = pl.concat(frames)
+    from configs.intents import load_intents
+
+    learned = split(rows, load_intents().training)["part"] == "train"
+    other = pl.when(pl.col("intent") == "hold").then(pl.lit("advance")).otherwise(pl.lit("hold"))
+    wrong = learned & ~rows["is_right"]
+    return rows.with_columns(intent=pl.when(wrong).then(other).otherwise("intent")).drop("is_right")
+
+
+@pytest.fixture
+def night(registry: ModelRegistry, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A nightly training on such rows; no rule decides, so that the models alone are compared."""
+    from configs.intents import load_intents
+
+    alone = load_intents().model_copy(update={"heuristics": load_intents().heuristics[:1]})
+    for module in ("assets.intents", "assets.models", "pipeline.intents.training", "pipeline.intents.promotion"):
+        monkeypatch.setattr(f"{module}.load_intents", lambda: alone)
+    monkeypatch.setattr(
+        "assets.intents.gold_labels", lambda store, match_id, gold: store.read_table("labels", match_id)
+    )
+
+    def run(rows: pl.DataFrame) -> dg.ExecuteInProcessResult:
+        return dg.materialize(
+            [intent_model, champion_model, dg.AssetSpec("features"), dg.AssetSpec("labels")],
+            resources={"store": Labelled(rows), "models": registry, "reviews": Nobody()},
+            raise_on_error=False,
+        )
+
+    return run
+
+
+def check(result: dg.ExecuteInProcessResult, name: str) -> dg.AssetCheckEvaluation:
+    return next(each for each in result.get_asset_check_evaluations() if each.check_name == name)
+
+
+def told(result: dg.ExecuteInProcessResult) -> dict[str, Any]:
+    materialization = result.asset_materializations_for_node("models__intent")[0]
+    return {name: value.value for name, value in materialization.metadata.items()}
+
+
+def test_the_first_model_answers_and_the_same_matches_are_not_trained_on_again(night, registry):
+    first = night(played(6))
+    assert first.success
+    assert check(first, GATE_CHECK).passed
+    assert registry.champion().version == told(first)["model_version"]
+    again = night(played(6))
+    assert (told(first)["reused"], told(again)["reused"]) == (False, True)
+    assert told(again)["verdict"] == "answers already"
+    assert len(registry.versions()) == 1
+
+
+def test_a_worse_model_blocks_the_champion_in_the_same_run_and_a_better_one_passes(night, registry):
+    assert night(played(6, right=0.7)).success
+    before = registry.champion().version
+    better = night(played(6))
+    assert (better.success, told(better)["verdict"]) == (True, "better")
+    champion = registry.champion().version
+    assert champion == told(better)["model_version"] != before
+    assert "log_loss" in told(better)["against_the_champion"]
+
+    worse = night(played(6, right=0.6))
+    assert not worse.success
+    assert not check(worse, GATE_CHECK).passed
+    assert check(worse, GATE_CHECK).severity == dg.AssetCheckSeverity.ERROR
+    assert worse.asset_materializations_for_node("models__champion") == []
+    assert registry.champion().version == champion
+    refused = registry.describe(told(worse)["model_version"])
+    assert (refused.champion, refused.verdict.partition(":")[0]) == (False, "worse")
+
+    registry.rollback("an analyst did not trust it")
+    assert registry.champion().version == before
+    back = night(played(6))  # the night after: the same matches again
+    assert (back.success, told(back)["verdict"]) == (True, "rolled back")
+    assert check(back, GATE_CHECK).severity == dg.AssetCheckSeverity.WARN
+    assert registry.champion().version == before
+    metadata = back.asset_materializations_for_node("models__champion")[0].metadata
+    assert (metadata["promoted"].value, metadata["model_version"].value) == (False, before)
+
+
+def test_new_matches_are_named_and_told_of_when_they_are_unlike_those_before(night, registry):
+    assert night(played(6)).success
+    more = played(24).with_columns(
+        speed_mps=pl.when(pl.col("match_id").is_in([f"match-{n}" for n in range(6)]))
+        .then("speed_mps")
+        .otherwise(pl.col("speed_mps") + 3)
+    )
+    champion = registry.champion()
+    assert likeness(champion, played(24)).metadata["drifted"].value == "none"
+    found = night(more)
+    drifted = check(found, DRIFT_CHECK)
+    assert "match-23" in told(found)["new_matches"]
+    assert not drifted.passed
+    assert drifted.severity == dg.AssetCheckSeverity.WARN
+    assert drifted.metadata["drifted"].value == "speed_mps"
+
+
+def test_a_champion_made_for_other_features_leaves_its_place_to_whatever_is_trained(night, registry, monkeypatch):
+    assert night(played(6)).success
+    assert standing(registry) is not None
+    monkeypatch.setattr("pipeline.intents.model.NAMES", (*NAMES[:-1], "charm"))
+    reopened = ModelRegistry(registry.tracking_uri, registry.artifact_root)
+    with pytest.raises(DamagedModel, match="made for other features"):
+        reopened.champion()
+    assert standing(reopened) is None
+    assert judge(reopened, "a new one", standing(reopened), played(6)).word in PROMOTED
+
+
+def test_the_graph_has_the_gate_between_training_and_champion():
+    assert champion_model.asset_deps[CHAMPION_KEY] == {MODEL_KEY}
+    (spec,) = (spec for spec in intent_model.check_specs if spec.name == GATE_CHECK)
+    assert spec.blocking
