@@ -104,7 +104,7 @@ class Workers(Generic[T, R]):
                 yield Done(task, value) if kind == "result" else Done(task, None, value)
         finally:
             for worker in self._workers:
-                worker.process.terminate()
+                worker.process.kill()  # SIGTERM may be ignored: a process inherits that from whoever began it all
                 worker.process.join()
             self._workers.clear()
 
