@@ -12,10 +12,13 @@ import polars as pl
 from assets import reports
 from assets.stages import Made, MatchTables, Recipe
 from configs.features import load_features
+from configs.maps import load_maps
 from configs.titles import load_titles
 from pipeline.features.match import match_features
 
-RECIPE = Recipe(("features", "events/model.py", "errors.py"), (load_features(), load_titles()))
+RECIPE = Recipe(
+    ("features", "events/matches.py", "events/model.py", "errors.py"), (load_features(), load_titles(), load_maps())
+)
 
 
 SPEC = dg.AssetSpec(

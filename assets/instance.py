@@ -5,6 +5,7 @@ Belongs here: what a run over many matches needs to know of its instance. Does n
 """
 
 import fcntl
+import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +16,8 @@ from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS
 from sqlalchemy import Connection, Engine, StaticPool, create_engine
 
 DATA_VERSION_TAG = "dagster/data_version"
+HOST_TAG = "gridmotion/host"
+"""Of a run that may be at work once on each machine: the name of its own."""
 
 
 def told_before(
@@ -75,7 +78,7 @@ class AlreadyRunning(Exception):
 
 @contextmanager
 def the_only_run(instance: dg.DagsterInstance, job: str, run_id: str) -> Iterator[None]:
-    """Holds the place of a job's only run on this machine; runs of it whose process died are marked as failed.
+    """Holds the place of a job's only run on this machine; runs of it here whose process died are marked as failed.
 
     Args:
         instance: keeps the runs.
@@ -90,7 +93,9 @@ def the_only_run(instance: dg.DagsterInstance, job: str, run_id: str) -> Iterato
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise AlreadyRunning(f"another {job} is running; it holds {lock.name}") from None
-        for run in instance.get_runs(dg.RunsFilter(job_name=job, statuses=[dg.DagsterRunStatus.STARTED])):
+        host = {HOST_TAG: socket.gethostname()}
+        instance.add_run_tags(run_id, host)
+        for run in instance.get_runs(dg.RunsFilter(job_name=job, statuses=[dg.DagsterRunStatus.STARTED], tags=host)):
             if run.run_id != run_id:
                 instance.report_run_failed(run, "its process died; the next run tells of what it made")
         yield

@@ -38,7 +38,7 @@ from pipeline.intents.prediction import predict
 from pipeline.intents.review import with_gold
 from pipeline.intents.segments import segment
 from pipeline.intents.training import fit, planned, samples
-from resources.registry import ModelRegistry
+from resources.registry import NOBODY, ModelRegistry
 from resources.reviews import Reviews
 from resources.store import Store
 
@@ -135,13 +135,17 @@ def intent_model(
     )
     version = planned(labelled, load_intents()).version
     pictures: dict[str, bytes] = {}
-    if reused := version in {known.version for known in models.versions()}:
-        context.log.info(f"model {version} was already trained on exactly these {labelled.height} rows: reused")
-    else:
-        trained = fit(labelled)
-        pictures = dict(trained.figures)
-        models.register(trained.model, trained.metrics, documents(trained))
+    with models.training():
+        if reused := version in {known.version for known in models.versions()}:
+            context.log.info(f"model {version} was already trained on exactly these {labelled.height} rows: reused")
+        else:
+            trained = fit(labelled)
+            pictures = dict(trained.figures)
+            models.register(trained.model, trained.metrics, documents(trained))
+    before = models.answering()
     champion = standing(models)
+    if champion is None and before != NOBODY:
+        context.log.warning(f"champion {before} cannot answer: what is trained now takes its place")
     verdict = judge(models, version, champion, labelled)
     if verdict.word != ANSWERS:
         models.judge(version, verdict.text)
@@ -154,7 +158,7 @@ def intent_model(
             "reused": reused,
             "matches": len(match_ids),
             "rows": labelled.height,
-            **news(champion, verdict, labelled),
+            **news(champion, before, verdict, labelled),
             **with_people(gold),
             **reports.class_balance(labelled, "Labelled rows"),
             **{name.removesuffix(".png"): reports.picture(png, name) for name, png in pictures.items()},

@@ -5,6 +5,7 @@ Belongs here: arguments, words for people, JSON for programs. Does not belong he
 """
 
 import json
+import math
 from typing import Annotated, Any
 
 import dagster as dg
@@ -31,7 +32,16 @@ def _registry() -> ModelRegistry:
 
 
 def _say(value: dict[str, Any]) -> None:
-    typer.echo(json.dumps(value, ensure_ascii=False))
+    typer.echo(json.dumps(_told(value), ensure_ascii=False, allow_nan=False))
+
+
+def _told(value: Any) -> Any:
+    """The value for JSON: a number that is not defined is null, as JSON has no NaN."""
+    if isinstance(value, dict):
+        return {name: _told(each) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_told(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _plain(model: Registered) -> dict[str, Any]:

@@ -5,6 +5,7 @@ Belongs here: the champion as an asset, the checks of a training, tonight's news
 Concept: https://docs.dagster.io/guides/test/asset-checks
 """
 
+import logging
 from dataclasses import dataclass
 
 import dagster as dg
@@ -16,7 +17,9 @@ from pipeline.intents.drift import drift
 from pipeline.intents.model import BoosterModel
 from pipeline.intents.promotion import BETTER, WORSE, Comparison, compare, unseen
 from pipeline.intents.training import TEST, split
-from resources.registry import DamagedModel, ModelRegistry
+from resources.registry import ChampionChanged, DamagedModel, ModelRegistry
+
+logger = logging.getLogger(__name__)
 
 MODEL_KEY = dg.AssetKey(["models", "intent"])
 CHAMPION_KEY = dg.AssetKey(["models", "champion"])
@@ -69,10 +72,14 @@ def standing(models: ModelRegistry) -> BoosterModel | None:
     """The champion, if there is one that can still answer.
 
     One that was made for other features, or whose files are damaged, cannot: whatever is trained takes its place.
+
+    Raises:
+        RegistryUnreachable: if MLflow or its files do not answer: the champion may be sound.
     """
     try:
         found = models.champion()
-    except DamagedModel:
+    except DamagedModel as error:
+        logger.warning("the champion cannot answer, so whatever is trained takes its place: %s", error)
         return None
     return found if isinstance(found, BoosterModel) else None
 
@@ -86,12 +93,12 @@ def judge(models: ModelRegistry, version: str, champion: BoosterModel | None, la
         champion: what `standing` returns.
         labelled: all labelled rows of tonight.
     """
+    if why := models.describe(version).rolled_back:
+        return Verdict(ROLLED_BACK, f"{why}; only `gridmotion models promote {version}` lets it answer again")
     if champion is None:
         return Verdict(FIRST, "no model answers that could be kept")
     if champion.version == version:
         return Verdict(ANSWERS, "trained on exactly these rows before, and it is the champion")
-    if why := models.describe(version).rolled_back:
-        return Verdict(ROLLED_BACK, f"{why}; only `gridmotion models promote {version}` lets it answer again")
     held = split(labelled, load_intents().training).filter(pl.col("part") == TEST)
     found = compare(champion, models.get(version), unseen(held, champion.manifest))
     return Verdict(found.verdict, "; ".join(found.reasons), found)
@@ -142,16 +149,23 @@ def likeness(champion: BoosterModel | None, labelled: pl.DataFrame) -> dg.AssetC
     )
 
 
-def news(champion: BoosterModel | None, verdict: Verdict, labelled: pl.DataFrame) -> reports.Metadata:
-    """What changed since the champion was trained: matches, and every figure on rows that neither model saw."""
+def news(champion: BoosterModel | None, before: str, verdict: Verdict, labelled: pl.DataFrame) -> reports.Metadata:
+    """What changed since the champion was trained: matches, and every figure on rows that neither model saw.
+
+    Args:
+        champion: what `standing` returned.
+        before: the version that answered then, or NOBODY; also one that could not be loaded.
+        verdict: what becomes of the new model.
+        labelled: all labelled rows of tonight.
+    """
     matches = set(labelled["match_id"].unique())
-    before = set() if champion is None else set(champion.manifest.matches)
+    known = set() if champion is None else set(champion.manifest.matches)
     told: reports.Metadata = {
         "verdict": verdict.word,
         "why": verdict.why,
-        "champion_before": "none" if champion is None else champion.version,
-        "new_matches": ", ".join(sorted(matches - before)) or "none",
-        "matches_gone": ", ".join(sorted(before - matches)) or "none",
+        "champion_before": before if champion is None else champion.version,
+        "new_matches": ", ".join(sorted(matches - known)) or "none",
+        "matches_gone": ", ".join(sorted(known - matches)) or "none",
     }
     if found := verdict.comparison:
         told |= {"compared_on_matches": ", ".join(found.matches) or "none", "compared_on_rows": found.rows}
@@ -168,14 +182,21 @@ def news(champion: BoosterModel | None, verdict: Verdict, labelled: pl.DataFrame
     kinds={"mlflow"},
 )
 def champion_model(context: dg.AssetExecutionContext, models: dg.ResourceParam[ModelRegistry]) -> dg.MaterializeResult:
-    """The intent model that answers from the next match on: tonight's if the gate let it through."""
+    """The intent model that answers from the next match on: tonight's if the gate let it through.
+
+    Not if another one answers by now than it was judged against, or if it was rolled back since.
+    """
     trained = context.instance.get_latest_materialization_event(MODEL_KEY)
     if trained is None or trained.asset_materialization is None:
         raise dg.Failure("no model was trained yet: gridmotion train", allow_retries=False)
-    version = str(trained.asset_materialization.metadata["model_version"].value)
-    word = str(trained.asset_materialization.metadata["verdict"].value)
-    if promoted := word in PROMOTED:
-        models.promote(version)
+    judged = trained.asset_materialization.metadata
+    version, word, before = (str(judged[name].value) for name in ("model_version", "verdict", "champion_before"))
+    promoted = False
+    if word in PROMOTED:
+        try:
+            promoted = models.promote(version, instead_of=before).champion
+        except ChampionChanged as error:
+            context.log.warning(str(error))
     answers = models.champion().version
     context.log.info(f"{answers} answers from the next match on; {version} was {word}")
     return dg.MaterializeResult(

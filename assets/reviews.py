@@ -141,7 +141,7 @@ def decisions_sensor(
 
 
 def news(closings: Mapping[str, int], cursor: str | None) -> tuple[list[tuple[str, str]], str]:
-    """Matches of which a required review has been closed, or opened again, since the last look.
+    """Matches of which a review that decides on a clip has been closed, or opened again, since the last look.
 
     Args:
         closings: how often either happened, by match; it never gets less.
@@ -161,12 +161,13 @@ def news(closings: Mapping[str, int], cursor: str | None) -> tuple[list[tuple[st
     job=make_clips,
     minimum_interval_seconds=60,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Requests the clips of a match when people have judged a sensitive segment of it.",
+    description="Requests the clips of a match when people have judged a segment of it that is sensitive, or is by "
+    "what they say.",
 )
 def accepted_sensor(
     context: dg.SensorEvaluationContext, reviews: dg.ResourceParam[Reviews]
 ) -> dg.SensorResult | dg.SkipReason:
-    """Requests the clips of matches whose sensitive segments were judged, each time that this happens."""
+    """Requests the clips of matches of which people judged what is sensitive, each time that this happens."""
     if not reviews.config.reasons.sensitive:
         return dg.SkipReason("configs/review.yaml calls no intent sensitive: no clip waits for people")
     changed, cursor = news(reviews.closings(), context.cursor)

@@ -36,9 +36,6 @@ class AlarmMeasure(Config):
         thresholds: how many are tried.
         lead_goal_s: median time from alarm to act.
         plant_ms: how long a plant takes, where its start is not logged.
-        defuse_ms: how long a defuse without kit takes, where its start is not logged.
-        defuse_kit_ms: the same with a kit, or where it is not known whether there was one.
-        trade_ms: how long after a teammate's death killing the killer is a trade.
     """
 
     intents: tuple[str, ...]
@@ -48,9 +45,6 @@ class AlarmMeasure(Config):
     thresholds: int = Field(gt=1)
     lead_goal_s: float
     plant_ms: int = Field(gt=0)
-    defuse_ms: int = Field(gt=0)
-    defuse_kit_ms: int = Field(gt=0)
-    trade_ms: int = Field(gt=0)
 
 
 class DeathMeasure(Config):

@@ -242,11 +242,13 @@ class PromotionConfig(Config):
         macro_f1: by so much its macro-F1 may be lower.
         intent_f1: by so much the F1 of any intent.
         calibration_error: by so much the classwise calibration error of any intent may be greater.
+        least_rounds: on fewer neither is better.
     """
 
     macro_f1: float = Field(ge=0)
     intent_f1: float = Field(ge=0)
     calibration_error: float = Field(ge=0)
+    least_rounds: int = Field(gt=1)
 
 
 class DriftConfig(Config):

@@ -11,9 +11,9 @@ import fcntl
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
-from functools import cached_property
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from functools import cached_property, partial
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, Protocol
 
@@ -76,6 +76,21 @@ def _named(verb: str, address: str, *faults: type[Exception]) -> Iterator[None]:
         raise StoreError(f"cannot {verb} {address}: {error}") from error
 
 
+class _NamedWrites:
+    """A file whose own refusals are named, and not those of whatever makes what is written to it."""
+
+    def __init__(self, file: BinaryIO, named: Callable[[], AbstractContextManager[None]]) -> None:
+        self._file, self._named = file, named
+
+    def write(self, data: bytes) -> int:
+        with self._named():
+            return self._file.write(data)
+
+    def flush(self) -> None:
+        with self._named():
+            self._file.flush()
+
+
 class Folder:
     """Files in a folder of this machine."""
 
@@ -93,17 +108,18 @@ class Folder:
     def writing(self, path: str) -> Iterator[BinaryIO]:
         """A file in `.tmp/`, flushed and renamed at the end."""
         target, folder = self._root / path, self._root / _TEMPORARY
-        with _named("write", str(target)):
-            folder.mkdir(parents=True, exist_ok=True)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            with _locked_file(folder) as file:
-                try:
-                    yield file
-                    file.flush()
-                    os.fsync(file.fileno())
-                    Path(file.name).replace(target)
-                finally:
-                    Path(file.name).unlink(missing_ok=True)
+        named = partial(_named, "write", str(target))
+        with ExitStack() as stack:
+            with named():
+                folder.mkdir(parents=True, exist_ok=True)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                file = stack.enter_context(_locked_file(folder))
+            stack.callback(Path(file.name).unlink, missing_ok=True)
+            yield _NamedWrites(file, named)  # type: ignore[misc]
+            with named():
+                file.flush()
+                os.fsync(file.fileno())
+                Path(file.name).replace(target)
 
     def put(self, source: Path, path: str) -> None:
         """Copy to `.tmp/`, flush, rename."""
@@ -241,5 +257,10 @@ def _locked_file(folder: Path) -> Iterator[BinaryIO]:
             if not Path(file.name).exists():
                 continue  # another process swept it between its creation and its lock
             Path(file.name).chmod(0o666 & ~_UMASK)  # temporary files are for their owner only; tables are not
-            yield file  # type: ignore[misc]
+            try:
+                yield file  # type: ignore[misc]
+            except BaseException:
+                with suppress(OSError):
+                    file.close()  # flushes what is left, and on a full disk fails once more
+                raise
             return

@@ -5,7 +5,9 @@ judged (`pipeline.intents.training`), who is promoted (`pipeline.intents.promoti
 
 Whoever asks for the champion gets it as it is then and keeps it: a change reaches every process with its next match,
 and a match that is being analysed ends with the model that it began with. The champion changes by one write of
-MLflow's alias; whatever else is written stands before it, so that a process killed on the way has changed nothing.
+MLflow's alias. What is needed to undo a change, and the mark of what is rolled back, is written before it; the mark is
+taken from what is promoted again after it. So a process killed on the way has changed who answers or has not, and no
+model that was rolled back is without its mark. One that answers may still have the mark: there it means nothing.
 
 A version is three plain files (`pipeline.intents.model`) and its measures in an MLflow run. Nothing is pickled, and
 nothing that is loaded is executed: the files are checked against digests kept in the registry, then parsed.
@@ -46,10 +48,13 @@ MLFLOW_DEFAULTS = {
 
 _VERSION = "version"
 _FOLDER = "model"
-_BEFORE = "before"  # tag of a version: MLflow's number of the one that it took the place of
+_BEFORE = "before"  # tag of a version: MLflow's numbers of those that answered before it, the latest first
 _ROLLED_BACK = "rolled_back"  # tag of a version: why it answers no more
 _VERDICT = "verdict"  # tag of a version
-_NONE = "0"
+_REMEMBERED = 100  # versions in that tag; MLflow takes some thousand
+
+NOBODY = "none"
+"""Stands for a version where no model answers."""
 
 
 class RegistryUnreachable(ResourceError):
@@ -65,7 +70,11 @@ class NothingToRollBack(ResourceError):
 
 
 class DamagedModel(ResourceError):
-    """The files of a registered model are missing or are not those that were registered."""
+    """The files of a registered model are missing, are not those that were registered, or cannot be used."""
+
+
+class ChampionChanged(ResourceError):
+    """A model is not promoted: it was judged against another champion than answers now, or rolled back since."""
 
 
 @dataclass(frozen=True)
@@ -146,11 +155,17 @@ class ModelRegistry:
         with self._reached():
             return self._describe(made)
 
-    def promote(self, version: str) -> Registered:
+    def promote(self, version: str, *, instead_of: str | None = None) -> Registered:
         """Makes a version the one that answers, from the next match on; what it replaces is remembered.
+
+        Args:
+            version: the model.
+            instead_of: the version that it was judged against, or NOBODY: if another one answers by now, or the model
+                has been rolled back, it is not promoted. None promotes it whatever has happened.
 
         Raises:
             ModelNotFound: if it is not registered.
+            ChampionChanged: see `instead_of`; then nothing changes.
             RegistryUnreachable: if MLflow does not answer.
             DamagedModel: if its files are missing or changed; then nothing changes.
         """
@@ -158,15 +173,22 @@ class ModelRegistry:
         with self._reached():
             made, champion = self._known(version), self._champion()
             if champion is None or champion.version != made.version:
-                before = _NONE if champion is None else str(champion.version)
-                self._client.set_model_version_tag(NAME, str(made.version), _BEFORE, before)
-                self._client.set_model_version_tag(NAME, str(made.version), _ROLLED_BACK, "")
+                if instead_of is not None:
+                    _ensure_still_due(made, champion, instead_of)
+                before = [] if champion is None else [str(champion.version), *_before(champion)]
+                numbers = [number for number in before if number != str(made.version)][:_REMEMBERED]
+                self._client.set_model_version_tag(NAME, str(made.version), _BEFORE, ",".join(numbers))
+                if champion is not None:
+                    self._unmark(champion)
                 self._client.set_registered_model_alias(NAME, CHAMPION, str(made.version))
                 logger.info("model %s is now champion", version)
+            self._unmark(made)
             return self._describe(self._known(version))
 
     def rollback(self, reason: str) -> Registered:
         """Lets the model answer again that answered before the present one, which no training then promotes again.
+
+        One that was rolled back itself is passed over, for the one before it.
 
         Args:
             reason: why; kept with the version that is rolled back.
@@ -178,18 +200,41 @@ class ModelRegistry:
         """
         with self._reached():
             champion = None if self._is_empty else self._champion()
-            before = _NONE if champion is None else champion.tags.get(_BEFORE, _NONE)
-        if champion is None or before == _NONE:
-            answers = "no model answers" if champion is None else f"none answered before {champion.tags[_VERSION]}"
-            raise NothingToRollBack(f"{self}: {answers}")
-        with self._reached():
-            earlier = self._client.get_model_version(NAME, before)
+            earlier = None if champion is None else self._earlier(champion)
+        if champion is None:
+            raise NothingToRollBack(f"{self}: no model answers")
+        if earlier is None:
+            passed = f"none answered before {champion.tags[_VERSION]} that was not rolled back"
+            raise NothingToRollBack(f"{self}: {passed}; `gridmotion models promote` takes any")
         self._load(earlier)
         with self._reached():
             self._client.set_model_version_tag(NAME, str(champion.version), _ROLLED_BACK, reason)
-            self._client.set_registered_model_alias(NAME, CHAMPION, before)
+            self._client.set_registered_model_alias(NAME, CHAMPION, str(earlier.version))
             logger.info("model %s is champion again", earlier.tags[_VERSION])
             return self._describe(earlier)
+
+    def answering(self) -> str:
+        """The version that answers now, whether its files can be read or not; NOBODY if there is none.
+
+        Raises:
+            RegistryUnreachable: if MLflow does not answer.
+        """
+        if self._is_empty:
+            return NOBODY
+        with self._reached():
+            champion = self._champion()
+        return NOBODY if champion is None else str(champion.tags[_VERSION])
+
+    @contextmanager
+    def training(self) -> Iterator[None]:
+        """Keeps other trainings of this machine waiting until this one is registered, or its process has died."""
+        if self.artifact_root is None:
+            yield
+            return
+        self.artifact_root.mkdir(parents=True, exist_ok=True)
+        with (self.artifact_root / "training.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
 
     def champion(self) -> IntentModel:
         """The model that answers now; the prior where none is registered, which is logged.
@@ -288,6 +333,8 @@ class ModelRegistry:
                 self._client.log_artifact(run.info.run_id, str(path), _FOLDER if name in files else "documents")
         self._client.set_terminated(run.info.run_id)
         self._ensure_registered_model()
+        if found := self._find(model.version):  # by another training, on another machine
+            return found
         source = f"{run.info.artifact_uri}/{_FOLDER}"
         return self._client.create_model_version(NAME, source, run_id=run.info.run_id, tags=tags)
 
@@ -309,12 +356,22 @@ class ModelRegistry:
 
     def _find(self, version: str) -> "ModelVersion | None":
         found = self._client.search_model_versions(f"name = '{NAME}'")
-        return next((each for each in found if each.tags.get(_VERSION) == version), None)
+        mine = [each for each in found if each.tags.get(_VERSION) == version]
+        return min(mine, key=lambda each: int(each.version), default=None)
 
     def _champion(self) -> "ModelVersion | None":
         models = self._client.search_registered_models(f"name = '{NAME}'")
         number = models[0].aliases.get(CHAMPION) if models else None
         return None if number is None else self._client.get_model_version(NAME, str(number))
+
+    def _earlier(self, champion: "ModelVersion") -> "ModelVersion | None":
+        """The latest that answered before it and was not rolled back."""
+        answered = (self._client.get_model_version(NAME, number) for number in _before(champion))
+        return next((each for each in answered if not each.tags.get(_ROLLED_BACK)), None)
+
+    def _unmark(self, answers: "ModelVersion") -> None:
+        if answers.tags.get(_ROLLED_BACK):
+            self._client.set_model_version_tag(NAME, str(answers.version), _ROLLED_BACK, "")
 
     def _known(self, version: str) -> "ModelVersion":
         with self._reached():
@@ -342,15 +399,18 @@ class ModelRegistry:
         )
 
     def _load(self, version: "ModelVersion") -> BoosterModel:
-        from mlflow.exceptions import MlflowException
-
         name = f"model {version.tags[_VERSION]} (MLflow {NAME} {version.version})"
         advice = "restore its artefacts, or train again with `gridmotion train`"
-        with tempfile.TemporaryDirectory() as folder:
-            try:
-                files = {file: self._download(version, file, folder).read_bytes() for file in FILES}
-            except (MlflowException, OSError) as error:
-                raise DamagedModel(f"{name}: its files cannot be read: {error}; {advice}") from error
+        with self._reached(), tempfile.TemporaryDirectory() as folder:
+            listed = self._client.list_artifacts(str(version.run_id), _FOLDER)
+            there = {Path(each.path).name for each in listed}
+            missing = [file for file in FILES if file not in there]
+            if len(missing) == len(FILES):  # a disk that is not mounted looks like this
+                wanted = "mount its folder, restore them, or let another model answer (`gridmotion models promote`)"
+                raise RegistryUnreachable(f"{name}: none of its files is there; {wanted}")
+            if missing:
+                raise DamagedModel(f"{name}: {', '.join(missing)} is missing; {advice}")
+            files = {file: self._download(version, file, folder).read_bytes() for file in FILES}
         for file, content in files.items():
             if hashlib.sha256(content).hexdigest() != version.tags.get(file):
                 raise DamagedModel(f"{name}: {file} is not the file that was registered; {advice}")
@@ -361,6 +421,18 @@ class ModelRegistry:
 
     def _download(self, version: "ModelVersion", file: str, folder: str) -> Path:
         return Path(self._client.download_artifacts(str(version.run_id), f"{_FOLDER}/{file}", folder))
+
+
+def _before(version: "ModelVersion") -> list[str]:
+    return [number for number in version.tags.get(_BEFORE, "").split(",") if number not in ("", "0")]
+
+
+def _ensure_still_due(made: "ModelVersion", champion: "ModelVersion | None", instead_of: str) -> None:
+    version, answers = made.tags[_VERSION], NOBODY if champion is None else champion.tags[_VERSION]
+    if why := made.tags.get(_ROLLED_BACK):
+        raise ChampionChanged(f"{version} was rolled back since it was judged: {why}")
+    if answers != instead_of:
+        raise ChampionChanged(f"{version} was judged against {instead_of}, but by now {answers} answers: train again")
 
 
 def _metrics(metrics: Mapping[str, float]) -> "list[Metric]":

@@ -3,7 +3,8 @@
 Belongs here: starting, feeding and replacing them. Does not belong here: what a task is (`assets/backfill.py`).
 
 Two threads of numeric libraries on one core run several times slower than one, so each process is told to use one
-thread before it imports any of them. A process that dies takes with it the one task that it was at.
+thread before it imports any of them. A process that dies takes with it the one task that it was at, if it was at any;
+one that dies before it is prepared ends it all, as the next would die too.
 """
 
 import multiprocessing
@@ -56,6 +57,7 @@ class _Worker(Generic[T]):
     process: Any
     pipe: Connection
     tasks: deque[T] = field(default_factory=deque)
+    is_ready: bool = False
 
 
 class Workers(Generic[T, R]):
@@ -90,14 +92,18 @@ class Workers(Generic[T, R]):
                     self._feed(worker, left)
                 worker, message = self._heard.get()
                 if message is None:
-                    yield from self._buried(worker, left)
-                    open_tasks -= 1
+                    for done in self._buried(worker, left):
+                        open_tasks -= 1
+                        yield done
                     if left:
                         self._start()
                     continue
                 kind, value = message
                 if kind == "unusable":
                     raise WorkersUnusable(value)
+                if kind == "ready":
+                    worker.is_ready = True
+                    continue
                 task = worker.tasks.popleft()
                 self._feed(worker, left)
                 open_tasks -= 1
@@ -128,6 +134,7 @@ class Workers(Generic[T, R]):
             try:
                 worker.pipe.send(task)
             except OSError:  # it died; its listener tells
+                left.appendleft(worker.tasks.pop())
                 return
 
     def _listen(self, worker: _Worker[T]) -> None:
@@ -138,14 +145,16 @@ class Workers(Generic[T, R]):
             self._heard.put((worker, None))
 
     def _buried(self, worker: _Worker[T], left: deque[T]) -> Iterator[Done[T, R]]:
-        """The task that a dead process was at; the ones it had not begun are put back."""
+        """The task that a dead process was at, if any; the ones it had not begun are put back."""
         worker.process.join()
         self._workers.remove(worker)
-        if not worker.tasks:
-            raise WorkersUnusable(f"a process ended by itself with exit code {worker.process.exitcode}")
-        begun = worker.tasks.popleft()
-        left.extendleft(reversed(worker.tasks))
-        yield Done(begun, None, f"its process died ({_ending(worker.process.exitcode)})")
+        ending = _ending(worker.process.exitcode)
+        if not worker.is_ready:
+            raise WorkersUnusable(f"a process died while it prepared itself ({ending})")
+        if worker.tasks:
+            begun = worker.tasks.popleft()
+            left.extendleft(reversed(worker.tasks))
+            yield Done(begun, None, f"its process died ({ending})")
 
 
 def cores() -> int:
@@ -160,19 +169,17 @@ def _serve(pipe: Connection, prepare: Callable[..., Callable[[Any], Any]], argum
     except Exception as error:
         pipe.send(("unusable", f"{type(error).__name__}: {error}"))
         return
+    message: tuple[str, Any] = ("ready", None)
     while True:
         try:
+            pipe.send(message)
             task = pipe.recv()
-        except EOFError:  # whoever gave the tasks is gone
+        except (EOFError, OSError):  # whoever gave the tasks is gone
             return
         try:
             message = ("result", work(task))
         except Exception:
             message = ("failure", traceback.format_exc())
-        try:
-            pipe.send(message)
-        except OSError:
-            return
 
 
 def _ending(code: int) -> str:

@@ -33,8 +33,11 @@ BROKEN = (OSError, EOFError, zlib.error, _DEFLATE_ERROR, zipfile.BadZipFile, str
 
 _PACKED_STEP, _UNPACKED_STEP, _SMALL_STEP = 65_536, 524_288, 256  # bytes
 _GZIP_EXTRA, _GZIP_NAME, _GZIP_COMMENT, _GZIP_HEADER_CRC = 4, 8, 16, 2  # RFC 1952, 2.3.1.2
+_GZIP_TEXT = 65_536  # bytes; RFC 1952 sets no limit to a name or comment, but gives every other field 16 bits of length
 _LOCAL_HEADER = struct.Struct("<4s2xHH16xHH")  # APPNOTE.TXT 4.3.7: signature, flags, method, name and extra length
 _DIRECTORY_END = b"PK\x05\x06"  # APPNOTE.TXT 4.3.16; 22 bytes and a comment of at most 65,535
+_LOCATOR_64 = struct.Struct("<4s4xQ4x")  # 4.3.15, right before that: signature, place of the following
+_DIRECTORY_END_64 = struct.Struct("<4s36xQ8x")  # 4.3.14: signature, size of the directory
 _ENCRYPTED = 1
 _MOST_OFFSET = 2**63 - 1  # zip64 has 64 bits for it (APPNOTE.TXT 4.5.3), systems 63
 
@@ -163,8 +166,7 @@ def _gunzip(file: BinaryIO) -> Iterator[bytes]:
 
 
 def _gzip_header(file: BinaryIO) -> bool:
-    while (first := file.read(1)) == b"\0":
-        pass
+    first = _after_zeros(file)
     if not first:
         return False
     header = first + _exactly(file, 9)
@@ -174,11 +176,32 @@ def _gzip_header(file: BinaryIO) -> bool:
     if flags & _GZIP_EXTRA:
         _exactly(file, int.from_bytes(_exactly(file, 2), "little"))
     for flag in (_GZIP_NAME, _GZIP_COMMENT):
-        while flags & flag and _exactly(file, 1) != b"\0":
-            pass
+        if flags & flag:
+            _skip_text(file)
     if flags & _GZIP_HEADER_CRC:
         _exactly(file, 2)
     return True
+
+
+def _after_zeros(file: BinaryIO) -> bytes:
+    """The first byte that is none; empty at the end."""
+    while piece := file.read(_SMALL_STEP):
+        if rest := piece.lstrip(b"\0"):
+            file.seek(1 - len(rest), 1)
+            return rest[:1]
+    return b""
+
+
+def _skip_text(file: BinaryIO) -> None:
+    """Leaves the file behind the zero that ends a name or a comment."""
+    for _ in range(_GZIP_TEXT // _SMALL_STEP):
+        piece = file.read(_SMALL_STEP)
+        if (end := piece.find(b"\0")) >= 0:
+            file.seek(end + 1 - len(piece), 1)
+            return
+        if len(piece) < _SMALL_STEP:
+            raise EOFError("the file ends too early")
+    raise zlib.error(f"a name or comment of the gzip has more than {_GZIP_TEXT} bytes")
 
 
 def _exactly(file: BinaryIO, size: int) -> bytes:
@@ -244,13 +267,34 @@ def _line_files(log: str, file: BinaryIO, size: int, config: LinesConfig) -> lis
 
 
 def _directory_bytes(file: BinaryIO, size: int) -> int:
-    """Declared size of a zip's directory; zipfile would hold all of it in memory, and objects for each entry."""
-    file.seek(max(0, size - 22 - 65_535))
+    """Declared size of a zip's directory; zipfile would hold all of it in memory, and objects for each entry.
+
+    Wherever there is a zip64 record zipfile believes that and not the plain one.
+    """
+    begin = max(0, size - 22 - 65_535)
+    file.seek(begin)
     tail = file.read()
     place = tail.rfind(_DIRECTORY_END)
     if place < 0 or len(tail) < place + 22:
         raise zipfile.BadZipFile("it has no directory")
-    return int.from_bytes(tail[place + 12 : place + 16], "little")
+    declared = int.from_bytes(tail[place + 12 : place + 16], "little")
+    for record in _records_64(file, begin + place):
+        file.seek(record)
+        signature, wide = _DIRECTORY_END_64.unpack(_exactly(file, _DIRECTORY_END_64.size))
+        if signature == b"PK\x06\x06":
+            declared = max(declared, wide)
+    return declared
+
+
+def _records_64(file: BinaryIO, directory_end: int) -> list[int]:
+    """Where a zip64 record may stand: right before its locator, or where that says; which one depends on the Python."""
+    at = directory_end - _LOCATOR_64.size
+    before = at - _DIRECTORY_END_64.size
+    if before < 0:
+        return []
+    file.seek(at)
+    signature, told = _LOCATOR_64.unpack(_exactly(file, _LOCATOR_64.size))
+    return [before, min(told, before)] if signature == b"PK\x06\x07" else []
 
 
 def _is_line_file(log: str, entry: zipfile.ZipInfo) -> bool:

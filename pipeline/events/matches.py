@@ -6,7 +6,7 @@ Belongs here: rosters, sides, rounds, score, objectives. Does not belong here: h
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
@@ -135,6 +135,21 @@ def find_rounds(boundaries: pl.DataFrame) -> list[Round]:
             )
         )
     return rounds
+
+
+def with_sides(rounds: Iterable[Round], shown: Mapping[int, Mapping[str, str]]) -> list[Round]:
+    """The rounds with the sides that the log shows of them at any time; where it shows none, those of their start.
+
+    Args:
+        rounds: as boundary events tell them.
+        shown: side by team, by number of the round.
+    """
+    return [
+        replace(entry, sides={team: side_word(side) for team, side in sorted(sides.items())})
+        if (sides := shown.get(entry.number))
+        else entry
+        for entry in rounds
+    ]
 
 
 def side_word(side: str) -> str:

@@ -17,7 +17,7 @@ from pipeline.events.conservation import Tally
 from pipeline.events.lines import UnusableLog, digest, read_blocks, read_lines
 from pipeline.events.quarantine import QuarantineRows
 from pipeline.events.recording import MatchReading, read_match
-from pipeline.events.sources import Source, canonical, grid
+from pipeline.events.sources import Source, TooManyMatches, canonical, grid
 from pipeline.events.sources.fields import too_deep
 from pipeline.events.streams import TableStream
 from pipeline.events.survey import survey
@@ -62,7 +62,7 @@ def read_log(path: Path, *, log_id: str, uri: str | None = None, config: EventsC
         are made as they are read.
 
     Raises:
-        UnusableLog: if not one event of it can be used; names the first reason.
+        UnusableLog: if not one event of it can be used, or it has too many matches; names the first reason.
     """
     config = config or load_events()
     sha256, size = digest(path)
@@ -70,20 +70,19 @@ def read_log(path: Path, *, log_id: str, uri: str | None = None, config: EventsC
     try:
         source_kind = _detect(path, config)
     except UnusableLog as error:
-        quarantine.add(0, "", str(error), b"")
-        error.quarantine = quarantine.table()
-        raise
+        raise _unusable(str(error), log_id, config) from error
     tally = Tally()
     _, source = SOURCES[source_kind]
-    reading = source(partial(read_blocks, path, config.lines), quarantine, tally, config)
+    try:
+        reading = source(partial(read_blocks, path, config.lines), quarantine, tally, config)
+    except TooManyMatches as error:
+        raise _unusable(f"{path.name}: {error}", log_id, config) from error
     known = survey(reading.drafts)
     if not known:
         reason = quarantine.first() if len(quarantine) or not tally.reverted else "all were taken back"
         nothing = UnusableLog(f"{path.name}: none of its events can be used; {reason}")
         nothing.quarantine = quarantine.table()
         raise nothing
-    if len(known) > config.lines.max_matches:
-        raise UnusableLog(f"{path.name}: has {len(known)} matches, at most {config.lines.max_matches} are read")
     log = {"source_kind": source_kind, "log_id": log_id, "log_uri": uri or path.as_posix(), "log_sha256": sha256}
     matches = {
         match_id: read_match(
@@ -108,6 +107,15 @@ def read_log(path: Path, *, log_id: str, uri: str | None = None, config: EventsC
     }
     frame = conform("logs", pl.DataFrame([row], schema=empty("logs").schema))
     return LogReading(log=frame, quarantine=quarantine.table(), matches=matches)
+
+
+def _unusable(reason: str, log_id: str, config: EventsConfig) -> UnusableLog:
+    """A log that is refused as a whole: its quarantine tells so, and of no line, as not all were looked at."""
+    quarantine = QuarantineRows(log_id, config.lines)
+    quarantine.add(0, "", reason, b"")
+    error = UnusableLog(reason)
+    error.quarantine = quarantine.table()
+    return error
 
 
 def _detect(path: Path, config: EventsConfig) -> str:

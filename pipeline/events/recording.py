@@ -13,7 +13,7 @@ import polars as pl
 from configs.events import LinesConfig
 from configs.maps import load_maps
 from pipeline.events.drafts import TOTAL_ORDER, of_match
-from pipeline.events.matches import cast, find_rounds, match_frame, number_rounds, opening, rounds_frame
+from pipeline.events.matches import cast, find_rounds, match_frame, number_rounds, opening, rounds_frame, with_sides
 from pipeline.events.naming import Naming
 from pipeline.events.order import slices
 from pipeline.events.sources import Frames
@@ -56,7 +56,7 @@ def read_match(
         match_id: its name.
         drafts: the events of the log that stand.
         known: what was seen of this match among them.
-        told: what the log tells of it outside MATCH_STARTED, in the shape of that event's payload.
+        told: what the log tells of it outside MATCH_STARTED, as `pipeline.events.sources.SourceReading` has it.
         started_us: wall clock at match time 0, microseconds since 1970 UTC, where known.
         log: `source_kind`, `log_id`, `log_uri`, `log_sha256`.
         config: how many rows are worked on at once, and how many wait in memory.
@@ -69,6 +69,7 @@ def read_match(
     owners = known.owners
     # What is told elsewhere may have been learnt late, so it names no event.
     naming = Naming(boundaries, numbered, cast(opening(boundaries, {}), boundaries), rounds)
+    rounds = with_sides(rounds, told.get("sides") or {})
     tables = _Tables(match_id, drafts, known, naming, config)
     return MatchReading(
         match=match_frame(

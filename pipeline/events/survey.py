@@ -7,6 +7,7 @@ Belongs here: who and what appears in a match, and where its events lie. Does no
 from collections import Counter
 from dataclasses import dataclass, field
 
+import numpy as np
 import polars as pl
 
 from pipeline.events.drafts import TEXTS, TOTAL_ORDER, by_match, in_order
@@ -87,7 +88,8 @@ def survey(drafts: Frames) -> dict[str, Survey]:
 
 
 def _on_its_own(rows: pl.DataFrame) -> pl.DataFrame:
-    """A few rows of a frame without the memory of all its texts, which a selection of rows holds on to."""
-    return rows.with_columns(
+    """A few rows of a frame without the memory of that frame, which filtered rows and all texts hold on to."""
+    copies = rows[np.arange(rows.height)]
+    return copies.with_columns(
         pl.Series(name, rows[name].to_list(), pl.String) for name, kind in rows.schema.items() if kind == pl.String
     )

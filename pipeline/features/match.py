@@ -31,7 +31,7 @@ def match_features(
     has its row.
 
     Args:
-        match: the match's row of table `matches`.
+        match: the match's row of table `matches`, of which only its name counts.
         events: its table `events`.
         tracks: its table `tracks`.
         config: windows and limits; `configs/features.yaml` by default.

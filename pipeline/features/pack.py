@@ -3,15 +3,17 @@
 Belongs here: the mapping of tables to `Cast` and `Batch`. Does not belong here: what an event does (`kernel`).
 """
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from dataclasses import replace
 
+import msgspec
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from configs.maps import load_maps
 from configs.titles import load_titles
 from pipeline.errors import PipelineError
+from pipeline.events.matches import objectives
 from pipeline.events.model import TYPE_RANK
 from pipeline.features import kernel
 from pipeline.features.carry import Batch, CastMismatch
@@ -53,10 +55,11 @@ class NotOneMatch(PipelineError):
 
 
 def cast_of(match: pl.DataFrame, events: pl.DataFrame, tracks: pl.DataFrame) -> Cast:
-    """The names that occur in a match, its objectives, and whether its title has freeze time.
+    """The names that occur in a match, and what its first MATCH_STARTED tells: objectives, freeze time.
 
     Args:
-        match: one row of table `matches`.
+        match: one row of table `matches`, which says whose rows the others must be; it may know more than the match
+            told when it started, so nothing else is taken from it.
         events: table `events` of that match.
         tracks: table `tracks` of that match.
 
@@ -71,9 +74,18 @@ def grown(cast: Cast, events: pl.DataFrame, tracks: pl.DataFrame) -> Cast:
     return _grown(cast, _told(events), _seen(tracks))
 
 
-def points(objectives: Iterable[Mapping[str, Any]]) -> tuple[tuple[int, int, int], ...]:
-    """Objectives of table `matches` as the kernel takes them."""
-    return tuple((o["x_mm"], kernel.NULL if o["y_mm"] is None else o["y_mm"], o["z_mm"]) for o in objectives)
+def opened(cast: Cast, payload: str) -> Cast:
+    """The cast once a match has told its title and its map: its objectives, and whether there is freeze time.
+
+    Args:
+        cast: the names.
+        payload: of the first MATCH_STARTED.
+    """
+    known = msgspec.json.decode(payload)
+    points = tuple(
+        (o["x_mm"], kernel.NULL if o["y_mm"] is None else o["y_mm"], o["z_mm"]) for o in objectives(known, load_maps())
+    )
+    return replace(cast, objectives=points, no_freeze=not load_titles().find(known.get("title")).freeze_time)
 
 
 def before_opening(events: pl.DataFrame, tracks: pl.DataFrame) -> int:
@@ -165,14 +177,15 @@ def _constant(value: int, frame: pl.DataFrame) -> pl.Series:
 
 
 def _opening(match: pl.DataFrame, events: pl.DataFrame, tracks: pl.DataFrame) -> Cast:
-    """Nobody yet, around what the match's row tells."""
+    """Nobody yet, around what the first MATCH_STARTED tells; without one nothing is known."""
     if match.height != 1:
         raise NotOneMatch(f"expected one row of matches, got {match.height}")
-    row = match.row(0, named=True)
+    match_id = match["match_id"].item()
     for table, frame in (("events", events), ("tracks", tracks)):
-        if (frame["match_id"] != row["match_id"]).any():
-            raise NotOneMatch(f"{table} holds {sorted(frame['match_id'].unique())}, expected only {row['match_id']}")
-    return Cast(objectives=points(row["objectives"]), no_freeze=not load_titles().find(row["title"]).freeze_time)
+        if (frame["match_id"] != match_id).any():
+            raise NotOneMatch(f"{table} holds {sorted(frame['match_id'].unique())}, expected only {match_id}")
+    told = events.filter(pl.col("event_type") == "MATCH_STARTED")["payload"].head(1).to_list()
+    return opened(Cast(), told[0]) if told else Cast()
 
 
 def _grown(cast: Cast, told: pl.DataFrame, seen: pl.DataFrame) -> Cast:

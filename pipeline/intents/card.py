@@ -8,7 +8,7 @@ import json
 from collections.abc import Mapping
 
 from pipeline.intents.model import BoosterModel
-from pipeline.intents.training import Trained
+from pipeline.intents.training import TEST, TRAIN, Trained
 from pipeline.intents.vocabulary import INTENTS, PROBABILITIES
 
 CARD, SIGNATURE = "card.md", "signature.json"
@@ -29,7 +29,6 @@ def signature(model: BoosterModel) -> str:
 def card(trained: Trained) -> str:
     """The model card, as Markdown."""
     manifest, parts = trained.model.manifest, trained.parts
-    counted = ", ".join(f"{count:,} to {'judge' if part == 'test' else part}" for part, count in parts.items())
     return f"""# Intent model {trained.model.version}
 
 What a player means at an instant, as probabilities of {", ".join(INTENTS)}. {len(manifest.features)} features of the
@@ -38,9 +37,9 @@ player's last seconds in, nine probabilities out. It looks at nothing later than
 
 **Not for** judging people, and not for games other than those it was trained on.
 
-**Trained on** {len(manifest.matches)} matches, {manifest.rows:,} labelled rows: {counted}. Never learned from:
-{", ".join(manifest.held_out)}. Labels are the project's own rules in hindsight, and decisions of reviewers where there
-are any: every figure below is agreement with these, not truth.
+**Trained on** {parts[TRAIN]:,} rows of {manifest.rows:,} labelled ones of {len(manifest.matches)} matches, judged on
+{parts[TEST]:,}. Never learned from: {", ".join(manifest.held_out)}. Labels are the project's own rules in
+hindsight, and decisions of reviewers where there are any: every figure below is agreement with these, not truth.
 
 **Probabilities** are calibrated on rows that the calibrating trees had not seen.
 

@@ -49,8 +49,7 @@ def drift(before: pl.DataFrame, after: pl.DataFrame, config: DriftConfig) -> pl.
     seen, new = vectors(before), vectors(after)
     for place, name in enumerate(NAMES):
         first, second = seen[place], new[place]
-        known = first[~np.isnan(first)]
-        edges = np.unique(np.quantile(known, np.arange(1, config.bins) / config.bins)) if len(known) else np.zeros(0)
+        edges = _edges(first[~np.isnan(first)], config.bins)
         index = stability_index(_histogram(first, edges), _histogram(second, edges))
         rows.append({"name": name, "index": index, "before": _median(first), "after": _median(second)})
     first, second = (
@@ -61,6 +60,19 @@ def drift(before: pl.DataFrame, after: pl.DataFrame, config: DriftConfig) -> pl.
         shares = {"before": had[0] / max(1, had.sum()), "after": has[0] / max(1, has.sum())}
         rows.append({"name": f"{INTENT}{intent}", "index": stability_index(had, has), **shares})
     return pl.DataFrame(rows, infer_schema_length=None).sort("index", "name", descending=[True, False])
+
+
+def _edges(known: NDArray[np.float32], bins: int) -> NDArray[np.float64]:
+    """Upper ends of the bins: quantiles, and the least value, so that what is nearly always the greatest has two bins.
+
+    What lies below everything that was known has a bin as well.
+    """
+    if not len(known):
+        return np.zeros(0)
+    least = known.min()
+    below = np.nextafter(least, np.float32(-np.inf))
+    inner = np.quantile(known, np.arange(1, bins) / bins)
+    return np.unique(np.concatenate([[below, least], inner]).astype(np.float64))
 
 
 def _histogram(values: NDArray[np.float32], edges: NDArray[np.float64]) -> Counts:

@@ -5,7 +5,9 @@ Does not belong here: what a feature means (`pipeline.features.definition`), who
 
 A contribution is a Shapley value of the raw score (Lundberg et al. 2020, From local explanations to global
 understanding with explainable AI for trees), as LightGBM computes it; calibration is monotone enough that what raises
-the score raises the probability. It explains the model, where a rule decided the rule's name explains the rest.
+the score raises the probability. What a feature adds to every intent alike changes no probability, so what spoke for
+one intent is what it adds to that less what it adds to the nine in the mean. It explains the model, where a rule
+decided the rule's name explains the rest.
 """
 
 import numpy as np
@@ -43,7 +45,8 @@ def reasons(model: BoosterModel, features: pl.DataFrame, intent: str, *, most: i
         intent: what was said.
         most: at most this many features; fewer where fewer spoke for it.
     """
-    mean = contributions(model, features)[:, INTENTS.index(intent)].mean(axis=0)
+    added = contributions(model, features)
+    mean = (added[:, INTENTS.index(intent)] - added.mean(axis=1)).mean(axis=0)
     names = model.manifest.features
     strongest = [place for place in np.argsort(-mean, kind="stable")[:most] if mean[place] > 0]
     return [_words(_BY_NAME[names[place]], features[names[place]], mean[place]) for place in strongest]

@@ -6,10 +6,12 @@ Does not belong here: who answers now and since when (`resources.registry`), the
 Both are judged as they would predict: rules first, then the model. They are judged on rows that neither learned from:
 of those that the challenger's training held out, the ones that the champion's had held out too, or did not know.
 `training.split` holds the same series out every night, so these rows are there. Differences are paired: the same
-matches, drawn with replacement, for both.
+matches, drawn with replacement, for both. Where there are too few rounds to draw from, or too few rows of an intent to
+tell its calibration, nothing is said.
 """
 
-from collections.abc import Mapping
+import math
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -40,7 +42,7 @@ class Comparison:
         rows: number of labelled rows that both were judged on.
         measures: by name, what the champion scores, what the challenger scores, and the difference with its interval.
         verdict: `better`, `no better`, or `worse`: something falls by more than it may.
-        reasons: why, in words; those against promotion if there are any.
+        reasons: why, in words; those against promotion if there are any. The last names what could not be judged.
     """
 
     champion: str
@@ -89,14 +91,16 @@ def compare(
     """Judges both on the same rows.
 
     Better is a log-loss whose difference lies below zero with its whole interval. It is not enough if macro-F1 or the
-    F1 of any intent falls, or the calibration error of any intent grows, by more than the configured margin.
+    F1 of any intent falls, or the calibration error of any intent grows, by more than the configured margin. With fewer
+    rounds than configured neither is better. A calibration error on fewer rows than `least_rows`, or a measure that is
+    not defined for both, is not judged.
 
     Args:
         champion: answers now.
         challenger: might.
         held: labelled rows with features that neither learned from.
         config: rules and margins; `configs/intents.yaml` if None.
-        evaluation: resampling and calibration bins; `configs/evaluation.yaml` if None.
+        evaluation: resampling, calibration bins and least rows; `configs/evaluation.yaml` if None.
     """
     config, evaluation = config or load_intents(), evaluation or load_evaluation()
     matches = tuple(held["match_id"].unique().sort())
@@ -110,7 +114,8 @@ def compare(
     unit, match = (column.to_numpy().astype(np.int64) for column in drawn.get_columns())
     _, first = np.unique(unit, return_index=True)
     resampled = weights(match[first], resamples=evaluation.resamples, seed=evaluation.seed)
-    measured = [_measures(model, held, unit, resampled, config, evaluation) for model in (champion, challenger)]
+    both = [_measures(model, held, unit, resampled, config, evaluation) for model in (champion, challenger)]
+    measured = [values for values, _ in both]
     found = {
         name: (
             float(old[0]),
@@ -119,7 +124,10 @@ def compare(
         )
         for name, old in measured[0].items()
     }
-    verdict, reasons = _judge(found, config)
+    few = {name for _, rows in both for name, count in rows.items() if count < evaluation.least_rows}
+    verdict, reasons = _judge(found, few, config)
+    if len(first) < (least := config.training.promotion.least_rounds):
+        verdict, reasons = NO_BETTER, (f"{len(first)} rounds are too few to tell: it takes {least}",)
     return Comparison(champion.version, challenger.version, matches, held.height, found, verdict, reasons)
 
 
@@ -130,13 +138,13 @@ def _measures(
     resampled: Floats,
     config: IntentsConfig,
     evaluation: EvaluationConfig,
-) -> dict[str, Floats]:
-    """Log-loss, F1 and calibration errors of each replicate, float64 (replicates,) each."""
+) -> tuple[dict[str, Floats], dict[str, int]]:
+    """Log-loss, F1 and calibration errors of each replicate, float64 (replicates,) each; of the latter the rows too."""
     seen, rules, truth = vectors(held), Rules.configured(config), classes(held["intent"])
     said = blend(model.probabilities(seen), rules.decide(seen), rules)
     units = resampled.shape[1]
     found = Agreement.of(said, truth, unit, units).measures(resampled)
-    shown = evaluation.calibration
+    shown, rows = evaluation.calibration, dict[str, int]()
     for place, intent in enumerate(INTENTS):
         curve = Reliability.of(
             said[:, place],
@@ -147,12 +155,16 @@ def _measures(
             least=shown.least_probability,
             seed=evaluation.seed,
         )
-        found[f"calibration_error_{intent}"] = curve.error(resampled)
-    return found
+        name = f"calibration_error_{intent}"
+        found[name], rows[name] = curve.error(resampled), int(curve.rows.sum())
+    return found, rows
 
 
-def _judge(found: Mapping[str, tuple[float, float, Estimate]], config: IntentsConfig) -> tuple[str, tuple[str, ...]]:
+def _judge(
+    found: Mapping[str, tuple[float, float, Estimate]], few: Collection[str], config: IntentsConfig
+) -> tuple[str, tuple[str, ...]]:
     margins = config.training.promotion
+    errors = [f"calibration_error_{intent}" for intent in INTENTS]
     limits = {"macro_f1": -margins.macro_f1} | {f"f1_{intent}": -margins.intent_f1 for intent in INTENTS}
     falls = [
         f"{name} falls by {-found[name][2].value:.4f}, more than the {-limit:g} allowed"
@@ -161,15 +173,17 @@ def _judge(found: Mapping[str, tuple[float, float, Estimate]], config: IntentsCo
     ]
     falls += [
         f"{name} grows by {found[name][2].value:.4f}, more than the {margins.calibration_error:g} allowed"
-        for name in (f"calibration_error_{intent}" for intent in INTENTS)
-        if found[name][2].value > margins.calibration_error
+        for name in errors
+        if name not in few and found[name][2].value > margins.calibration_error
     ]
+    unknown = [name for name in (*limits, *errors) if name in few or math.isnan(found[name][2].value)]
+    silent = (f"not judged, on too few rows: {', '.join(unknown)}",) if unknown else ()
     loss = found[LOG_LOSS][2]
     told = f"{loss.value:+.4f} [{loss.low:+.4f}, {loss.high:+.4f}]"
     if loss.low > 0:
         falls.append(f"log-loss is worse: {told}")
     if falls:
-        return WORSE, tuple(falls)
+        return WORSE, (*falls, *silent)
     if not loss.high < 0:
-        return NO_BETTER, (f"log-loss is not better beyond its interval: {told}",)
-    return BETTER, (f"log-loss is better: {told}; nothing falls by more than its margin",)
+        return NO_BETTER, (f"log-loss is not better beyond its interval: {told}", *silent)
+    return BETTER, (f"log-loss is better: {told}; nothing falls by more than its margin", *silent)

@@ -92,7 +92,7 @@ def fit(labelled: pl.DataFrame, config: IntentsConfig | None = None) -> Trained:
     model = learn(learned, planned(labelled, config), config)
     scores = judge(model, parts, config)
     metrics = {name: value for who, found in scores.items() for name, value in found.metrics(who).items()}
-    return Trained(model, scores, metrics, {TRAIN: learned.height, TEST: held.height})
+    return Trained(model, scores, metrics, {TRAIN: cap(learned, config.training).height, TEST: held.height})
 
 
 def learn(labelled: pl.DataFrame, named: Manifest, config: IntentsConfig) -> BoosterModel:

@@ -17,7 +17,7 @@ and map holds from its place in the total order on.
 
 import struct
 import zlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 
 import msgspec
@@ -28,14 +28,11 @@ from numpy.typing import NDArray
 from configs import config_hash
 from configs.features import FeaturesConfig, load_features
 from configs.live import LiveConfig, load_live
-from configs.maps import load_maps
-from configs.titles import load_titles
-from pipeline.events.matches import objectives
 from pipeline.features import kernel
 from pipeline.features.carry import NO_ROWS, Batch, Carry, Rows, joined
 from pipeline.features.cast import Cast
 from pipeline.features.match import SpanTooLong, frame
-from pipeline.features.pack import NAME_COLUMNS, NAMED, NotOneMatch, from_first_that_matters, points
+from pipeline.features.pack import NAME_COLUMNS, NAMED, NotOneMatch, from_first_that_matters, opened
 from pipeline.features.snapshot import SnapshotMismatch
 from pipeline.live.arrivals import Arrivals
 from pipeline.live.ordering import Counts, Held, Reorder
@@ -176,14 +173,7 @@ class LiveFeatures:
     def _open(self, payload: str) -> None:
         """What the first MATCH_STARTED tells holds from here on."""
         self._is_open = True
-        known = msgspec.json.decode(payload)
-        self._carry.grow(
-            replace(
-                self._carry.cast,
-                objectives=points(objectives(known, load_maps())),
-                no_freeze=not load_titles().find(known.get("title")).freeze_time,
-            )
-        )
+        self._carry.grow(opened(self._carry.cast, payload))
 
     def _decide(self) -> Rows:
         """The kernel takes in what the watermark releases, and evaluates up to it."""
@@ -268,7 +258,7 @@ class LiveFeatures:
 @cache
 def _code() -> str:
     """Names the code that the state depends on, beside the kernel's, which names itself."""
-    return code_version("live", "features/pack.py")
+    return code_version("live", "features/pack.py", "events/matches.py")
 
 
 @cache

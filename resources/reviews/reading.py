@@ -117,13 +117,19 @@ def decided(db: sa.Connection) -> int:
     return db.execute(sa.select(sa.func.count()).select_from(said).where(said.c.verdict != SKIP)).scalar_one()
 
 
-def closings(db: sa.Connection) -> dict[str, int]:
-    """By match, how often a required job of it was closed, or opened again by a decision that came late."""
+def closings(db: sa.Connection, sensitive: Collection[str]) -> dict[str, int]:
+    """By match, how often a job of it that decides on a clip was closed, or opened again by a decision that came late.
+
+    Those are the required ones, and those that people have ever called one of the sensitive intents.
+    """
     job, told = schema.jobs.c, schema.audit.c
+    called = sa.select(told.job_id).where(
+        told.action == "closed", told.details["intent"].as_string().in_(sorted(sensitive))
+    )
     query = (
         sa.select(job.match_id, sa.func.count().label("closings"))
         .join_from(schema.jobs, schema.audit, job.job_id == told.job_id)
-        .where(job.required, told.action.in_(["closed", "asks_another"]))
+        .where(job.required | job.job_id.in_(called), told.action.in_(["closed", "asks_another"]))
         .group_by(job.match_id)
         .order_by(job.match_id)
     )

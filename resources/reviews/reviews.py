@@ -117,9 +117,13 @@ class Reviews:
             return reading.decided(db)
 
     def closings(self) -> dict[str, int]:
-        """How often a required review of each match was closed, or opened again; it never gets less."""
+        """How often a review of each match was closed, or opened again; it never gets less.
+
+        Counted are required reviews, and those in which people have ever seen an intent that is sensitive: both decide
+        whether there may be a clip.
+        """
         with self._database.reading() as db:
-            return reading.closings(db)
+            return reading.closings(db, self.config.reasons.sensitive)
 
     def counts(self) -> dict[str, int]:
         """How many jobs there are, by state."""

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import time
 from pathlib import Path
@@ -13,7 +14,7 @@ import pytest
 
 from assets.analysis import CHECKS, TABLES
 from assets.backfill import JOB
-from assets.instance import the_only_run
+from assets.instance import HOST_TAG, the_only_run
 
 
 def test_a_damaged_recording_fails_alone_and_the_rest_is_as_a_run_makes_it(
@@ -95,11 +96,24 @@ def test_a_backfill_that_is_stopped_in_the_middle_is_continued_by_the_next(
 
 
 def test_two_backfills_do_not_fight_for_the_cores(season: Any, opened: dg.DagsterInstance) -> None:
-    with the_only_run(opened, JOB, "another"):
+    with the_only_run(opened, JOB, opened.add_run(dg.DagsterRun(JOB)).run_id):
         second = season.backfill("--all")
     assert second.returncode == 1
     assert "another backfill is running" in second.stdout
     assert season.tables() == {}
+
+
+def test_only_the_dead_runs_of_this_machine_are_marked_as_failed(tmp_path: Path) -> None:
+    with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
+        started = dg.DagsterRunStatus.STARTED
+        here, elsewhere, new = (
+            instance.add_run(dg.DagsterRun(JOB, status=started, tags=tags)).run_id
+            for tags in ({HOST_TAG: socket.gethostname()}, {HOST_TAG: "another machine"}, {})
+        )
+        with the_only_run(instance, JOB, new):
+            pass
+        ended = {run.run_id: run.status for run in instance.get_runs()}
+    assert ended == {here: dg.DagsterRunStatus.FAILURE, elsewhere: started, new: started}
 
 
 def _start(season: Any) -> "subprocess.Popen[bytes]":

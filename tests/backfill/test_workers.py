@@ -4,6 +4,7 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -24,6 +25,24 @@ def _moody() -> Callable[[str], str]:
         return task
 
     return work
+
+
+def _waiting() -> Callable[[str], int]:
+    def work(task: str) -> int:
+        ends, _, gate = task.partition(" ")
+        while gate and not Path(gate).exists():
+            time.sleep(0.02)
+        time.sleep(0.2 if gate else 0)  # the death before is heard of in the meantime
+        if ends == "die":
+            os.kill(os.getpid(), signal.SIGKILL)
+        return os.getpid()
+
+    return work
+
+
+def _doomed() -> Callable[[int], int]:
+    os.kill(os.getpid(), signal.SIGKILL)
+    raise AssertionError
 
 
 def _unprepared() -> Callable[[int], int]:
@@ -56,6 +75,25 @@ def test_a_task_that_raises_or_kills_its_process_fails_alone() -> None:
     assert "this one is bad" in failures["raise"]
     assert "SIGKILL" in failures["die"]
     assert sorted(each.result for each in done if not each.failure) == ["a", "b", "c", "d"]
+
+
+@pytest.mark.parametrize("ends", ["die", "live"])
+def test_a_process_that_dies_while_it_has_nothing_to_do_costs_no_task(tmp_path: Path, ends: str) -> None:
+    gate, workers = tmp_path / "gate", Workers(2, _waiting)
+    running = workers.run(["", "", f"{ends} {gate}", "last"])
+    idle, same = next(running), next(running)
+    assert idle.result == same.result
+    os.kill(int(idle.result or 0), signal.SIGKILL)
+    next(worker for worker in workers._workers if worker.process.pid == idle.result).process.join()
+    gate.touch()
+    done = {each.task: each for each in running}
+    assert done.keys() == {f"{ends} {gate}", "last"} and done["last"].failure is None
+    assert (done[f"{ends} {gate}"].failure is None) == (ends == "live")
+
+
+def test_a_process_that_dies_while_it_prepares_itself_ends_it_all() -> None:
+    with pytest.raises(WorkersUnusable, match="SIGKILL"):
+        list(Workers(2, _doomed).run([1, 2, 3]))
 
 
 def test_processes_that_cannot_prepare_themselves_end_it_all_at_once() -> None:

@@ -27,7 +27,9 @@ def test_logs_never_seen_are_judged_without_a_registered_model(few, simulated, t
     assert done.exit_code == 0, done.output
     found = json.loads((tmp_path / "report" / "evaluation.json").read_text())
     assert found["model_version"].startswith("prior-")
-    assert sorted(each["source"] for each in found["by_series"]["matches"]) == ["canonical", "grid"]
+    assert [each["source"] for each in found["by_series"]["matches"]] == ["canonical"]  # a match counts once
+    (sparse,) = found["recorded_twice"]
+    assert f"- `{sparse}`: a sparser recording of" in (tmp_path / "report" / "evaluation.md").read_text()
     assert (tmp_path / "report" / "evaluation.md").read_text().startswith("# How good the intents are")
     assert (tmp_path / "report" / "evaluation" / "reliability.png").exists()
 

@@ -1,13 +1,17 @@
 import json
+from itertools import pairwise
 
 import numpy as np
+import polars as pl
 import pytest
 
+from pipeline.intents import training
 from pipeline.intents.evaluation import death, examination, judgement, ways
-from pipeline.intents.evaluation.cases import Folder
+from pipeline.intents.evaluation.cases import Case, Folder
 from pipeline.intents.evaluation.judgement import Pool
 from pipeline.intents.evaluation.report import markdown
-from pipeline.intents.model import PriorModel
+from pipeline.intents.heuristics import Rules
+from pipeline.intents.model import PriorModel, vectors
 from pipeline.intents.vocabulary import INTENTS
 
 
@@ -52,7 +56,7 @@ def test_the_same_matches_give_the_same_figures(crossed, simulated, quick, measu
 
 def test_a_match_judged_by_two_models_is_one_match_to_the_bootstrap(simulated, quick, measures):
     case = simulated.folder.cases[-1]
-    one = ways.judged(case, ways.given(PriorModel.configured(quick), [case], quick), quick, measures)
+    one = ways.judged(case, ways.given(PriorModel.configured(quick), quick), quick, measures)
     single, double = Pool([one], measures), Pool([one, one], measures)
     assert np.array_equal(single.match_of_unit, double.match_of_unit)
     assert judgement.ways(single)["model"]["log_loss"] == pytest.approx(judgement.ways(double)["model"]["log_loss"])
@@ -82,14 +86,55 @@ def test_labels_and_predictions_are_held_against_what_simulated_players_truly_me
 
 
 def test_a_model_that_saw_a_match_is_told_on(simulated, quick, measures):
-    model = ways.learn(simulated.folder.cases[:1], quick).model
+    model = ways.learn(simulated.folder.cases[-1:], quick).model
     found = examination.examine(simulated.folder, model, intents=quick, evaluation=measures)
-    assert found.document["seen_in_training"] == [simulated.folder.cases[0].match_id]
+    assert found.document["seen_in_training"] == [simulated.folder.cases[-1].match_id]
     assert "These figures flatter" in markdown(found.document, "evaluation")
-    innocent = Folder(simulated.folder.cases[1:], {})
+    innocent = Folder(simulated.folder.cases[:-1], {})
     other = examination.examine(innocent, model, intents=quick, evaluation=measures)
     assert other.document["seen_in_training"] == []
     assert "These figures flatter" not in markdown(other.document, "evaluation")
+
+
+def test_kin_of_what_a_model_saw_are_told_by_series_and_so_is_the_other_recording(simulated, quick, measures):
+    case, game = simulated.folder.cases[1], PriorModel.configured(quick)
+    assert not examination._is_kin(case, [f"{case.series}0", f"x{case.series}-1"])
+    assert examination._is_kin(case, ["other", f"{case.series}-2"]) and examination._is_kin(case, [case.match_id])
+    found = examination.examine(simulated.folder, game, intents=quick, evaluation=measures)
+    sparse, dense = next(iter(found.document["recorded_twice"].items()))
+    judged = [each["match"] for each in found.document["by_series"]["matches"]]
+    assert dense in judged and sparse not in judged
+    other = next(each for each in simulated.folder.cases if each.match_id == sparse)
+    saw_sparse = ways.learn([other], quick).model
+    again = examination.examine(simulated.folder, saw_sparse, intents=quick, evaluation=measures)
+    assert again.document["seen_in_training"] == [dense]
+
+
+def test_a_rule_is_worth_what_it_showed_on_the_matches_trained_on(simulated, quick):
+    known, other = simulated.folder.cases[1:2], simulated.folder.cases[-1:]
+    rows = [training.samples(each[0].features, each[0].labels) for each in (known, other)]
+    mine, theirs = (ways.remeasured(each, quick).heuristics for each in rows)
+    assert ways.learn(known, quick).rules.heuristics == mine != theirs
+    place = [rule.name for rule in quick.heuristics].index("stands_still")
+    decided = rows[0].filter(pl.Series(Rules.configured(quick).decide(vectors(rows[0])) == place))
+    right = (decided["intent"] == "hold").sum()
+    assert right > 50 and right <= mine[place].probability * (decided.height + 1) <= right + 1
+    few = [ways.remeasured(rows[0].filter(pl.col("intent") == "hold"), quick), ways.remeasured(rows[0].clear(), quick)]
+    assert few[0].heuristics[place].probability > 0.98
+    assert {rule.probability for rule in few[1].heuristics} == {0.5}
+    assert [rule.when for rule in mine] == [rule.when for rule in quick.heuristics]
+
+
+def test_the_threshold_of_an_alarm_is_never_chosen_on_its_own_series(simulated, quick, measures, monkeypatch):
+    cases = [case for case in simulated.folder.cases if case.source_kind == "canonical"]
+    knowledge = ways.given(PriorModel.configured(quick), quick)
+    judged = [ways.judged(case, knowledge, quick, measures) for case in cases]
+    asked = []
+    monkeypatch.setattr(Case, "series", property(lambda case: "one" if case is not cases[-1] else "two"))
+    monkeypatch.setattr(judgement.alarms, "operating_point", lambda others, config: asked.append(len(others)) or 0)
+    found = judgement.warned(Pool(judged, measures))
+    assert found["plant"]["threshold_from"] == "other series"
+    assert asked[:3] == [1, 1, 2]
 
 
 def test_games_of_one_series_are_split_by_time(simulated, quick, measures):
@@ -102,15 +147,19 @@ def test_games_of_one_series_are_split_by_time(simulated, quick, measures):
 
 def test_flips_are_changes_of_one_players_intent_within_a_round(simulated, quick, measures):
     case = simulated.folder.cases[-1]
-    judged = ways.judged(case, ways.given(PriorModel.configured(quick), [case], quick), quick, measures)
+    judged = ways.judged(case, ways.given(PriorModel.configured(quick), quick), quick, measures)
     frame = judged.rows.with_columns(said=judged.ways["hybrid"].argmax(axis=1))
-    changes = 0
+    changes = pairs = labelled = moved = 0
     for _, each in frame.group_by("player", "round"):
         said, t = each["said"].to_list(), each["t_ms"].to_list()
-        changes += sum(a != b and u - s == 250 for a, b, s, u in zip(said, said[1:], t, t[1:], strict=False))
+        changes += sum(a != b and u - s == 250 for (a, b), (s, u) in zip(pairwise(said), pairwise(t), strict=True))
+        pairs += sum(u - s == 250 for s, u in pairwise(t))
+        known = [(a, b) for a, b in pairwise(each["intent"]) if a and b]
+        labelled, moved = labelled + len(known), moved + sum(a != b for a, b in known)
     found = judgement.flips(Pool([judged], measures))
-    assert changes > 0
-    assert np.isclose(found["before"]["value"], changes / (frame.height / 240))
+    assert changes > 0 and 0 < labelled < pairs
+    assert np.isclose(found["before"]["value"], changes / (pairs / 240))
+    assert np.isclose(found["labels"]["value"], moved / (labelled / 240))
     assert found["after"]["value"] < found["before"]["value"]
 
 

@@ -77,7 +77,12 @@ def test_the_games_of_one_series_are_split_by_when_they_began(lone_case):
 
 def test_purge_and_embargo_are_at_least_the_longest_horizon_and_window(simulated):
     from configs.features import load_features
+    from configs.intents import load_intents
 
-    cases = simulated.folder.cases
-    assert protocol.purge_ms(cases) >= max(case.labels["horizon_ms"].max() for case in cases)
-    assert protocol.embargo_ms() >= load_features().long_window_ms
+    rules = load_intents().labels.rules
+    horizons = [getattr(rules, name).horizon_ms for name in type(rules).model_fields]
+    assert len(horizons) == 16 and protocol.purge_ms(simulated.folder.cases) == max(horizons)
+    windows = load_features()
+    assert protocol.embargo_ms() == max(
+        windows.short_window_ms, windows.long_window_ms, windows.plant_ms, windows.defuse_ms, windows.teammate_death_ms
+    )

@@ -8,6 +8,7 @@ import pytest
 
 from configs.events import load_events
 from pipeline.events.reader import UnusableLog
+from pipeline.events.sources import canonical_claims
 
 SAMPLE = (
     '{"event_id":"evt_1","match_id":"m1","event_type":"POSITION_UPDATE","actor":"player:p1",'
@@ -215,8 +216,15 @@ def test_a_log_of_more_matches_than_any_series_is_unusable(read):
     config = load_events()
     few = config.model_copy(update={"lines": config.lines.model_copy(update={"max_matches": 3})})
     assert len(read(events[:3], config=few).matches) == 3
-    with pytest.raises(UnusableLog, match="has 4 matches, at most 3 are read"):
-        read(events, config=few)
+    with pytest.raises(UnusableLog, match="has more than 3 matches") as refused:
+        read(["{", *events], config=few)
+    assert refused.value.quarantine.read().select("source_line", "reason").rows() == [(0, str(refused.value))]
+
+
+def test_matches_are_not_looked_at_before_they_are_counted(read, monkeypatch):
+    monkeypatch.setattr(canonical_claims, "by_match", lambda frame: pytest.fail("they are too many"))
+    with pytest.raises(UnusableLog, match="has more than 1000 matches"):
+        read(_with(BASE, match_id=f"m{n}") for n in range(1001))
 
 
 def test_a_lone_event_without_ts_is_its_match_s_zero(read):

@@ -6,6 +6,10 @@ import random
 import polars as pl
 import pytest
 
+from configs.events import load_events
+from pipeline.events.reader import UnusableLog
+from pipeline.events.sources import grid
+
 
 def _types(events):
     return dict(events["event_type"].value_counts().iter_rows())
@@ -94,6 +98,21 @@ def test_an_inverse_that_is_taken_back_takes_nothing_back(read, feed):
     feed.add(22, feed.event("player-!!killed-player", "11", "21", reverts=inverse["id"]))
     reading = read(feed.lines)
     assert _types(reading.matches["77-1"].events.read())["PLAYER_KILLED"] == 1 and _counts(reading)["reverted"] == 2
+
+
+def test_a_log_of_more_games_or_series_than_are_read_is_unusable(read, feed, monkeypatch):
+    config = load_events()
+    two = config.model_copy(update={"lines": config.lines.model_copy(update={"max_matches": 2})})
+    for game in ("g1", "g2"):
+        feed.start(0, game=game, number=None, at=SPAWN)
+    assert len(read(feed.lines, config=two).matches) == 2
+    series = [{**line, "seriesId": name} for name in ("77", "78", "79") for line in feed.lines]
+    feed.start(0, game="g3", number=None, at=SPAWN)
+    monkeypatch.setattr(grid, "tell", lambda *_: pytest.fail("they are too many"))
+    for lines in (feed.lines, series):
+        with pytest.raises(UnusableLog, match="has more than 2 matches") as refused:
+            read(lines, config=two)
+        assert refused.value.quarantine.read()["reason"].to_list() == [str(refused.value)]
 
 
 def test_a_replayed_game_under_a_new_id_is_the_same_match(read, feed):

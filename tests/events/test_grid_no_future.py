@@ -176,3 +176,50 @@ def test_sides_that_a_round_s_start_does_not_tell_count_from_the_state_that_show
         (140_000, 2, "counter-terrorists"),
         (220_000, 3, "terrorists"),
     ]
+
+
+def test_a_side_switch_that_a_round_s_start_does_not_tell_is_in_the_row_of_the_round(read, feed):
+    other = feed.state(at={"11": (2.0, 2.0)})
+    for team, side in zip(other["games"][0]["teams"], ("counter-terrorists", "terrorists"), strict=True):
+        team["side"] = side
+    feed.start(at={"11": (0.0, 0.0)})
+    feed.add(90, feed.event("grid-sampled-series", "grid", "77"))
+    del feed.lines[-1]["events"]
+    feed.start_round(100, 2)
+    feed.add(130, feed.event("grid-sampled-series", "grid", "77", state=other))
+    feed.end_round(150, 2, "1")
+    tables = read(feed.lines).matches["77-1"]
+    events = tables.events.read()
+    told = events.filter((pl.col("event_type") == "ROUND_STARTED") & (pl.col("round") == 2))["payload"].item()
+    assert json.loads(told)["sides"]["team:1"] == "terrorists"  # as far as was known
+    second = tables.rounds.row(1, named=True)
+    sides = {entry["team"]: entry["side"] for entry in second["sides"]}
+    assert sides == {"team:1": "counter-terrorists", "team:2": "terrorists"}
+    assert second["winner"] == sides["team:1"]
+    assert {"team": "team:1", "score": 1} in tables.match["score"].item().to_list()
+
+
+def untitled(state):
+    return {name: told for name, told in state.items() if name != "title"}
+
+
+def test_a_title_counts_from_the_state_that_tells_it(read, feed):
+    feed.start(at={"11": (100.0, 0.0)})
+    for event in (event for line in feed.lines for event in line["events"]):
+        event["seriesState"] = untitled(event["seriesState"])
+    feed.add(20, feed.event("player-dropped-item", "11", "bomb"))
+    feed.add(30, feed.event("player-dropped-item", "11", "bomb", state=feed.state(at={"11": (200.0, 0.0)})))
+    feed.add(40, feed.event("player-dropped-item", "11", "bomb"))
+    tables = read(feed.lines).matches["77-1"]
+    events = tables.events.read()
+    drops = events.filter((pl.col("actor") == "player:11") & (pl.col("event_type") != "POSITION_UPDATE"))
+    assert drops["event_type"].to_list() == ["OTHER", "BOMB_DROPPED", "BOMB_DROPPED"]
+    places = dict(tables.tracks.read().select("t_ms", "x_mm").rows())
+    assert (places[0], places[30_000]) == (100_000, 3810)
+    assert json.loads(events.filter(pl.col("event_type") == "MATCH_STARTED")["payload"].item())["title"] is None
+    assert tables.match["title"].item() == "cs2"
+    for count in range(1, len(feed.lines)):
+        until = read(feed.lines[:count]).matches["77-1"]
+        assert until.events.read().equals(events.head(until.events.read().height))
+        cut = until.tracks.read().sort("seq")
+        assert cut.equals(tables.tracks.read().sort("seq").head(cut.height))

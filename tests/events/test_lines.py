@@ -9,6 +9,7 @@ import zipfile
 import pytest
 
 from configs.events import load_events
+from pipeline.events import archives
 from pipeline.events.lines import UnusableLog, read_lines
 from pipeline.events.reader import read_log
 
@@ -21,6 +22,17 @@ def _zip(path, members):
         for name, data in members.items():
             archive.writestr(name, data)
     return path
+
+
+class _Counting:
+    """A file that notes each read."""
+
+    def __init__(self, file, reads):
+        self._file, self._reads, self.seek = file, reads, file.seek
+
+    def read(self, size):
+        self._reads.append(size)
+        return self._file.read(size)
 
 
 def test_lines_are_numbered_as_in_the_file_and_blank_ones_left_out(tmp_path):
@@ -88,6 +100,43 @@ def test_two_members_of_one_name_are_both_read(tmp_path):
 def test_a_zip_that_is_not_a_log_is_unusable(tmp_path, members, reason):
     with pytest.raises(UnusableLog, match=reason):
         list(read_lines(_zip(tmp_path / "log.zip", members), LINES))
+
+
+@pytest.mark.parametrize("between", [b"", b"0123456789"], ids=["record before its locator", "record where it says"])
+def test_the_directory_s_size_in_a_zip64_record_is_held_to_the_limit_too(tmp_path, between):
+    path = _zip(tmp_path / "log.zip", {f"{n}.jsonl": "1" for n in range(40)})
+    whole = path.read_bytes()
+    size, offset = struct.unpack("<II", whole[-10:-2])
+    record = struct.pack("<4sQ2H2L4Q", b"PK\x06\x06", 44, 45, 45, 0, 0, 40, 40, size, offset)
+    locator = struct.pack("<4sLQL", b"PK\x06\x07", 0, len(whole) - 22, 1)
+    silent = whole[-22:-10] + struct.pack("<II", 0, offset) + whole[-2:]
+    path.write_bytes(whole[:-22] + record + between + locator + silent)
+    if not between:
+        assert len(list(read_lines(path, LINES))) == 40
+    with pytest.raises(UnusableLog, match=f"directory has more than {size - 1} bytes"):
+        list(read_lines(path, LINES.model_copy(update={"max_directory_bytes": size - 1})))
+
+
+def test_zeros_and_names_around_the_members_of_a_gzip_are_not_read_byte_by_byte(tmp_path, monkeypatch):
+    member = gzip.compress(b"a\n")
+    named = member[:3] + b"\x18" + member[4:10] + b"n" * 5000 + b"\0" + b"c" * 255 + b"\0" + member[10:]
+    path = tmp_path / "log.jsonl.gz"
+    path.write_bytes(member + bytes(100_000) + named + member + bytes(3) + member + bytes(100_000))
+    calls, zeros, text = [], archives._after_zeros, archives._skip_text
+    monkeypatch.setattr(archives, "_after_zeros", lambda file: zeros(_Counting(file, calls)))
+    monkeypatch.setattr(archives, "_skip_text", lambda file: text(_Counting(file, calls)))
+    lines = list(read_lines(path, LINES))
+    assert [line.data for line in lines] == [b"a"] * 4 and all(line.refused is None for line in lines)
+    assert len(calls) < 1000
+
+
+@pytest.mark.parametrize(("length", "told"), [(65_000, "too early"), (70_000, "more than 65536 bytes")])
+def test_a_gzip_s_name_without_end_is_told(tmp_path, length, told):
+    member = gzip.compress(b"a\n")
+    path = tmp_path / "log.jsonl.gz"
+    path.write_bytes(member + member[:3] + b"\x08" + member[4:10] + b"n" * length)
+    lines = list(read_lines(path, LINES))
+    assert lines[0].data == b"a" and told in (lines[1].refused or "") and len(lines) == 2
 
 
 def test_an_archive_made_to_harm_is_read_no_further_than_its_limit(tmp_path):

@@ -2,6 +2,7 @@
 
 import hashlib
 import importlib.util
+import json
 import random
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,6 +57,14 @@ def _frames(match_id: str, events: list[dict], tracks: list[dict], **match) -> F
         for n, event in enumerate(events)
     ]
     tracks = [{"match_id": match_id, "seq": 0, **track} for track in tracks]
+    if (row.get("title") or row["objectives"]) and (events or tracks):
+        opening = next((event for event in events if event["event_type"] == "MATCH_STARTED"), None)
+        if opening is None:
+            first_ms = min(entry["t_ms"] for entry in (*events, *tracks))
+            opening = {"match_id": match_id, "event_type": "MATCH_STARTED", "t_ms": first_ms, "seq": 0}
+            opening |= {"event_id": "e", "source_line": 0}
+            events.append(opening)
+        opening["payload"] = _opening(row)
     return Frames(
         pl.DataFrame([row], schema=empty("matches").schema),
         pl.DataFrame(events, schema=empty("events").schema)
@@ -64,6 +73,15 @@ def _frames(match_id: str, events: list[dict], tracks: list[dict], **match) -> F
         .drop("rank"),
         pl.DataFrame(tracks, schema=empty("tracks").schema).sort("player", "t_ms", "seq", maintain_order=True),
     )
+
+
+def _opening(row: dict) -> str:
+    """The payload of a MATCH_STARTED that tells what the match's row says."""
+    sites = [
+        {"id": o["id"], "pos": [None if o[axis] is None else o[axis] / 1000 for axis in ("x_mm", "y_mm", "z_mm")]}
+        for o in row["objectives"]
+    ]
+    return json.dumps({"title": row.get("title"), "objectives": sites})
 
 
 def _random_match(seed: int, *, count: int = 160, from_ms: int = 0) -> Frames:

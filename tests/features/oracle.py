@@ -40,8 +40,7 @@ def replay(log, match_row, config):
     """The rows of events in total order."""
     if not log:
         return
-    opens = any(event["event_type"] == "MATCH_STARTED" for event in log)
-    grid, match = config.grid_ms, Match(match_row, config, is_open=not opens)
+    grid, match = config.grid_ms, Match(match_row, config)
     at = -(-log[0]["t_ms"] // grid) * grid
     for event in log:
         while at < event["t_ms"]:
@@ -114,11 +113,9 @@ class Player:
 class Match:
     """Everything that is known by now."""
 
-    def __init__(self, row, config, is_open):
+    def __init__(self, row, config):
         self.c, self.row_of_match = config, row
         self.sites, self.freezes = [], True
-        if is_open:
-            self.open()
         self.long, self.short = config.long_window_ms, config.short_window_ms
         self.names = {ms: f"{ms // 1000}s" for ms in (self.short, self.long)}
         self.phase = self.round = self.live_since = None
@@ -127,7 +124,7 @@ class Match:
         self.begin_round()
 
     def open(self):
-        """Title and map are known from the first MATCH_STARTED on, or from the start in a log without one."""
+        """Title and map are known from the first MATCH_STARTED on."""
         self.sites = [(o["x_mm"], o["y_mm"], o["z_mm"]) for o in self.row_of_match["objectives"]]
         self.freezes = load_titles().find(self.row_of_match["title"]).freeze_time
 

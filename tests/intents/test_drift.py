@@ -39,3 +39,14 @@ def test_an_intent_that_became_common_is_found(labelled, config):
     )
     found = drift(labelled[:1200], more, config.training.drift)
     assert found["name"][0] == "intent: rotate"
+
+
+@pytest.mark.parametrize("share", [0.95, 1.0, 0.05, 0.0])
+def test_a_feature_of_zeros_and_ones_drifts_whichever_is_common(labelled, config, share):
+    rows = labelled[:1200].with_columns(
+        has_bomb=(pl.int_range(pl.len()) % 100 < 100 * share).cast(labelled.schema["has_bomb"])
+    )
+    turned = rows.with_columns(has_bomb=pl.lit(round(1 - share), labelled.schema["has_bomb"]))
+    found = drift(rows, turned, config.training.drift)
+    assert found["name"][0] == "has_bomb" and found["index"][0] > 10 * config.training.drift.warn
+    assert found["index"][1] == pytest.approx(0)

@@ -40,3 +40,19 @@ def test_importance_names_what_the_labels_were_made_of(model):
     found = importance(model)
     assert set(found["feature"][:3]) == {"speed_mps", "objective_m", "bomb_m"}
     assert found["share"].sum() == pytest.approx(1)
+
+
+def test_what_speaks_for_every_intent_alike_is_no_reason(model, labelled, monkeypatch):
+    from pipeline.intents import explanation
+
+    common, telling = NAMES.index("hp"), NAMES.index("speed_mps")
+
+    def added(*_):
+        found = np.zeros((1, 9, len(NAMES)))
+        found[:, :, common] = 5.0
+        found[:, INTENTS.index("hold"), telling] = 0.9
+        return found
+
+    monkeypatch.setattr(explanation, "contributions", added)
+    (only,) = reasons(model, labelled[:1], "hold")
+    assert only.startswith("speed_mps") and only.endswith("+0.80")

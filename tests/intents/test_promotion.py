@@ -22,6 +22,17 @@ class Says:
         return np.eye(9)[self.said] * (self.sure - (1 - self.sure) / 8) + (1 - self.sure) / 8
 
 
+@dataclass(frozen=True)
+class Gives:
+    """A model that gives these probabilities."""
+
+    version: str
+    given: np.ndarray
+
+    def probabilities(self, vectors: np.ndarray) -> np.ndarray:
+        return self.given
+
+
 @pytest.fixture
 def held(labelled: pl.DataFrame) -> pl.DataFrame:
     """Labelled rows on which no rule decides."""
@@ -75,7 +86,41 @@ def test_a_better_model_that_is_less_calibrated_is_refused(held, config):
     found = compare(Says("old", said, 0.15), Says("new", said, 0.85), held, config)
     assert found.measures["log_loss"][2].high < 0
     assert found.verdict == WORSE
-    assert any("calibration_error_" in reason for reason in found.reasons)
+    assert any("calibration_error_" in reason and " grows by " in reason for reason in found.reasons)
+
+
+def test_one_round_is_no_sample_however_much_better_the_challenger_is(held, config):
+    least = config.training.promotion.least_rounds
+    for rounds, tells in ((1, False), (least - 1, False), (least, True)):
+        rows = held.with_columns(match_id=pl.lit("m"), round=pl.int_range(pl.len(), dtype=pl.Int32) % rounds)
+        truth = classes(rows["intent"])
+        better = compare(Says("old", wrong(truth, 0.5)), Says("new", truth, 0.99), rows, config)
+        worse = compare(Says("old", truth, 0.99), Says("new", wrong(truth, 0.5)), rows, config)
+        assert better.measures["log_loss"][2].high < 0  # the interval alone would promote it
+        assert (better.verdict, worse.verdict) == ((BETTER, WORSE) if tells else (NO_BETTER, NO_BETTER))
+        assert ("too few to tell" in better.reasons[0]) is not tells
+
+
+def test_calibration_on_a_handful_of_rows_is_not_judged_and_the_intent_is_named(held, config):
+    """All are 0.6 sure and right as often, but the challenger is overly sure of 30 rows that it calls defuse."""
+    hold, defuse = INTENTS.index("hold"), INTENTS.index("defuse")
+    rows = held.filter(~pl.col("intent").is_in(["defuse", "plant"]))
+    said = classes(rows["intent"])
+    sure = np.full((len(said), 9), 0.001)
+    sure[np.arange(len(said)), said] = 0.992
+    old, new = Gives("old", sure * 0.6 + 0.4 / 9), Gives("new", sure.copy())
+    few = np.flatnonzero(said == hold)[:30]
+    new.given[few, hold], new.given[few, defuse] = 0.7, 0.293
+    old.given[:, defuse] = 0.001
+    old.given[:] /= old.given.sum(axis=1, keepdims=True)
+    found = compare(old, new, rows, config)
+    assert found.measures["calibration_error_defuse"][1] > config.training.promotion.calibration_error
+    assert found.verdict == BETTER
+    assert found.reasons[-1].startswith("not judged, on too few rows: ")
+    unjudged = found.reasons[-1].partition(": ")[2].split(", ")
+    assert {"calibration_error_defuse", "f1_plant"} <= set(unjudged)
+    assert "calibration_error_hold" not in unjudged
+    assert "f1_hold" not in unjudged
 
 
 def test_a_worse_model_is_refused(held, config):

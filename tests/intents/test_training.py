@@ -3,6 +3,7 @@ import polars as pl
 import pytest
 
 from pipeline.intents import evaluation, training
+from pipeline.intents.card import card
 from pipeline.intents.training import NothingToTrain, cap, fit, folds, learn, planned, samples, series_of, split
 
 
@@ -70,6 +71,13 @@ def test_a_trained_model_beats_the_majority_and_says_against_what_it_was_judged(
     assert all(name.endswith("_vs_labels") for name in trained.metrics)
     assert set(trained.scores) == {"hybrid", "model", "heuristics", "majority"}
     assert trained.figures["confusion.png"].startswith(b"\x89PNG")
+
+
+def test_only_rows_that_were_trained_on_are_counted_as_such(labelled, quick):
+    few = quick.model_copy(update={"training": quick.training.model_copy(update={"rows_per_match": 100})})
+    trained = fit(labelled, few)
+    assert trained.parts["train"] == 100 * (6 - len(trained.model.manifest.held_out))
+    assert f"{trained.parts['train']:,} rows of {labelled.height:,} labelled ones of 6 matches" in card(trained)
 
 
 def test_rules_that_are_right_make_the_hybrid_better_than_the_model(labelled, quick):

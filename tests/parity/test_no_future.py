@@ -199,6 +199,29 @@ def test_a_grid_series_cut_off_at_any_transaction_tells_the_same_until_then(read
         assert start.filter(pl.col("t_ms") <= last).equals(whole.filter(pl.col("t_ms") <= last))
 
 
+def without_map(value):
+    if isinstance(value, dict):
+        return {name: without_map(inner) for name, inner in value.items() if name != "map"}
+    return [without_map(inner) for inner in value] if isinstance(value, list) else value
+
+
+def test_a_map_told_after_the_start_of_a_grid_game_changes_no_feature(read_streamed, written, tmp_path):
+    texts = list(simulate(rounds=1, seed=11).grid_lines())
+    lines = [json.loads(text.replace("sim_two_sites", "mirage")) for text in texts]  # a map of known objectives
+    late = len(lines) // 2
+    told = [json.dumps(line) for line in (*map(without_map, lines[:late]), *lines[late:])]
+    never = [json.dumps(without_map(line)) for line in lines]
+    whole, _ = rows_of_grid(read_streamed, tmp_path, told)
+    match = read_streamed(tmp_path / "grid.jsonl")
+    assert match.match["map"].item() is not None and match.match["objectives"].item().len() > 0
+    assert written(match.live()) == written(match.live(range(1, len(match.arrived), 50))) == match.recorded
+    assert whole.equals(rows_of_grid(read_streamed, tmp_path, never)[0])
+    assert not whole.equals(rows_of_grid(read_streamed, tmp_path, map(json.dumps, lines))[0])
+    start, last = rows_of_grid(read_streamed, tmp_path, told[:late])
+    assert start.height > 500
+    assert start.filter(pl.col("t_ms") <= last).equals(whole.filter(pl.col("t_ms") <= last))
+
+
 def test_a_real_grid_series_cut_off_at_any_transaction_tells_the_same_until_then(read_streamed, shared_data, tmp_path):
     with zipfile.ZipFile(shared_data / "grid" / "events_9100001_grid.jsonl.zip") as archive:
         lines = archive.read(archive.namelist()[0]).decode().splitlines()[:500]

@@ -1,5 +1,6 @@
 """The gate between a trained model and the champion, in a run of Dagster on a real registry."""
 
+import logging
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -7,6 +8,7 @@ import dagster as dg
 import numpy as np
 import polars as pl
 import pytest
+from mlflow.exceptions import MlflowException
 
 from assets.intents import intent_model
 from assets.models import (
@@ -22,7 +24,7 @@ from assets.models import (
 )
 from pipeline.features.definition import NAMES
 from pipeline.intents.training import split
-from resources.registry import DamagedModel, ModelRegistry
+from resources.registry import DamagedModel, ModelRegistry, RegistryUnreachable
 
 
 @dataclass
@@ -51,7 +53,7 @@ class Nobody:
 
 
 def played(matches: int, *, right: float = 1.0) -> pl.DataFrame:
-    """Labelled rows of matches in which all features tell hold from advance; so many training labels are right."""
+    """Labelled rows of matches of 15 rounds in which all features tell hold from advance; so many labels are right."""
     frames = []
     for number in range(matches):
         random = np.random.default_rng(number)
@@ -59,7 +61,7 @@ def played(matches: int, *, right: float = 1.0) -> pl.DataFrame:
         frames.append(
             pl.DataFrame({name: random.normal(size=150) + hold for name in NAMES}).with_columns(
                 pl.lit(f"match-{number}").alias("match_id"),
-                pl.lit(1, dtype=pl.Int32).alias("round"),
+                pl.Series("round", np.arange(150) // 10 + 1, dtype=pl.Int32),
                 pl.lit("player:a").alias("player"),
                 pl.Series("t_ms", 250 * np.arange(150)),
                 pl.Series("intent", np.where(hold, "hold", "advance").tolist()),
@@ -87,11 +89,12 @@ def night(registry: ModelRegistry, monkeypatch: pytest.MonkeyPatch) -> Any:
         "assets.intents.gold_labels", lambda store, match_id, gold: store.read_table("labels", match_id)
     )
 
-    def run(rows: pl.DataFrame) -> dg.ExecuteInProcessResult:
+    def run(rows: pl.DataFrame, instance: dg.DagsterInstance | None = None) -> dg.ExecuteInProcessResult:
         return dg.materialize(
             [intent_model, champion_model, dg.AssetSpec("features"), dg.AssetSpec("labels")],
             resources={"store": Labelled(rows), "models": registry, "reviews": Nobody()},
             raise_on_error=False,
+            instance=instance,
         )
 
     return run
@@ -162,15 +165,82 @@ def test_new_matches_are_named_and_told_of_when_they_are_unlike_those_before(nig
     assert drifted.metadata["drifted"].value == "speed_mps"
 
 
-def test_a_champion_made_for_other_features_leaves_its_place_to_whatever_is_trained(night, registry, monkeypatch):
+def test_a_champion_made_for_other_features_leaves_its_place_to_whatever_is_trained(
+    night, registry, monkeypatch, caplog
+):
     assert night(played(6)).success
     assert standing(registry) is not None
     monkeypatch.setattr("pipeline.intents.model.NAMES", (*NAMES[:-1], "charm"))
     reopened = ModelRegistry(registry.tracking_uri, registry.artifact_root)
     with pytest.raises(DamagedModel, match="made for other features"):
         reopened.champion()
-    assert standing(reopened) is None
-    assert judge(reopened, "a new one", standing(reopened), played(6)).word in PROMOTED
+    with caplog.at_level(logging.WARNING, logger="assets.models"):
+        assert standing(reopened) is None
+    assert "made for other features" in caplog.text
+    version = reopened.versions()[0].version
+    assert judge(reopened, version, None, played(6)).word in PROMOTED
+
+
+def test_a_champion_whose_files_are_damaged_leaves_its_place_to_the_next_training(night, registry, tmp_path):
+    assert night(played(6)).success
+    damaged = registry.champion().version
+    (file,) = (tmp_path / "models").rglob("model.txt")
+    file.write_bytes(b"")
+    registry._champions.clear()  # as in a new process
+    found = night(played(7))
+    assert (found.success, told(found)["verdict"], told(found)["champion_before"]) == (True, "first", damaged)
+    assert registry.champion().version == told(found)["model_version"] != damaged
+
+
+def test_a_store_of_files_that_does_not_answer_fails_the_training_and_costs_no_champion_its_place(
+    night, registry, monkeypatch
+):
+    assert night(played(6)).success
+    reopened = ModelRegistry(registry.tracking_uri, registry.artifact_root)
+
+    def timed_out(*_: Any) -> None:
+        raise MlflowException("Connection to the bucket timed out")
+
+    monkeypatch.setattr(reopened._client, "download_artifacts", timed_out)
+    with pytest.raises(RegistryUnreachable, match="timed out"):
+        standing(reopened)
+
+
+def test_what_was_rolled_back_is_not_promoted_even_where_no_model_answers(night, registry):
+    assert night(played(6, right=0.7)).success
+    better = told(night(played(6)))["model_version"]
+    registry.rollback("an analyst did not trust it")
+    assert judge(registry, better, None, played(6)).word == "rolled back"
+
+
+@pytest.mark.parametrize("meanwhile", ["rolled back", "another one answers"])
+def test_a_verdict_counts_only_while_the_champion_is_the_one_it_was_judged_against(night, registry, meanwhile):
+    assert night(played(6, right=0.7)).success
+    answers = registry.champion().version
+    other = told(night(played(6, right=0.6)))["model_version"]
+    with dg.DagsterInstance.ephemeral() as instance:
+        better = told(night(played(6), instance=instance))["model_version"]
+        assert registry.champion().version == better
+        if meanwhile == "rolled back":
+            registry.rollback("an analyst did not trust it")
+        else:
+            answers = registry.promote(other).version
+        late = dg.materialize(
+            [champion_model, dg.AssetSpec(MODEL_KEY)], instance=instance, resources={"models": registry}
+        )
+        metadata = late.asset_materializations_for_node("models__champion")[0].metadata
+        assert (metadata["promoted"].value, metadata["model_version"].value) == (False, answers)
+        assert registry.champion().version == answers
+
+
+def test_a_champion_that_answers_already_is_promoted_again_without_a_word(night, registry):
+    with dg.DagsterInstance.ephemeral() as instance:
+        version = told(night(played(6), instance=instance))["model_version"]
+        again = dg.materialize(
+            [champion_model, dg.AssetSpec(MODEL_KEY)], instance=instance, resources={"models": registry}
+        )
+        metadata = again.asset_materializations_for_node("models__champion")[0].metadata
+        assert (metadata["promoted"].value, metadata["model_version"].value) == (True, version)
 
 
 def test_the_graph_has_the_gate_between_training_and_champion():

@@ -1,15 +1,18 @@
 """`gridmotion models` on a real registry."""
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import polars as pl
 import pytest
 from typer.testing import CliRunner
 
 from assets import commands, model_commands
 from assets.models import CHAMPION_KEY
+from configs.intents import load_intents
 from resources.registry import ModelRegistry, NothingToRollBack
 
 
@@ -38,6 +41,77 @@ def test_models_are_listed_promoted_and_rolled_back_by_hand_and_dagster_is_told(
         told = instance.get_latest_materialization_event(CHAMPION_KEY).asset_materialization
     assert told.metadata["model_version"].value == old
     assert "sees peeks everywhere" in told.metadata["verdict"].value
+
+
+@dataclass
+class Stored:
+    """A store of labelled matches and one segment of each."""
+
+    rows: pl.DataFrame
+    model_version: str
+
+    def keys(self, table: str) -> list[str]:
+        return self.rows["match_id"].unique().sort().to_list()
+
+    def read_table(self, table: str, match_id: str) -> pl.DataFrame:
+        rows = self.rows.filter(match_id=match_id)
+        if table == "segments":
+            span = {"segment_id": "00ff", "player": "player:a", "from_ms": 0, "to_ms": 2000}
+            return pl.DataFrame(
+                span | {"intent": "hold", "confidence": 0.8, "decided_by": "model", "model_version": self.model_version}
+            )
+        labels = rows.select("match_id", "player", "t_ms", "intent", rules=pl.lit(None, pl.List(pl.String)))
+        return rows.drop("intent") if table == "features" else labels
+
+
+class Nobody:
+    """Reviewers who never decided anything."""
+
+    def gold(self) -> None:
+        return None
+
+
+@pytest.fixture
+def stored(monkeypatch: pytest.MonkeyPatch, rows: pl.DataFrame, registry: ModelRegistry, model: Any) -> list[str]:
+    """Two models, the first answering, and three matches that neither knows."""
+    versions = [registry.register(model(seed), {}).version for seed in (1, 2)]
+    registry.promote(versions[0])
+    store = Stored(pl.concat([rows.with_columns(match_id=pl.lit(name)) for name in ("a", "b", "c")]), versions[0])
+    alone = load_intents().model_copy(update={"heuristics": load_intents().heuristics[:1]})
+    monkeypatch.setattr("pipeline.intents.promotion.load_intents", lambda: alone)
+    monkeypatch.setattr("assets.definitions.open_store", lambda environment: store)
+    monkeypatch.setattr("assets.reviews.open_reviews", lambda environment: Nobody())
+    monkeypatch.setattr("assets.intents.gold_labels", lambda store, name, gold: store.read_table("labels", name))
+    return versions
+
+
+def test_two_models_are_compared_in_json_that_any_program_can_read(call, stored):
+    def refuse(name: str) -> None:
+        raise ValueError(f"{name} is not JSON")
+
+    said = call("compare", stored[1], "--json")
+    assert said.exit_code == 0, said.exception
+    found = json.loads(said.stdout, parse_constant=refuse)
+    assert (found["champion"], found["challenger"]) == tuple(stored)
+    assert found["rows"] == 200
+    measures = {each["measure"]: each for each in found["measures"]}
+    assert measures["log_loss"]["difference"] == pytest.approx(
+        measures["log_loss"]["challenger"] - measures["log_loss"]["champion"]
+    )
+    assert measures["f1_trade"]["difference"] is None  # nobody trades in these rows
+    assert found["verdict"] == "no better"
+    told = call("compare", stored[1], stored[0])
+    assert "no better: 4 rounds are too few to tell" in told.stdout
+    assert "log_loss" in told.stdout
+
+
+def test_a_segment_is_explained_by_the_model_that_decided_it(call, stored):
+    found = json.loads(call("explain", "a", "00", "--most", "2", "--json").stdout)
+    assert (found["segment_id"], found["intent"], found["confidence"]) == ("00ff", "hold", 0.8)
+    assert 1 <= len(found["reasons"]) <= 2
+    told = call("explain", "a", "00", "--most", "2").stdout
+    assert "00ff: hold, 0.80, decided by model" in told
+    assert all(reason in told for reason in found["reasons"])
 
 
 def test_what_cannot_be_done_is_refused(call, registry, model):

@@ -1,15 +1,20 @@
+import contextlib
 import hashlib
 import logging
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from mlflow.exceptions import MlflowException
 
 from pipeline.intents.model import PriorModel, vectors
 from resources.errors import ResourceError
 from resources.registry import (
+    NOBODY,
+    ChampionChanged,
     DamagedModel,
     ModelNotFound,
     ModelRegistry,
@@ -145,8 +150,131 @@ def test_a_changed_or_missing_artefact_is_an_error_that_names_it(registry, model
     with pytest.raises(DamagedModel, match=f"{name} is not the file that was registered.*train again"):
         registry.champion()
     path.unlink()
-    with pytest.raises(DamagedModel, match="cannot be read"):
+    with pytest.raises(DamagedModel, match=f"{name} is missing"):
         registry.champion()
+
+
+@pytest.mark.parametrize("error", [MlflowException("503"), TimeoutError("timed out"), PermissionError("not yours")])
+@pytest.mark.parametrize("step", ["list_artifacts", "download_artifacts"])
+def test_files_that_cannot_be_fetched_say_nothing_of_the_model(registry, model, monkeypatch, step, error):
+    registry.promote(registry.register(model(1), {}).version)
+    registry = ModelRegistry(registry.tracking_uri, registry.artifact_root)
+
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(registry._client, step, fail)
+    with pytest.raises(RegistryUnreachable, match=str(error)):
+        registry.champion()
+
+
+def test_a_disk_that_is_not_mounted_is_no_damage(registry, model, tmp_path):
+    registry.promote(registry.register(model(1), {}).version)
+    (tmp_path / "models").rename(tmp_path / "elsewhere")
+    with pytest.raises(RegistryUnreachable, match="none of its files is there"):
+        ModelRegistry(registry.tracking_uri, registry.artifact_root).champion()
+
+
+def test_a_rollback_never_brings_back_what_was_rolled_back(registry, model):
+    first, second = (registry.register(model(seed), {}).version for seed in (1, 2))
+    for version in (first, second, first):
+        registry.promote(version)
+    assert registry.rollback("worse than the other").version == second
+    with pytest.raises(NothingToRollBack, match=f"none answered before {second} that was not rolled back"):
+        registry.rollback("and this one")
+    assert registry.champion().version == second
+
+
+def test_a_rollback_passes_over_what_was_rolled_back_to_what_answered_before(registry, model):
+    versions = [registry.register(model(seed), {}).version for seed in (1, 2, 3)]
+    for version in versions:
+        registry.promote(version)
+    registry.promote(versions[1])
+    registry.rollback("worse than the third")  # the third answers, and names the second as the one before it
+    assert registry.champion().version == versions[2]
+    assert registry.rollback("that one too").version == versions[0]
+
+
+def test_a_promotion_holds_only_against_the_champion_it_was_decided_against(registry, model):
+    first, second, third = (registry.register(model(seed), {}).version for seed in (1, 2, 3))
+    assert registry.answering() == NOBODY
+    registry.promote(first, instead_of=NOBODY)
+    assert registry.answering() == first
+    with pytest.raises(ChampionChanged, match=f"judged against none, but by now {first} answers"):
+        registry.promote(second, instead_of=NOBODY)
+    registry.promote(second, instead_of=first)
+    assert registry.promote(second, instead_of=first).champion  # as a run that is tried again
+    with pytest.raises(ChampionChanged):
+        registry.promote(third, instead_of=first)
+    registry.rollback("sees peeks everywhere")
+    with pytest.raises(ChampionChanged, match="rolled back since it was judged: sees peeks everywhere"):
+        registry.promote(second, instead_of=first)
+    assert registry.champion().version == first
+    assert registry.promote(second).champion  # by hand
+
+
+@pytest.mark.parametrize("change", ["promote", "rollback"])
+@pytest.mark.parametrize("writes", [0, 1, 2])
+def test_a_process_killed_between_two_writes_leaves_no_rolled_back_model_without_its_mark(
+    registry, model, monkeypatch, change, writes
+):
+    first, second = (registry.register(model(seed), {}).version for seed in (1, 2))
+    registry.promote(first)
+    registry.promote(second)
+    if change == "promote":
+        registry.rollback("slow")
+    left = [writes]
+
+    def dying(real: Callable[..., None]) -> Callable[..., None]:
+        def write(*given: str) -> None:
+            if not left[0]:
+                raise KeyboardInterrupt
+            left[0] -= 1
+            real(*given)
+
+        return write
+
+    for name in ("set_model_version_tag", "set_registered_model_alias"):
+        monkeypatch.setattr(registry._client, name, dying(getattr(registry._client, name)))
+    with contextlib.suppress(KeyboardInterrupt):
+        registry.promote(second) if change == "promote" else registry.rollback("slow")
+    after = ModelRegistry(registry.tracking_uri, registry.artifact_root)
+    known = {each.version: each for each in after.versions()}
+    assert known[second].champion != bool(known[second].rolled_back)
+    assert not known[first].rolled_back
+    after.promote(second)
+    after.promote(first)  # a mark that was left on what answered is gone once another one does
+    assert not any(each.rolled_back for each in after.versions())
+    assert after.rollback("").version == second
+
+
+def test_a_version_that_another_training_registered_meanwhile_is_not_registered_twice(registry, model, monkeypatch):
+    real, looks = registry._find, []
+
+    def late(version: str) -> object:
+        looks.append(version)
+        if len(looks) == 1:
+            ModelRegistry(registry.tracking_uri, registry.artifact_root).register(model(1), {})
+            return None
+        return real(version)
+
+    monkeypatch.setattr(registry, "_find", late)
+    kept = registry.register(model(1), {})
+    assert [each.number for each in registry.versions()] == [kept.number] == [1]
+    assert not registry._client.search_runs([registry._experiment()], "attributes.status = 'RUNNING'")
+
+
+def test_a_second_training_waits_for_the_first(registry):
+    waiting = f"""
+from resources.registry import ModelRegistry
+with ModelRegistry({registry.tracking_uri!r}, {str(registry.artifact_root)!r}).training():
+    print("alone")
+"""
+    with registry.training():
+        other = subprocess.Popen([sys.executable, "-c", waiting], stdout=subprocess.PIPE, text=True)
+        with pytest.raises(subprocess.TimeoutExpired):
+            other.wait(3)
+    assert other.communicate(timeout=60)[0] == "alone\n"
 
 
 def test_a_registry_that_cannot_be_opened_is_an_error_not_the_prior(tmp_path):

@@ -99,7 +99,7 @@ def test_a_match_is_news_once_each_time_a_required_review_of_it_is_closed():
 def test_the_clips_of_a_match_are_requested_when_a_sensitive_segment_of_it_is_judged(url, asked, config):
     sensitive = config.reasons.model_copy(update={"sensitive": ("hold",)})
     reviews = Reviews(url, config.model_copy(update={"reasons": sensitive}))
-    reviews.open("m", asked(2, required=[True, False]))
+    reviews.open("m", asked(2, required=[True, False], intent=["hold", "peek"]))
 
     def look(cursor: str | None, reviews: Reviews = reviews, match_id: str = "m") -> dg.SensorResult | dg.SkipReason:
         with dg.DagsterInstance.ephemeral() as instance:
@@ -117,6 +117,18 @@ def test_the_clips_of_a_match_are_requested_when_a_sensitive_segment_of_it_is_ju
     assert look(found.cursor).run_requests == []
     assert look(None, match_id="another instance's").run_requests == []
     assert isinstance(look(None, Reviews(url)), dg.SkipReason)
+
+
+def test_an_optional_review_that_ends_in_a_sensitive_intent_counts_from_then_on(url, asked, config):
+    sensitive = config.reasons.model_copy(update={"sensitive": ("plant",)})
+    reviews = Reviews(url, config.model_copy(update={"reasons": sensitive}))
+    reviews.open("m", asked(2))
+    held, planted = asked(2)["job_id"]
+    for job_id, intent, closings in ((held, "peek", {}), (planted, "plant", {"m": 1})):
+        claim = reviews.next("ann", job_id=job_id)
+        reviews.decide(Decision(job_id, "ann", "correct", intent, token=claim.token))
+        assert reviews.closings() == closings
+    assert Reviews(url).closings() == {}  # where no intent is sensitive no clip waits
 
 
 def test_the_database_lies_beside_the_store_unless_the_environment_names_one(tmp_path):

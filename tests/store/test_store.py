@@ -1,5 +1,6 @@
 """The store on a folder and on a real S3 server: atomic, stamped, reused, loud."""
 
+import resource
 import signal
 import subprocess
 import sys
@@ -10,7 +11,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from pipeline.tables import TABLES, SchemaViolation
+from pipeline.tables import TABLES, SchemaViolation, empty
 from resources.store import PartDamaged, PartMissing, Stamp, Store, StoreError
 
 STAMP = Stamp("code", "config", "input")
@@ -108,6 +109,30 @@ def test_a_store_that_cannot_be_reached_says_so(tmp_path: Path) -> None:
     for attempt in (lambda: store.read("file"), lambda: store.write("file", b""), lambda: store.files()):
         with pytest.raises(StoreError, match="s3://gridmotion/x"):
             attempt()
+
+
+def test_what_fails_while_rows_are_made_is_not_told_of_the_part(store: Store) -> None:
+    def rows() -> Iterator[pl.DataFrame]:
+        yield empty("quarantine")
+        raise FileNotFoundError("a temporary file is gone")
+
+    with pytest.raises(FileNotFoundError, match="a temporary file is gone"):
+        store.write_table("quarantine", "m1", rows(), STAMP)
+    assert store.keys("quarantine") == []
+
+
+@pytest.mark.parametrize("size", [200, 200_000], ids=["at the end", "at once"])
+def test_a_file_that_grows_too_large_for_its_place_is_named(tmp_path: Path, size: int) -> None:
+    store = Store(str(tmp_path))
+    before, ignored = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100, before[1]))
+        with pytest.raises(StoreError, match=r"cannot write .*name.*File too large"):
+            store.write("name", bytes(size))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, ignored)
+    assert not list((tmp_path / ".tmp").iterdir()) and not store.exists("name")
 
 
 def test_a_store_that_refuses_says_where(s3_server: str, tmp_path: Path) -> None:

@@ -11,12 +11,24 @@ from typing import Any, Protocol
 import polars as pl
 
 from configs.events import EventsConfig
+from pipeline.errors import PipelineError
 from pipeline.events.conservation import Tally
 from pipeline.events.lines import Block, Line
 from pipeline.events.quarantine import QuarantineRows
 
 Reopen = Callable[[], Iterator[Block | Line]]
 """Gives the blocks of the log from its start, as `pipeline.events.lines.read_blocks`."""
+
+
+class TooManyMatches(PipelineError):
+    """A log has more matches than are read.
+
+    Args:
+        most: how many are.
+    """
+
+    def __init__(self, most: int) -> None:
+        super().__init__(f"has more than {most} matches, and no more are read")
 
 
 class Frames(Protocol):
@@ -34,7 +46,9 @@ class SourceReading:
     Attributes:
         drafts: events that stand, in frames like those of `pipeline.events.drafts.Drafts`, every `t_ms` known; no
             `event_id` comes twice in a match.
-        told: per match what the log tells of it outside MATCH_STARTED, in the shape of that event's payload.
+        told: per match what the log tells of it outside MATCH_STARTED, in the shape of that event's payload, and
+            outside ROUND_STARTED: `sides`, the side of each team by the number of the round. It may have been told
+            late, so it fills the tables `matches` and `rounds` and nothing else.
         started_us: per match the wall clock at `t_ms` 0, microseconds since 1970 UTC, where known.
     """
 
@@ -44,4 +58,7 @@ class SourceReading:
 
 
 Source = Callable[[Reopen, QuarantineRows, Tally, EventsConfig], SourceReading]
-"""A source: reads the blocks, counts every source event in the tally once, quarantines what it can't take."""
+"""A source: reads the blocks, counts every source event in the tally once, quarantines what it can't take.
+
+Raises `TooManyMatches` before it does for each of them what takes time.
+"""

@@ -58,7 +58,7 @@ _DECODE_ERRORS = (msgspec.MsgspecError, ValueError, RecursionError)
 
 def read_canonical(reopen: Reopen, quarantine: QuarantineRows, tally: Tally, config: EventsConfig) -> SourceReading:
     """Reads a canonical log; the contract is `pipeline.events.sources.Source`."""
-    drafts, claims = Drafts(config.lines), Claims()
+    drafts, claims = Drafts(config.lines), Claims(config.lines.max_matches)
     scanner = Scanner(config.validity, config.lines.frame_rows)
     careful: list[Draft] = []
 

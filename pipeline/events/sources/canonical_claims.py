@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from configs.events import ValidityConfig
 from pipeline.events.drafts import Drafts, by_match, text_codes
+from pipeline.events.sources import TooManyMatches
 
 STANDS, NO_TIME, OFF_CLOCK, OFF_ROUND, DUPLICATE = range(5)
 Fates = NDArray[np.uint8]
@@ -83,16 +84,29 @@ class Verdict:
 
 
 class Claims:
-    """A little of every event, from which to decide."""
+    """A little of every event, from which to decide.
 
-    def __init__(self) -> None:
+    Args:
+        most_matches: of how many matches events are taken.
+    """
+
+    def __init__(self, most_matches: int) -> None:
+        self._most_matches = most_matches
+        self._codes: set[int] = set()
         self._matches: dict[str, _Match] = {}
         self._ids: list[NDArray[np.uint64]] = []
 
     def add(self, frame: pl.DataFrame) -> None:
-        """Takes note of the next events, in a frame like those of `pipeline.events.drafts.Drafts`."""
+        """Takes note of the next events, in a frame like those of `pipeline.events.drafts.Drafts`.
+
+        Raises:
+            TooManyMatches: if these events, or those before, are of more matches than are taken.
+        """
         if frame.is_empty():
             return
+        self._codes.update(frame["match_id"].to_physical().unique())
+        if len(self._codes) > self._most_matches:
+            raise TooManyMatches(self._most_matches)
         self._ids.append(_hashes(frame, 1))
         for part in by_match(frame):
             self._matches.setdefault(part["match_id"][0], _Match()).note(part)
@@ -159,13 +173,15 @@ class _Match:
             self.lacks_time = True
             if self.is_lone:
                 clocks = events.filter(pl.col("t_ms").is_null())["occurred_us"]
-                self._untimed_us.add(clocks.drop_nulls().to_numpy())
+                self._untimed_us.add(np.array(clocks.drop_nulls()))
             timed = events.filter(pl.col("t_ms").is_not_null())
         if timed["occurred_us"].null_count() < timed.height:
             clocked = timed if not timed["occurred_us"].null_count() else timed.drop_nulls("occurred_us")
             self._offsets_us.add(clocked["occurred_us"].to_numpy() - clocked["t_ms"].to_numpy() * 1000)
         if timed["round"].null_count() < timed.height:
-            self._rounds.append(timed.select("round", pl.col("t_ms").cast(pl.Int32)).drop_nulls("round"))
+            rows = np.flatnonzero(timed["round"].is_not_null())
+            # Rows by number are copies; a slice, or what a filter takes for one, would hold the whole page in memory.
+            self._rounds.append(timed.select("round", pl.col("t_ms").cast(pl.Int32))[rows])
 
     def clock(self, most_ms: int) -> tuple[int | None, bool]:
         """Its clock at match time 0, and whether any event stands further from it."""

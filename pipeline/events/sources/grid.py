@@ -31,7 +31,7 @@ from pipeline.events.corrections import standing
 from pipeline.events.drafts import Drafts
 from pipeline.events.lines import Block, Line
 from pipeline.events.quarantine import BadField, QuarantineRows
-from pipeline.events.sources import Reopen, SourceReading
+from pipeline.events.sources import Reopen, SourceReading, TooManyMatches
 from pipeline.events.sources.grid_deltas import rebuild
 from pipeline.events.sources.grid_facts import Fact, Scan, refuse, scan_line
 from pipeline.events.sources.grid_scan import Scanner
@@ -62,6 +62,8 @@ def read_grid(reopen: Reopen, quarantine: QuarantineRows, tally: Tally, config: 
     by_series: dict[str, list[Fact]] = defaultdict(list)
     for fact in scan.facts:
         by_series[fact.series].append(fact)
+    if len(by_series) > config.lines.max_matches:
+        raise TooManyMatches(config.lines.max_matches)
     for series, facts in by_series.items():
         facts.sort(key=attrgetter("sequence", "index"))
         rebuild(series, facts, scan)
@@ -81,8 +83,10 @@ def read_grid(reopen: Reopen, quarantine: QuarantineRows, tally: Tally, config: 
                 refuse(fact, "occurredAt", reason, quarantine, tally)
             else:
                 kept.append(fact)
-        numbers = _number_games(facts, kept)
-        for match_id, game in _by_match(series, kept, numbers).items():
+        matches = _by_match(series, kept, _number_games(facts, kept))
+        if len(told) + len(matches) > config.lines.max_matches:
+            raise TooManyMatches(config.lines.max_matches)
+        for match_id, game in matches.items():
             opening, start_us = tell(match_id, game, columns, drafts, quarantine, tally, config)
             told[match_id] = opening
             started[match_id] = start_us
@@ -131,9 +135,11 @@ def _number_games(facts: Sequence[Fact], kept: Sequence[Fact]) -> dict[str, int]
         for game, number in fact.numbers.items():
             numbers.setdefault(game, number)
     starts = [fact.game for fact in kept if fact.type == "series-started-game" and fact.game is not None]
+    last = max(numbers.values(), default=0)
     for game in (*starts, *(fact.game for fact in kept if fact.game is not None)):
         if game not in numbers:
-            numbers[game] = max(numbers.values(), default=0) + 1
+            last += 1
+            numbers[game] = last
     return numbers
 
 

@@ -3,6 +3,8 @@
 Belongs here: what events and casts tell of the game as a whole. Does not belong here: its events one by one
 (`grid_story`), positions (`grid_positions`).
 
+The title is the first that a state tells, and holds from that transaction on; before it, it is unknown.
+
 Boundaries: the first event to tell of a match's or a round's start, live phase or end becomes the canonical one; the
 others are merged into it. A start tells what is known with its transaction, rosters and sides, and nothing that only
 later ones show: other events take their teams and sides from it. An end tells what all tellings know. A round's winner
@@ -66,6 +68,7 @@ class Game:
 
     Attributes:
         start_us: wall clock at match time 0, microseconds since 1970 UTC.
+        title_from: the transaction that tells the title; None while none did.
         boundaries: by the id of each event that tells of one.
         boundary_transactions: sequence numbers of the transactions with such an event.
         roster: names of players by team.
@@ -76,8 +79,9 @@ class Game:
 
     match_id: str
     start_us: int
-    title: Title
-    title_name: str | None
+    title: Title = field(default_factory=lambda: load_titles().unknown)
+    title_name: str | None = None
+    title_from: int | None = None
     map: str | None = None
     boundaries: dict[str, Boundary] = field(default_factory=dict)
     boundary_transactions: set[int] = field(default_factory=set)
@@ -92,11 +96,10 @@ class Game:
 
     @classmethod
     def begun(cls, match_id: str, facts: list[Fact]) -> "Game":
-        """A game of which only its title and its start are known: the event that tells it, else its first one."""
+        """A game of which only its start is known: the event that tells it, else its first one."""
         own = [fact for fact in facts if fact.is_own]
         start = next((fact for fact in own if fact.type == "series-started-game"), (own or facts)[0])
-        title = next((fact.snapshot.cast.title for fact in own if fact.snapshot and fact.snapshot.cast.title), None)
-        return cls(match_id, start.transaction_us, load_titles().find(title), title)
+        return cls(match_id, start.transaction_us)
 
     def learn(self, facts: Iterable[Fact]) -> None:
         """Gathers everything else.
@@ -125,6 +128,7 @@ class Game:
             cast = fact.snapshot.cast
             if learnt is None or learnt[0] is not cast or learnt[1] != current:
                 learnt = cast, current
+                self._learn_title(cast, fact.sequence)
                 self._learn_cast(cast, current)
                 if current is not None and not starting and (now := self.sides.get(current, sides)) != sides:
                     self._end_late_sides(fact)
@@ -175,6 +179,15 @@ class Game:
                 boundary.win_types.update({f"team:{team.id}": team.win_type for team in teams or () if team.win_type})
             self.boundaries[fact.event_id] = boundary
             self.boundary_transactions.add(fact.sequence)
+
+    def _learn_title(self, cast: Cast, sequence: int) -> None:
+        if self.title_from is None and cast.title:
+            self.title, self.title_name, self.title_from = load_titles().find(cast.title), cast.title, sequence
+
+    def title_at(self, sequence: int) -> Title:
+        """The title as it is known with a transaction."""
+        is_known = self.title_from is not None and sequence >= self.title_from
+        return self.title if is_known else load_titles().unknown
 
     def _learn_cast(self, cast: Cast, current: int | None) -> None:
         self.map = self.map or cast.map

@@ -15,6 +15,8 @@ sample (`grid_positions_kernel`), where states come from (`grid_facts`, `grid_de
 """
 
 from collections.abc import Sequence
+from itertools import groupby
+from operator import itemgetter
 from typing import NamedTuple
 
 import msgspec
@@ -53,7 +55,7 @@ class Positions:
     def __init__(
         self,
         match_id: str,
-        title: Title,
+        titles: Sequence[Title],
         sights: Sequence[Sight],
         columns: Columns,
         config: EventsConfig,
@@ -62,7 +64,7 @@ class Positions:
 
         Args:
             match_id: the match.
-            title: whose units.
+            titles: whose units, as known with each sight.
             sights: its transactions that have a state or begin a round, in the order of the feed.
             columns: rows of the log.
             config: limits.
@@ -80,7 +82,7 @@ class Positions:
         numbers = [self._entries.of(cast) for cast in casts if cast is not None]
         self._players = np.concatenate([n.players for n in numbers]) if numbers else np.empty(0, np.int64)
         self._members = np.concatenate([n.members for n in numbers]) if numbers else np.empty(0, np.int64)
-        self._mm = title_mm(title, self._values[:, :3], max_m=config.validity.max_position_m)
+        self._mm = _mm(titles, counts, self._values, config.validity.max_position_m)
         self._verdict = judge(
             self._first,
             np.array([s.t_ms for s in sights], np.int64),
@@ -166,6 +168,20 @@ class Positions:
         is_known = (self._items[rows] != UNKNOWN_ITEMS) & (self._state[rows] >= self._bomb_from)
         bomb = pl.Series("bomb", self._items[rows] == 1)
         return pl.select(pl.when(pl.Series(is_known)).then(bomb)).to_series()
+
+
+def _mm(
+    titles: Sequence[Title], counts: NDArray[np.int64], values: NDArray[np.float64], max_m: float
+) -> NDArray[np.float64]:
+    """Positions in millimetres, each in the units of the title of its sight, by runs of sights of one title."""
+    ends = np.cumsum(counts)
+    runs: list[NDArray[np.float64]] = [np.empty((0, 3))]
+    first = 0
+    for title, run in groupby(zip(titles, ends.tolist(), strict=True), key=itemgetter(0)):
+        *_, (_, end) = run
+        runs.append(title_mm(title, values[first:end, :3], max_m=max_m))
+        first = end
+    return np.concatenate(runs)
 
 
 def _table(sights: Sequence[Sight]) -> pl.DataFrame:

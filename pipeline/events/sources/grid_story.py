@@ -6,7 +6,8 @@ Does not belong here: reading transactions and corrections (`grid`), the wire fo
 
 Events that tell of a boundary again are merged into it, and so are clocks set in the same transaction. `site` stays
 null: no event names one. A player's team is the one in the newest state that shows him, that of the event's own
-transaction included; null before the first.
+transaction included; null before the first. A title's items and units hold
+from the transaction that tells it.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,6 +20,7 @@ import numpy as np
 import polars as pl
 
 from configs.events import EventsConfig
+from configs.titles import Title
 from pipeline.events.conservation import Tally
 from pipeline.events.drafts import SCHEMA, Drafts
 from pipeline.events.quarantine import QuarantineRows
@@ -54,8 +56,8 @@ def tell(
         config: limits.
 
     Returns:
-        What is known of the match in the shape of a MATCH_STARTED payload, and the wall clock at its 0 in
-        microseconds since 1970 UTC: the start of the game, else its first event.
+        What is known of the match and its rounds when all is told, as `pipeline.events.sources.SourceReading` has
+        it, and the wall clock at its 0 in microseconds since 1970 UTC: the start of the game, else its first event.
     """
     game = Game.begun(match_id, list(facts))
     times = _times(game, facts)
@@ -63,14 +65,15 @@ def tell(
     game.learn(timely)
     transactions = [list(group) for _, group in groupby(timely, key=attrgetter("sequence"))]
     sights = _sights(game, transactions, times)
-    positions = Positions(match_id, game.title, sights, columns, config)
+    titles = [game.title_at(sight.fact.sequence) for sight in sights]
+    positions = Positions(match_id, titles, sights, columns, config)
     for fact, player, at in positions.unbelievable():
         path = f"events[{fact.index}].seriesState position of {player}"
         quarantine.add(fact.line, path, f"{at} is not a believable position", b"")
     for frame in _frames(game, transactions, times, sights, positions, tally, config.lines.batch_rows):
         drafts.add_frame(frame)
     tally.derived_positions += positions.sample_count
-    return game.opening(), game.start_us
+    return {**game.opening(), "sides": game.sides}, game.start_us
 
 
 def _is_timely(fact: Fact, t_ms: int, quarantine: QuarantineRows, tally: Tally, config: EventsConfig) -> bool:
@@ -118,6 +121,8 @@ def _frames(
     teams = _Teams()
     first, sight = 0, 0
     for transaction in transactions:
+        if transaction[0].sequence == game.title_from:
+            words.clear()  # those without the title know no bomb
         teams.see(transaction)
         _add_rows(game, transaction, times[transaction[0].sequence], positions, teams, words, rows, tally)
         if sight < len(sights) and sights[sight].fact.sequence == transaction[0].sequence:
@@ -163,7 +168,7 @@ def _add_rows(
         else:
             known = words.get(id(fact.gist))
             if known is None:
-                known = words[id(fact.gist)] = _words(game, fact.gist)
+                known = words[id(fact.gist)] = _words(game.title_at(fact.sequence), fact.gist)
             rows.append(_row(fact, t_ms, known, positions, teams.of.get(known.actor or "")))
         tally.converted += 1
 
@@ -252,7 +257,7 @@ def _row(fact: Fact, t_ms: int, words: _Words, positions: Positions, team: str |
     )  # fmt: skip
 
 
-def _words(game: Game, gist: Gist) -> _Words:
+def _words(title: Title, gist: Gist) -> _Words:
     actor, target = _name(gist.actor), _name(gist.target)
     actor_is_player, target_is_player = gist.actor[0] == "player", gist.target[0] == "player"
     event_type = "OTHER"
@@ -271,7 +276,7 @@ def _words(game: Game, gist: Gist) -> _Words:
             event_type, amount = "PLAYER_DAMAGED", _damage(gist)
     elif gist.action == "completed" and gist.target[0] in grid_wire.OBJECTIVES:
         event_type, target = grid_wire.OBJECTIVES[gist.target[0]], None
-    elif gist.type in grid_wire.BOMB_MOVES and gist.target[1] in game.title.bomb_items:
+    elif gist.type in grid_wire.BOMB_MOVES and gist.target[1] in title.bomb_items:
         event_type, target = grid_wire.BOMB_MOVES[gist.type], None
     else:
         payload["event_type"] = gist.type

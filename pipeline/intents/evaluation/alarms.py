@@ -18,8 +18,22 @@ import polars as pl
 
 from configs.evaluation import AlarmMeasure
 from configs.features import load_features
+from configs.intents import load_intents
 from pipeline.intents.evaluation.cases import Case
 from pipeline.intents.evaluation.resampling import Bools, Floats, Ints
+
+
+def windows() -> dict[str, int]:
+    """Durations of acts that stand in other areas' configuration, in ms.
+
+    `defuse_ms` without a kit, `defuse_kit_ms` with one or where that is not known, `trade_ms` from a teammate's death.
+    """
+    rules = load_intents().labels.rules
+    return {
+        "defuse_ms": load_features().defuse_ms,
+        "defuse_kit_ms": rules.defuse.kit_ms,
+        "trade_ms": rules.trade_kill.window_ms,
+    }
 
 
 def acts(case: Case, intent: str, config: AlarmMeasure) -> pl.DataFrame:
@@ -28,15 +42,15 @@ def acts(case: Case, intent: str, config: AlarmMeasure) -> pl.DataFrame:
     Args:
         case: the match.
         intent: `plant`, `defuse` or `trade`. A plant or defuse starts where the log says so, else as long before its
-            completion as configured. A trade is on from the teammate's death, at most `trade_ms` before, and starts
-            and ends with the kill.
-        config: durations.
+            completion as configured. A trade is on from the teammate's death, at most a trade's window before, and
+            starts and ends with the kill.
+        config: how long a plant takes where its start is not logged; the rest see `windows`.
 
     Returns:
         `round`, `player`, `on_ms`, `start_ms`, `end_ms`, sorted by time.
     """
     if intent == "trade":
-        return _trades(case, config)
+        return _trades(case, windows()["trade_ms"])
     done, begun = {
         "plant": ("BOMB_PLANTED", "BOMB_PLANT_STARTED"),
         "defuse": ("BOMB_DEFUSED", "BOMB_DEFUSE_STARTED"),
@@ -44,11 +58,12 @@ def acts(case: Case, intent: str, config: AlarmMeasure) -> pl.DataFrame:
     ends = _events(case, done).rename({"t_ms": "end_ms"})
     starts = _events(case, begun).with_columns(pl.col("t_ms").alias("told_ms"))
     kit = case.features.select("player", "t_ms", "has_kit").sort("t_ms")
-    longest = config.plant_ms if intent == "plant" else config.defuse_ms
+    game, defuse = load_features(), windows()
+    longest = game.plant_ms if intent == "plant" else game.defuse_ms
     usual = (
         pl.lit(config.plant_ms)
         if intent == "plant"
-        else pl.when(pl.col("has_kit") == 0).then(config.defuse_ms).otherwise(config.defuse_kit_ms)
+        else pl.when(pl.col("has_kit") == 0).then(defuse["defuse_ms"]).otherwise(defuse["defuse_kit_ms"])
     )
     joined = (
         ends.sort("end_ms")
@@ -56,13 +71,12 @@ def acts(case: Case, intent: str, config: AlarmMeasure) -> pl.DataFrame:
         .join_asof(kit, on="t_ms", by="player", check_sortedness=False)
         .join_asof(starts.sort("t_ms"), on="t_ms", by=["player", "round"], check_sortedness=False)
     )
-    slack = load_features().grid_ms
-    fresh = pl.col("end_ms") - pl.col("told_ms") <= longest + slack
+    fresh = pl.col("end_ms") - pl.col("told_ms") <= longest + game.grid_ms
     start = pl.when(fresh).then("told_ms").otherwise(pl.col("end_ms") - usual)
     return _acts(joined.with_columns(on_ms=start, start_ms=start))
 
 
-def _trades(case: Case, config: AlarmMeasure) -> pl.DataFrame:
+def _trades(case: Case, window_ms: int) -> pl.DataFrame:
     team = case.features.select("player", "team").drop_nulls().unique("player", keep="first")
     killed = (
         case.events.filter(pl.col("event_type") == "PLAYER_KILLED")
@@ -75,7 +89,7 @@ def _trades(case: Case, config: AlarmMeasure) -> pl.DataFrame:
         (pl.col("round").fill_null(0) == pl.col("round_before").fill_null(0))
         & (pl.col("theirs_before") == pl.col("ours"))
         & (pl.col("t_ms_before") < pl.col("t_ms"))
-        & (pl.col("t_ms") - pl.col("t_ms_before") <= config.trade_ms)
+        & (pl.col("t_ms") - pl.col("t_ms_before") <= window_ms)
     )
     t = pl.col("t_ms")
     found = answers.select("round", player="actor", on_ms="t_ms_before", start_ms=t, end_ms=t)

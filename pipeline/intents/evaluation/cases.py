@@ -14,12 +14,13 @@ from pathlib import Path
 import polars as pl
 
 from configs.evaluation import EvaluationConfig
-from configs.intents import IntentsConfig
+from configs.intents import IntentsConfig, load_intents
 from pipeline.errors import PipelineError
 from pipeline.events.model import is_attacker
 from pipeline.events.reader import read_log
 from pipeline.features.agreement import NotTheSameMatch, clock_offset_ms
 from pipeline.features.match import match_features
+from pipeline.intents.evaluation.newest import newest_known, told_within
 from pipeline.intents.labels import label
 from pipeline.intents.training import series_of
 from pipeline.intents.vocabulary import INTENTS
@@ -43,7 +44,8 @@ class Case:
         events: table `events`.
         tracks: table `tracks`.
         features: table `features`, by player and time.
-        labels: table `labels`, the same rows.
+        labels: table `labels`, the same rows, and `newest`: the newest answer of the labels' rules that is known at the
+            instant, by place in INTENTS, -1 where there is none (`newest.newest_known`).
     """
 
     match: pl.DataFrame
@@ -154,7 +156,11 @@ def read_cases(log: Path, config: IntentsConfig | None = None) -> Iterator[Case]
     for found in reading.matches.values():
         events, tracks = found.events.read(), found.tracks.read()
         features = match_features(found.match, events, tracks).sort("player", "t_ms")
-        yield Case(found.match, found.rounds, events, tracks, features, label(events, tracks, features, config))
+        labels = label(events, tracks, features, config)
+        told = told_within(events, tracks, features, (config or load_intents()).labels)
+        newest = features.select("player", "t_ms", newest=pl.Series(newest_known(features, told), dtype=pl.Int64))
+        labels = labels.join(newest, on=["player", "t_ms"], how="left", maintain_order="left")
+        yield Case(found.match, found.rounds, events, tracks, features, labels)
 
 
 def twins(cases: Sequence[Case]) -> dict[str, str]:

@@ -14,10 +14,14 @@ import polars as pl
 
 from configs.base import config_hash
 from configs.evaluation import EvaluationConfig, load_evaluation
+from configs.events import load_events
 from configs.features import load_features
 from configs.intents import IntentsConfig, load_intents
+from configs.maps import load_maps
+from configs.simulator import load_simulator
+from configs.titles import load_titles
 from pipeline.features.agreement import clock_offset_ms, same_players
-from pipeline.intents.evaluation import death, figures, judgement, protocol, simulation, ways
+from pipeline.intents.evaluation import alarms, death, figures, judgement, protocol, simulation, ways
 from pipeline.intents.evaluation.cases import Case, Folder, truth, twins
 from pipeline.intents.evaluation.judgement import Pool
 from pipeline.intents.evaluation.measures import score
@@ -59,27 +63,36 @@ def examine(
     """How good a finished model is on matches, which it should not have been trained on.
 
     Args:
-        folder: the matches.
+        folder: the matches; of one that was recorded twice, only the denser recording counts.
         model: the champion, or any other version.
         intents: rules and labels; `configs/intents.yaml` if None.
         evaluation: measures; `configs/evaluation.yaml` if None.
         progress: is told what is being done.
     """
     intents, evaluation = intents or load_intents(), evaluation or load_evaluation()
-    knowledge = ways.given(model, folder.cases, intents)
+    sparse = twins(folder.cases)
+    single = [case for case in folder.cases if case.match_id not in sparse]
+    knowledge = ways.given(model, intents)
+    seen = {sparse.get(case.match_id, case.match_id) for case in folder.cases if _is_kin(case, knowledge.trained)}
     judged = []
-    for case in folder.cases:
+    for case in single:
         progress(f"judge {case.match_id}")
         judged.append(ways.judged(case, knowledge, intents, evaluation))
     pool = Pool(judged, evaluation)
     document = {
         "kind": "model",
         "model_version": model.version,
-        "seen_in_training": sorted({case.match_id for case in folder.cases} & set(knowledge.trained)),
+        "seen_in_training": sorted(seen),
+        "recorded_twice": sparse,
         **_common(folder, intents, evaluation),
         "by_series": _all_figures(pool, intents),
     }
     return Examination(document, figures_of(pool, document["by_series"]))
+
+
+def _is_kin(case: Case, trained: Sequence[str]) -> bool:
+    """Whether any match of these is of the case's series; nothing but their ids is known."""
+    return any(name == case.series or name.startswith(f"{case.series}-") for name in trained)
 
 
 def cross_validate(
@@ -175,6 +188,17 @@ def _teams_apart(cases: Sequence[Case]) -> bool:
     return len(series_of_team) == len({team for team, _ in series_of_team})
 
 
+_PREDICTING = ("calibration", "heuristics", "model", "prediction", "segmenter", "segments", "training", "trees")
+_OTHER_CONFIGS = {
+    "events": load_events,
+    "features": load_features,
+    "maps": load_maps,
+    "simulator": load_simulator,
+    "titles": load_titles,
+}
+_LIBRARIES = ("lightgbm", "matplotlib", "numba", "numpy", "polars", "scikit-learn", "scipy")
+
+
 def _common(folder: Folder, intents: IntentsConfig, evaluation: EvaluationConfig) -> Document:
     return {
         "seed": evaluation.seed,
@@ -182,7 +206,7 @@ def _common(folder: Folder, intents: IntentsConfig, evaluation: EvaluationConfig
         "interval": evaluation.interval,
         "least_rows": evaluation.least_rows,
         "calibration": evaluation.calibration.model_dump(mode="json"),
-        "alarms": evaluation.alarms.model_dump(mode="json"),
+        "alarms": evaluation.alarms.model_dump(mode="json") | alarms.windows(),
         "death": evaluation.death.model_dump(mode="json"),
         "training": intents.training.model_dump(mode="json"),
         "purge_ms": protocol.purge_ms(folder.cases),
@@ -190,15 +214,15 @@ def _common(folder: Folder, intents: IntentsConfig, evaluation: EvaluationConfig
         "grid_ms": load_features().grid_ms,
         "skipped": folder.skipped,
         "versions": {
-            "labels (code)": code_version("intents/labels"),
+            "events reader and simulator (code)": code_version("events", "tables.py"),
+            "labels (code)": code_version("intents/labels", "intents/vocabulary.py"),
             "features (code)": code_version("features"),
-            "model, calibration, rules (code)": code_version(
-                *(f"intents/{name}.py" for name in ("calibration", "heuristics", "model", "prediction", "training"))
-            ),
+            "model, calibration, rules, segments (code)": code_version(*(f"intents/{name}.py" for name in _PREDICTING)),
             "evaluation (code)": code_version("intents/evaluation"),
             "configs/intents.yaml": config_hash(intents),
             "configs/evaluation.yaml": config_hash(evaluation),
-            **{f"{name} (library)": version(name) for name in ("lightgbm", "numpy", "polars", "scikit-learn")},
+            **{f"configs/{name}.yaml": config_hash(read()) for name, read in _OTHER_CONFIGS.items()},
+            **{f"{name} (library)": version(name) for name in _LIBRARIES},
         },
     }
 
@@ -289,5 +313,5 @@ def figures_of(pool: Pool, found: Document) -> dict[str, bytes]:
         "confusion.png": figures.confusion_figure(scores),
         "reliability.png": figures.reliability_figure({titles[name]: found["calibration"][name] for name in titles}),
         "ways.png": figures.ways_figure(found["ways"], found["matches"], WAYS),
-        "alarms.png": figures.alarms_figure(found["warned"]),
+        "alarms.png": figures.alarms_figure(found["warned"], pool.config.alarms.false_per_round),
     }

@@ -87,8 +87,8 @@ def ways_figure(
     return _png(figure)
 
 
-def alarms_figure(warned: Mapping[str, Mapping[str, Any]]) -> bytes:
-    """Recall and median lead against false alarms a round, as PNG."""
+def alarms_figure(warned: Mapping[str, Mapping[str, Any]], budget: float) -> bytes:
+    """Recall and median lead against false alarms a round, with a line at the budget of these, as PNG."""
     figure = _sheet(9, 3.6)
     left, right = figure.subplots(1, 2)
     for (intent, each), colour in zip(warned.items(), _COLOURS, strict=False):
@@ -99,7 +99,7 @@ def alarms_figure(warned: Mapping[str, Mapping[str, Any]]) -> bytes:
         left.plot(false, recall, ".-", ms=3, lw=1, color=colour, label=intent)
         right.plot(false, lead, ".-", ms=3, lw=1, color=colour, label=intent)
     for axis, name in ((left, "acts warned of before they were over"), (right, "median lead, s")):
-        axis.axvline(1, color="#999999", lw=0.8)
+        axis.axvline(budget, color="#999999", lw=0.8)
         axis.set_xlabel("false alarms a round", fontsize=9)
         axis.set_title(name, fontsize=10)
         axis.set_xlim(0, _MOST_FALSE)

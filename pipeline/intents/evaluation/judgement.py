@@ -219,8 +219,9 @@ def _warned(pool: Pool, intent: str) -> dict[str, Any]:
         for each, acts in zip(pool.judged, found, strict=True)
     ]
     chosen = []
-    for place in range(len(each_match)):
-        others = [each for other, each in enumerate(each_match) if other != place] or each_match
+    series = [each.case.series for each in pool.judged]
+    for mine in series:
+        others = [each for other, each in zip(series, each_match, strict=True) if other != mine] or each_match
         chosen.append(alarms.operating_point(others, config))
     unit, lead, false = [], [], np.zeros(pool.units)
     for place, (each, at) in enumerate(zip(each_match, chosen, strict=True)):
@@ -233,7 +234,7 @@ def _warned(pool: Pool, intent: str) -> dict[str, Any]:
         "pr_auc": pool.estimate(average_precision(said, acting, pool.unit, pool.weights)).plain(),
         **_leads(pool, np.concatenate(unit), np.concatenate(lead), false),
         "thresholds": [float(thresholds[at]) for at in chosen],
-        "threshold_from": "the other matches" if len(each_match) > 1 else "the match itself",
+        "threshold_from": "other series" if len(set(series)) > 1 else "the series itself",
         "curve": _curve(each_match),
     }
 
@@ -282,7 +283,7 @@ def rules(pool: Pool, config: IntentsConfig) -> list[dict[str, Any]]:
     """
     decided = pool.rows["decided_by"]
     found = []
-    for rule in config.heuristics:
+    for place, rule in enumerate(config.heuristics):
         where = (decided == f"{RULE}{rule.name}").to_numpy()
         mine, alone = (pool.agreement(name, where).measures(pool.weights) for name in (HYBRID, MODEL))
         found.append(
@@ -291,7 +292,8 @@ def rules(pool: Pool, config: IntentsConfig) -> list[dict[str, Any]]:
                 "intent": rule.intent,
                 "rows": int(where.sum()),
                 "labelled": int((where & (pool.truth >= 0)).sum()),
-                "probability": rule.probability,
+                "configured": rule.probability,
+                "says": _span(each.knowledge.rules.heuristics[place].probability for each in pool.judged),
                 "right": pool.estimate(mine["accuracy"]).plain(),
                 "model_right": pool.estimate(alone["accuracy"]).plain(),
                 "log_loss_less_model": pool.estimate(mine["log_loss"] - alone["log_loss"]).plain(),
@@ -301,23 +303,25 @@ def rules(pool: Pool, config: IntentsConfig) -> list[dict[str, Any]]:
 
 
 def flips(pool: Pool) -> dict[str, Any]:
-    """Changes of intent per player-minute, instant by instant and after segmentation; the labels' own beside."""
-    minutes = np.zeros(pool.units)
-    by_way: dict[str, Floats] = {}
+    """Changes of intent per player-minute, instant by instant and after segmentation; the labels' own beside.
+
+    Where labels abstain nobody knows whether they change, so theirs are told over the time between two labelled
+    instants, and the hybrid's over the same time as well.
+    """
     grid = load_features().grid_ms
-    for name in (HYBRID, "labels"):
-        counts = np.zeros(pool.units)
-        minutes = np.zeros(pool.units)
-        for each in pool.judged:
-            player, t = each.rows["player"].rank("dense").to_numpy(), each.rows["t_ms"].to_numpy()
-            step = np.diff(t)
-            follows = (np.diff(player) == 0) & (np.diff(each.round) == 0) & (step == grid)
-            said = each.ways[HYBRID].argmax(axis=1) if name == HYBRID else each.truth
-            change = follows & (np.diff(said) != 0) & (said[1:] >= 0) & (said[:-1] >= 0)
-            units = pool.units_of(each, each.round)
-            counts += np.bincount(units[1:][change], minlength=pool.units)
-            minutes += np.bincount(units, minlength=pool.units) * grid / 60_000
-        by_way[name] = counts
+    counts, steps = ({name: np.zeros(pool.units) for name in ("before", "spoken", "labels")} for _ in range(2))
+    for each in pool.judged:
+        player, t = each.rows["player"].rank("dense").to_numpy(), each.rows["t_ms"].to_numpy()
+        follows = (np.diff(player) == 0) & (np.diff(each.round) == 0) & (np.diff(t) == grid)
+        labelled = follows & (each.truth[1:] >= 0) & (each.truth[:-1] >= 0)
+        units, said = pool.units_of(each, each.round)[1:], each.ways[HYBRID].argmax(axis=1)
+        for name, pairs, answer in (
+            ("before", follows, said),
+            ("spoken", labelled, said),
+            ("labels", labelled, each.truth),
+        ):
+            steps[name] += np.bincount(units[pairs], minlength=pool.units)
+            counts[name] += np.bincount(units[pairs & (np.diff(answer) != 0)], minlength=pool.units)
     cut = np.zeros(pool.units)
     for each in pool.judged:
         found = each.segments.sort("player", "from_ms")
@@ -329,10 +333,11 @@ def flips(pool: Pool) -> dict[str, Any]:
         rounds = found.filter(same)["round"].fill_null(0).to_numpy().astype(np.int64)
         cut += np.bincount(pool.units_of(each, rounds), minlength=pool.units)
 
-    def rate(counts: Floats) -> dict[str, float | None]:
-        return pool.estimate(pool.weights @ counts / (pool.weights @ minutes)).plain()
+    def rate(changes: Floats, over: Floats) -> dict[str, float | None]:
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return pool.estimate(pool.weights @ changes / (pool.weights @ over * grid / 60_000)).plain()
 
-    return {"before": rate(by_way[HYBRID]), "after": rate(cut), "labels": rate(by_way["labels"])}
+    return {**{name: rate(counts[name], steps[name]) for name in counts}, "after": rate(cut, steps["before"])}
 
 
 def groups(pool: Pool) -> dict[str, list[dict[str, Any]]]:
@@ -405,3 +410,9 @@ def summary(pool: Pool, names: Iterable[str] = WAYS) -> dict[str, Mapping[str, A
 
 def _plain(value: float) -> float | None:
     return float(value) if np.isfinite(value) else None
+
+
+def _span(values: Iterable[float]) -> list[float]:
+    """The least and the greatest."""
+    found = list(values)
+    return [min(found), max(found)]

@@ -71,7 +71,9 @@ def _seen(document: Document) -> list[str]:
     seen = document.get("seen_in_training")
     if not seen:
         return []
-    return [f"> **These figures flatter.** The model was trained on {', '.join(seen)}: memory, not skill."]
+    words = f"""> **These figures flatter.** The model was trained on {", ".join(f"`{name}`" for name in seen)} or other
+    matches of the same series: memory, not skill."""
+    return [_prose(words, "> ")]
 
 
 def _goals(document: Document) -> str:
@@ -130,12 +132,12 @@ def _protocol(document: Document) -> str:
         f"""**Rows.** Every {document["grid_ms"]} ms of every living player of a live round. Against labels, only
         rows whose label
         does not abstain; all ways are judged on the same rows. Warnings, flips and death take every row.""",
-        f"""**Ways.** *Hybrid*: what runs (`pipeline.intents.prediction`): a deciding rule with its own
+        """**Ways.** *Hybrid*: what runs (`pipeline.intents.prediction`): a deciding rule with its own
         probability, else the
         model. *Model alone*. *Rules, then the prior*: where no rule decides, the shares of the training's labels.
-        *Persistence*: the newest label of that player and round at or before t − {document["purge_ms"]} ms, as a
-        label is known only
-        when its longest horizon has passed; it gets the weight that fits the training matches best, the training's
+        *Persistence*: the newest label of that player and round that is known at t. A rule of the labels speaks once
+        its own horizon has passed; until those that look farther can speak, their silence counts for nothing, and when
+        they do the label is amended. It gets the weight that fits the training matches best, the training's
         shares get the rest; for F1 and accuracy it says that label. *Majority*: the training's shares.""",
         _measures(document),
         f"""**Intervals.** {document["resamples"]:,} replicates: matches drawn with replacement, then the rounds of
@@ -148,8 +150,10 @@ def _protocol(document: Document) -> str:
     return "\n".join(["## Protocol", "", *(_prose(f"{place}. {item}", "   ") for place, item in enumerate(items, 1))])
 
 
-_NO_SPLIT = """**Split.** None: the model is finished. Matches that it was trained on are named above, if any; a second
-recording of one under another id is not recognised. Baselines that need a prior take that of `configs/intents.yaml`."""
+_NO_SPLIT = """**Split.** None: the model is finished. Matches that it was trained on, or on others of their series,
+are named above, if any, as far as ids tell; a recording of one that is not at hand here, under another id, is not
+recognised. Of a match recorded twice the sparser recording is left out. Baselines that need a prior take that of
+`configs/intents.yaml`, and rules have the probabilities from there."""
 
 
 def _split(document: Document) -> str:
@@ -165,7 +169,10 @@ def _split(document: Document) -> str:
         how = f"""**Split.** By series: GRID's series number, or a match id without the map at its end, so that
         `x-y-inferno` on `de_inferno` is of series `x-y`. For each series a model is trained on the matches of all
         others.
-        No row of the tested series takes part in it in any way, so there is no cut within a match, and a purge of
+        The model, its calibration, the rules' probabilities and all baselines are learned without the tested series.
+        Not so what people wrote or what was fitted before, with all matches in sight: bounds of rules,
+        settings of the trees, and the labels themselves with their weights, see *Limits*. There is no cut within a
+        match, so a purge of
         {document["purge_ms"]} ms (the longest horizon of a label) and an embargo of {document["embargo_ms"]} ms
         (how far a
         feature looks back) leave out nothing. *Map*: neither the map nor the series of the tested match is in training.
@@ -197,9 +204,9 @@ def _acts(document: Document) -> str:
     {alarms["quiet_ms"]} ms below it. It is right if that player's act begins within {alarms["ahead_ms"]} ms or is under
     way, else false: an alarm that is always on is false, so nothing is gained by it. Lead: from the first right
     alarm of
-    an act to its start, negative if after. The threshold for a match is the one that warns of most acts of the *other*
-    matches before they begin at ≤ {alarms["false_per_round"]:g} false alarm a round there, so the rate on
-    the match itself may lie above. The area
+    an act to its start, negative if after. The threshold for a match is the one that warns of most acts of matches of
+    *other series* before they begin at ≤ {alarms["false_per_round"]:g} false alarm a round there, so the rate on
+    the match itself may lie above; the models that judge those may have been trained on it. The area
     under precision and recall is over all instants, those of an act being positive (of a trade: from the teammate's
     death to the kill)."""
 
@@ -340,8 +347,8 @@ def _alarms(document: Document, pictures: str) -> str:
         "threshold",
     )
     words = "Against the log's own events, by the hybrid's probability."
-    if any(each.get("threshold_from") == "the match itself" for each in document["by_series"]["warned"].values()):
-        words += " **One match only: the threshold was chosen on that match itself, so recall and lead flatter.**"
+    if any(each.get("threshold_from") == "the series itself" for each in document["by_series"]["warned"].values()):
+        words += " **One series only: the threshold was chosen on that series itself, so recall and lead flatter.**"
     return "\n\n".join(["## Warnings", words, _table(head, rows), f"![alarms]({pictures}/alarms.png)"])
 
 
@@ -352,17 +359,29 @@ def _rules(found: Document) -> str:
             each["intent"],
             f"{each['rows']:,}",
             f"{each['labelled']:,}",
-            _number(each["probability"], 2),
+            " to ".join(dict.fromkeys(_number(end, 2) for end in each["says"])),
+            _number(each["configured"], 2),
             _figure(each["right"], digits=2),
             _figure(each["model_right"], digits=2),
             _figure(each["log_loss_less_model"], signed=True),
         )
         for each in found["rules"]
     ]
-    words = """Each rule on the instants that it decides: how often the label agrees, beside the probability that the
-    rule gives its intent in `configs/intents.yaml`; how often the model alone would agree there; and the
+    words = """Each rule on the instants that it decides: how often the label agrees, beside the probability that
+    the rule gave its intent here (that of the matches trained on, where there are any) and gives it in
+    `configs/intents.yaml`; how often the model alone would agree there; and the
     log-loss of the hybrid less the model's there. A rule whose last figure is above zero costs more than it brings."""
-    head = ("rule", "intent", "instants", "labelled", "says", "right", "model right", "log-loss less model's")
+    head = (
+        "rule",
+        "intent",
+        "instants",
+        "labelled",
+        "says",
+        "configured",
+        "right",
+        "model right",
+        "log-loss less model's",
+    )
     return "\n\n".join(["## Rules", _prose(words), _table(head, rows)])
 
 
@@ -371,9 +390,12 @@ def _flips(found: Document) -> str:
     rows = [
         ("most probable intent, instant by instant", _figure(each["before"], digits=1)),
         ("after segmentation", _figure(each["after"], digits=1)),
-        ("the labels themselves", _figure(each["labels"], digits=1)),
+        ("instant by instant, where labels do not abstain", _figure(each["spoken"], digits=1)),
+        ("the labels themselves, there", _figure(each["labels"], digits=1)),
     ]
-    return "## Flips\n\nChanges of intent per player-minute.\n\n" + _table(("", "per minute"), rows)
+    words = """Changes of intent per player-minute. The last two are over pairs of neighbouring instants that both have
+    a label; whether labels change where they abstain nobody knows."""
+    return f"## Flips\n\n{_prose(words)}\n\n{_table(('', 'per minute'), rows)}"
 
 
 def _death(document: Document) -> str:
@@ -563,21 +585,29 @@ def _limits(document: Document) -> str:
         rounds within them widens them again, by how much nobody can tell from these data. Look at the single
         matches, and
         at the count of those in which the hybrid is better, before the intervals.""",
-        """- The rules' bounds and probabilities, the thresholds of the labels and the settings of the trees were
+        """- The rules' bounds, the thresholds of the labels and the settings of the trees were
         chosen by
         people who looked at recorded matches, these among them. No split undoes that; other recordings would.""",
+        """- The weights of the labels' rules were fitted to logs of recorded matches, which are named in
+        `configs/intents.yaml`, and to simulated players. Where a match judged here is one of them, the labels that it
+        is judged by have seen it. `docs/labels.md` holds labels against logs with weights learned without the
+        match.""",
         "- Labels abstain where they are not sure, and such rows are not judged: what is left is the easier part.",
         """- Neighbouring instants say nearly the same; a round, not a row, is what counts once in the intervals.""",
     ]
     lines = [_prose(line, "  ") for line in lines]
-    skipped = "".join(f"\n- `{name}`: {why}" for name, why in document["skipped"].items())
+    left_out = dict(document["skipped"])
+    if document["kind"] == "model":
+        left_out |= {name: f"a sparser recording of `{dense}`" for name, dense in document["recorded_twice"].items()}
+    skipped = "".join(f"\n- `{name}`: {why}" for name, why in left_out.items())
     return "## Limits\n\n" + "\n".join(lines) + (f"\n\nNot judged:\n{skipped}" if skipped else "")
 
 
 def _versions(document: Document) -> str:
     rows = [(name, f"`{value}`") for name, value in document["versions"].items()]
-    return "## Versions\n\nHashes of source and configuration; the same ones give the same report.\n\n" + _table(
-        ("what", "version"), rows
+    return (
+        "## Versions\n\nHashes of source and configuration; the same ones and the same logs give the same report.\n\n"
+        + _table(("what", "version"), rows)
     )
 
 

@@ -13,9 +13,10 @@ import polars as pl
 from configs.evaluation import EvaluationConfig
 from configs.intents import IntentsConfig
 from pipeline.intents import training
-from pipeline.intents.evaluation import baselines, cases, protocol
+from pipeline.intents.evaluation import baselines, cases
 from pipeline.intents.evaluation.cases import Case
 from pipeline.intents.evaluation.resampling import Floats, Ints
+from pipeline.intents.heuristics import Rules
 from pipeline.intents.model import BoosterModel, IntentModel, PriorModel, classes, vectors
 from pipeline.intents.prediction import predict
 from pipeline.intents.segments import segment
@@ -33,14 +34,14 @@ class Knowledge:
         model: the trained model.
         prior: how common each intent is, float64 (9,).
         keep: how much the newest known label is worth, 0 to 1.
-        horizon_ms: when a label is known.
+        rules: the configured rules, each with the probability it showed where it was learned from.
         trained: ids of the matches that any of it was learned from.
     """
 
     model: IntentModel
     prior: Floats
     keep: float
-    horizon_ms: int
+    rules: IntentsConfig
     trained: tuple[str, ...]
 
 
@@ -87,19 +88,18 @@ def learn(known: Sequence[Case], config: IntentsConfig) -> Knowledge:
     if labelled.is_empty():
         raise training.NothingToTrain(f"no labelled row in {', '.join(case.match_id for case in known)}")
     model = training.learn(labelled, training.manifest(labelled, config), config)
-    return _knowledge(model, known, classes(labelled["intent"]))
+    return _knowledge(model, known, classes(labelled["intent"]), remeasured(labelled, config))
 
 
-def given(model: IntentModel, judged: Sequence[Case], config: IntentsConfig) -> Knowledge:
+def given(model: IntentModel, config: IntentsConfig) -> Knowledge:
     """What a finished model brings; the baselines know the configured prior, and no match.
 
     Args:
         model: the model.
-        judged: the matches to come, only for how far their labels look ahead.
-        config: with the prior.
+        config: with the prior and the rules' probabilities.
     """
     prior = np.array(PriorModel.configured(config).prior)
-    return Knowledge(model, prior, KEEP_UNTRAINED, protocol.purge_ms(judged), _learned_from(model))
+    return Knowledge(model, prior, KEEP_UNTRAINED, config, _learned_from(model))
 
 
 def _learned_from(model: IntentModel) -> tuple[str, ...]:
@@ -110,12 +110,38 @@ def _learned_from(model: IntentModel) -> tuple[str, ...]:
     return tuple(name for name in model.manifest.matches if not held & {name, training.series_of(name)})
 
 
-def _knowledge(model: IntentModel, known: Sequence[Case], fitted: Ints) -> Knowledge:
-    prior, horizon = baselines.shares(fitted), protocol.purge_ms(known)
-    newest = [baselines.newest_known(case.labels, horizon) for case in known]
-    truths = [cases.truth(case.labels).to_numpy() for case in known]
-    keep = baselines.keeping(np.concatenate(newest), np.concatenate(truths), prior)
-    return Knowledge(model, prior, keep, horizon, tuple(sorted(case.match_id for case in known)))
+def remeasured(labelled: pl.DataFrame, config: IntentsConfig) -> IntentsConfig:
+    """The rules with the probabilities that these rows give them, as the configured ones saw the matches to be judged.
+
+    A probability is the share of the rows that a rule decides whose label agrees, with one row more that is right as
+    often as the rules are in the mean: few rows are no certainty, and a rule that decides none of these rows, as where
+    their logs don't tell when a plant begins, is taken to be as good as the others.
+
+    Args:
+        labelled: what `training.samples` returns.
+        config: the rules.
+    """
+    place = Rules.configured(config).decide(vectors(labelled))
+    said = labelled["intent"].to_numpy()
+    decided = [said[place == number] == rule.intent for number, rule in enumerate(config.heuristics)]
+    rows, right = (np.array([count(each) for each in decided]) for count in (len, np.count_nonzero))
+    common = ((right + 0.5) / (rows + 1))[rows > 0].mean() if rows.any() else 0.5
+    measured = (right + common) / (rows + 1)
+    return config.model_copy(
+        update={
+            "heuristics": tuple(
+                rule.model_copy(update={"probability": float(probability)})
+                for rule, probability in zip(config.heuristics, measured, strict=True)
+            )
+        }
+    )
+
+
+def _knowledge(model: IntentModel, known: Sequence[Case], fitted: Ints, rules: IntentsConfig) -> Knowledge:
+    prior = baselines.shares(fitted)
+    newest = np.concatenate([case.labels["newest"].to_numpy() for case in known])
+    keep = baselines.keeping(newest, np.concatenate([cases.truth(case.labels).to_numpy() for case in known]), prior)
+    return Knowledge(model, prior, keep, rules, tuple(sorted(case.match_id for case in known)))
 
 
 def judged(case: Case, knowledge: Knowledge, config: IntentsConfig, protocol_config: EvaluationConfig) -> Judged:
@@ -123,12 +149,12 @@ def judged(case: Case, knowledge: Knowledge, config: IntentsConfig, protocol_con
 
     Args:
         case: the match, none of its series among those learned from.
-        knowledge: what the ways know.
-        config: the rules.
+        knowledge: what the ways know, the rules among it.
+        config: how segments are cut.
         protocol_config: how instants are grouped.
     """
     model, prior = knowledge.model, knowledge.prior
-    intents = predict(case.features, model, config)
+    intents = predict(case.features, model, knowledge.rules)
     segments = segment(
         intents,
         case.features,
@@ -137,12 +163,13 @@ def judged(case: Case, knowledge: Knowledge, config: IntentsConfig, protocol_con
         review_threshold=0.0,
     )
     shares = PriorModel(tuple(prior.tolist()))
-    newest = baselines.newest_known(case.labels, knowledge.horizon_ms)
     rows = cases.rows(case, protocol_config).with_columns(intents["decided_by"])
+    known = case.labels.select("player", "t_ms", "newest")
+    newest = rows.join(known, on=["player", "t_ms"], how="left", maintain_order="left")["newest"].to_numpy()
     found = {
         HYBRID: _probabilities(intents),
         MODEL: model.probabilities(vectors(case.features)),
-        HEURISTICS: _probabilities(predict(case.features, shares, config)),
+        HEURISTICS: _probabilities(predict(case.features, shares, knowledge.rules)),
         PERSISTENCE: baselines.persistence(newest, knowledge.keep, prior),
         MAJORITY: np.tile(prior, (rows.height, 1)),
     }

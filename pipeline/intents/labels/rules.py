@@ -343,8 +343,17 @@ RULES: tuple[HindsightRule, ...] = (
 
 def ballots(after: Hindsight, rules: LabelRules) -> Bools:
     """Who votes where, by row and rule in the order of `RULES`: of the rules that find a row, those of lowest rank."""
-    votes = np.stack([rule.votes(after, rules) for rule in RULES], axis=1)
+    return heard(findings(after, rules))
+
+
+def findings(after: Hindsight, rules: LabelRules) -> Bools:
+    """Which rules find each row, whatever others find, by row and rule in the order of `RULES`."""
+    return np.stack([rule.votes(after, rules) for rule in RULES], axis=1)
+
+
+def heard(votes: Bools) -> Bools:
+    """Of the rules that find a row, those of lowest rank."""
     rank = np.array([rule.rank for rule in RULES])
     first = np.where(votes, rank, rank.max()).min(axis=1)
-    heard: Bools = votes & (rank == first[:, None])
-    return heard
+    found: Bools = votes & (rank == first[:, None])
+    return found
