@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import itertools
 import multiprocessing
 import os
 import random
@@ -143,13 +144,17 @@ def test_killed_at_twenty_seeded_moments_and_run_again_gives_the_same_bytes(
     tree, _, seconds = undisturbed
     moments = random.Random(2)
     killed = 0
-    for number in range(20):
+    for number in itertools.count():
+        if killed == 20:
+            break
         folder = tmp_path / str(number)
         process, _ = _start(folder, simulated_logs[0])
         time.sleep(moments.uniform(0, seconds))
         process.kill()
-        killed += _finish(process) == -signal.SIGKILL
+        if _finish(process) != -signal.SIGKILL:
+            seconds *= 0.8  # it was quicker than the undisturbed one
+            continue
+        killed += 1
         process, _ = _start(folder, simulated_logs[0])
         assert _finish(process) == 0
         assert _tree(folder) == tree, f"moment {number}"
-    assert killed >= 10  # a quieter machine may finish before its moment comes
