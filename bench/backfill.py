@@ -87,7 +87,7 @@ def work(store: Store, name: str) -> None:
 def as_analysed(store: Store, name: str) -> None:
     """The same as a backfill's process does it: reuse, checks, reports, and what Dagster is told."""
     tables = MatchTables(store, name, lambda warning: None)
-    outside = {"models/intent": "bench"}
+    outside = {"models/champion": "bench"}
     for result in analyse(tables, Judge(_model, THRESHOLD)):
         list(told(result, tables, outside))
 

@@ -3,6 +3,7 @@
 Belongs here: what a figure is, when its goal is met, how it is taken. Does not belong here: what is measured (areas).
 """
 
+import gc
 import multiprocessing
 import os
 import statistics
@@ -109,6 +110,7 @@ def medians(*ways: Callable[[], object]) -> list[float]:
     taken: list[list[float]] = [[] for _ in ways]
     for run in range(runs() + 1):
         for way, seconds in zip(ways, taken, strict=True):
+            gc.collect()  # what one way leaves behind is not collected in another's time
             begin = time.perf_counter()
             way()
             if run:
