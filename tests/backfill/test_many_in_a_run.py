@@ -61,7 +61,7 @@ def test_a_table_that_breaks_its_declaration_stops_its_match_and_is_not_told_as_
     tables, events = MatchTables(season.store, match_id, print), []
     with pytest.raises(BlockingCheckFailed, match="schema of tracks"):
         for result in analyse(tables, judge):
-            events += told(result, tables, {"models/intent": "NULL"})
+            events += told(result, tables, {"models/champion": "NULL"})
     made = {event.asset_key.to_user_string() for event in events if isinstance(event, dg.AssetMaterialization)}
     assert made == {"rounds", "events"}
     checked = {event.asset_key.to_user_string(): event.passed for event in events if hasattr(event, "passed")}
