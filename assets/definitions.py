@@ -22,6 +22,7 @@ OWNERS = {
     "features": "team:match-data",
     "intents": "team:machine-learning",
     "motion": "team:motion",
+    "review": "team:machine-learning",
 }
 
 

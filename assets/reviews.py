@@ -34,7 +34,7 @@ def open_reviews(environment: Settings) -> Reviews:
 
 
 @dg.asset(
-    group_name="intents",
+    group_name="review",
     partitions_def=matches,
     backfill_policy=one_match_per_run,
     deps=["segments", "intents", "features", "clips"],
