@@ -197,8 +197,7 @@ def import_tasks(
 @app.command()
 def status(as_json: Json = False) -> None:
     """Count jobs and decisions, say how often predictions were right and how far reviewers agree (Cohen's kappa)."""
-    from assets.reviews import mean_kappa
-    from pipeline.intents.agreement import agreement, with_people
+    from pipeline.intents.agreement import agreement, mean_kappa, with_people
 
     with _refusals(as_json):
         reviews = _reviews()

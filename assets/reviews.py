@@ -17,7 +17,7 @@ from assets.jobs import make_clips, retrain
 from assets.partitions import MATCH, matches, one_match_per_run
 from assets.stages import MatchTables
 from configs.review import load_review
-from pipeline.intents.agreement import agreement
+from pipeline.intents.agreement import agreement, mean_kappa
 from pipeline.intents.review import OPEN, doubtful, jobs, standing
 from pipeline.versions import code_version
 from resources.reviews import Reviews
@@ -95,13 +95,6 @@ def standings(stood: pl.DataFrame) -> dict[str, int]:
         stood: as `pipeline.intents.review.standing` returns it.
     """
     return {"final": 0} | dict(stood.group_by("standing").len().sort("standing").iter_rows())
-
-
-def mean_kappa(agreed: pl.DataFrame) -> float | None:
-    """Cohen's kappa of all pairs of reviewers, each weighing as many jobs as both judged; None if there is none."""
-    known = agreed.drop_nulls("kappa")
-    weighted = known.select((pl.col("kappa") * pl.col("jobs")).sum() / pl.col("jobs").sum())
-    return float(weighted.item()) if known.height else None
 
 
 def due(decided: int, cursor: str | None, every: int) -> tuple[str | None, str]:

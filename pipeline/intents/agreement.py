@@ -81,6 +81,17 @@ def agreement(decisions: pl.DataFrame) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=AGREEMENT, orient="row").with_columns(pl.col("kappa").fill_nan(None))
 
 
+def mean_kappa(agreed: pl.DataFrame) -> float | None:
+    """Cohen's kappa of all pairs of reviewers, each weighing as many jobs as both judged; None if there is none.
+
+    Args:
+        agreed: as `agreement` returns it.
+    """
+    known = agreed.drop_nulls("kappa")
+    weighted = known.select((pl.col("kappa") * pl.col("jobs")).sum() / pl.col("jobs").sum())
+    return float(weighted.item()) if known.height else None
+
+
 def with_people(gold: pl.DataFrame) -> dict[str, float]:
     """How often the program was right by what people say, apart from what any rule says.
 

@@ -4,10 +4,10 @@ Belongs here: contributions of features to one answer, their weight in the whole
 Does not belong here: what a feature means (`pipeline.features.definition`), who asks (`assets/model_commands.py`).
 
 A contribution is a Shapley value of the raw score (Lundberg et al. 2020, From local explanations to global
-understanding with explainable AI for trees), as LightGBM computes it; calibration is monotone enough that what raises
-the score raises the probability. What a feature adds to every intent alike changes no probability, so what spoke for
-one intent is what it adds to that less what it adds to the nine in the mean. It explains the model, where a rule
-decided the rule's name explains the rest.
+understanding with explainable AI for trees), as LightGBM computes it, so it explains the trees and not the calibration
+after them, which mixes the scores of the nine a little. What a feature adds to every intent alike changes no
+probability, so what spoke for one intent is what it adds to that less what it adds to the nine in the mean. It explains
+the model, where a rule decided the rule's name explains the rest.
 """
 
 import numpy as np

@@ -54,11 +54,6 @@ class Comparison:
     reasons: tuple[str, ...]
 
     @property
-    def promoted(self) -> bool:
-        """Whether the challenger is to answer."""
-        return self.verdict == BETTER
-
-    @property
     def table(self) -> pl.DataFrame:
         """One row per measure: both values, the difference and its interval."""
         rows = [

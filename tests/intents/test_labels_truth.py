@@ -3,6 +3,7 @@ import json
 import numpy as np
 import polars as pl
 import pytest
+from scipy import optimize
 
 from configs.intents import load_intents
 from pipeline.intents.labels import RULES, judgement, label
@@ -127,7 +128,6 @@ def test_logs_and_players_have_the_same_say():
 
 
 def test_weights_are_the_likeliest_and_the_order_of_matches_changes_nothing():
-    optimize = pytest.importorskip("scipy.optimize")
     dice = np.random.default_rng(3)
     names = [rule.name for rule in RULES]
     votes = [[name for name in names if dice.random() < 0.2] for _ in range(600)]

@@ -51,7 +51,7 @@ def test_a_challenger_that_is_right_more_often_is_promoted_with_the_reason(held,
     margins = config.training.promotion.model_copy(update={"calibration_error": 1.0})
     lenient = config.model_copy(update={"training": config.training.model_copy(update={"promotion": margins})})
     found = compare(Says("old", wrong(truth, 0.5)), Says("new", wrong(truth, 0.2)), held, lenient)
-    assert (found.verdict, found.promoted, found.rows, len(found.matches)) == (BETTER, True, 2400, 6)
+    assert (found.verdict, found.rows, len(found.matches)) == (BETTER, 2400, 6)
     assert "log-loss is better" in found.reasons[0]
     old, new, difference = found.measures["log_loss"]
     assert difference.value == pytest.approx(new - old)
@@ -65,7 +65,7 @@ def test_the_same_again_and_a_hair_better_are_not_promoted(held, config):
     other[:2] = classes(held["intent"])[:2]
     for challenger in (said, other):
         found = compare(Says("old", said), Says("new", challenger), held, config)
-        assert (found.verdict, found.promoted) == (NO_BETTER, False)
+        assert found.verdict == NO_BETTER
         assert "not better beyond its interval" in found.reasons[0]
 
 
@@ -76,7 +76,7 @@ def test_a_better_model_that_loses_an_intent_is_refused_and_the_intent_is_named(
     challenger[truth == defuse] = 0
     found = compare(Says("old", champion), Says("new", challenger), held, config)
     assert found.measures["log_loss"][2].high < 0  # it is better by what promotes
-    assert (found.verdict, found.promoted) == (WORSE, False)
+    assert found.verdict == WORSE
     assert any("f1_defuse falls" in reason for reason in found.reasons)
     assert not any("f1_hold" in reason for reason in found.reasons)
 
@@ -162,4 +162,4 @@ def test_trained_models_are_compared_and_more_matches_are_no_worse(labelled, qui
     many = labelled.filter(pl.col("match_id") > "m0")
     small, large = (learn(rows, manifest(rows, quick), quick) for rows in (one, many))
     assert compare(small, large, held, quick).measures["log_loss"][2].value < 0
-    assert not compare(large, small, held, quick).promoted
+    assert compare(large, small, held, quick).verdict != BETTER

@@ -396,15 +396,15 @@ def confusion(pool: Pool, name: str) -> Ints:
     return found
 
 
-def summary(pool: Pool, names: Iterable[str] = WAYS) -> dict[str, Mapping[str, Any]]:
-    """Only the overall measures of some ways, for a split that is told in one table."""
+def summary(pool: Pool) -> dict[str, Mapping[str, Any]]:
+    """Only the overall measures of each way, for a split that is told in one table."""
     return {
         name: {
             measure: pool.estimate(values).plain()
             for measure, values in pool.agreement(name).measures(pool.weights).items()
             if measure in OVERALL
         }
-        for name in names
+        for name in WAYS
     }
 
 
