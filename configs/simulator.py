@@ -31,6 +31,8 @@ class ClockConfig(Config):
         kit_s: duration of a defuse with a kit.
         after_round_s: from ROUND_ENDED to the next ROUND_STARTED.
         before_match_s: from MATCH_STARTED to the first ROUND_STARTED.
+        burn_steps: steps between two burns of one who stands in a fire.
+        unit_m: positions are sampled in whole units of the game.
     """
 
     tick_hz: int = Field(gt=0)
@@ -45,6 +47,8 @@ class ClockConfig(Config):
     kit_s: float = Field(gt=0)
     after_round_s: float = Field(gt=0)
     before_match_s: float = Field(ge=0)
+    burn_steps: int = Field(gt=0)
+    unit_m: float = Field(gt=0)
 
     @property
     def step_s(self) -> float:
@@ -74,7 +78,10 @@ class MotionConfig(Config):
         corner_slowing: share of speed lost before a full turn.
         stray_m: how far a way strays from the shortest one.
         elbow_room_m: within which bodies give way.
+        sway_deg: spread of the angle between where one goes and the straight line there.
+        sway_return: share of that angle lost per sample.
         yaw_gain_per_s: how fast a view follows what it wants to see.
+        yaw_slack_deg: a view that is less off stays where it is.
         yaw_rate_deg: most degrees a second a view turns.
         pitch_deg: the view's usual pitch.
         pitch_return: share of the way back to it per sample.
@@ -91,7 +98,10 @@ class MotionConfig(Config):
     corner_slowing: float = Field(ge=0, lt=1)
     stray_m: float = Field(ge=0)
     elbow_room_m: float = Field(gt=0)
+    sway_deg: float = Field(ge=0)
+    sway_return: float = Field(gt=0, lt=1)
     yaw_gain_per_s: float = Field(gt=0)
+    yaw_slack_deg: float = Field(ge=0)
     yaw_rate_deg: float = Field(gt=0)
     pitch_deg: float
     pitch_return: float = Field(gt=0, lt=1)
@@ -175,25 +185,26 @@ class CombatConfig(Config):
         dodging_factor: hit chance against a target at full speed over a standing one.
         blind_factor: hit chance of a blinded shooter.
         assist_damage: least damage that counts as an assist.
-        guns: guns of a usual round, per side, and their weights.
-        pistols: guns of the first round of a half, per side.
-        pistol_armor: share of players with armour in those rounds.
-        grenade_share: share of players with a grenade of each kind in usual rounds, and in pistol rounds.
-        kit_share: share of defenders with a kit in usual rounds, and in pistol rounds.
+        grenades: what is in the hand of who throws one, per side and kind.
+        spray_s: how long a shooter goes on at where an enemy was a moment ago.
         weapons: by name.
         knife_mps: running speed with a knife in hand.
         flight_s: shortest and longest flight of a grenade.
-        throw_s: how long a thrower holds the grenade.
+        throw_s: shortest and longest time that a thrower holds the grenade.
         throw_m: nearest and farthest throw.
         flash_m: within which a flash blinds.
         flash_s: longest blindness.
         flash_away: blindness of one who looks away over one who looks at it.
+        flash_dodged: share of players who see it coming and turn away.
         flash_falloff: share of blindness lost at the end of its reach.
         smoke_m: radius of a smoke.
         smoke_s: how long it stands.
         he_m: within which an HE grenade hurts.
         he_damage: damage in its middle.
         friendly_factor: share of it that teammates take.
+        fire_m: radius of a fire.
+        fire_s: how long it burns.
+        fire_damage: least and most damage of one burn.
     """
 
     skill: Span
@@ -205,32 +216,73 @@ class CombatConfig(Config):
     dodging_factor: float = Field(ge=0, le=1)
     blind_factor: float = Field(ge=0, le=1)
     assist_damage: int = Field(gt=0)
-    guns: dict[Literal["attackers", "defenders"], dict[str, float]]
-    pistols: dict[Literal["attackers", "defenders"], str]
-    pistol_armor: float = Field(ge=0, le=1)
-    grenade_share: tuple[float, float]
-    kit_share: tuple[float, float]
+    grenades: dict[Literal["attackers", "defenders"], dict[str, str]]
+    spray_s: float = Field(ge=0)
     weapons: dict[str, WeaponConfig]
     knife_mps: float = Field(gt=0)
     flight_s: Span
-    throw_s: float = Field(gt=0)
+    throw_s: Span
     throw_m: Span
     flash_m: float = Field(gt=0)
     flash_s: float = Field(gt=0)
     flash_away: float = Field(ge=0, le=1)
+    flash_dodged: float = Field(ge=0, le=1)
     flash_falloff: float = Field(ge=0, le=1)
     smoke_m: float = Field(gt=0)
     smoke_s: float = Field(gt=0)
     he_m: float = Field(gt=0)
     he_damage: float = Field(gt=0)
     friendly_factor: float = Field(ge=0, le=1)
+    fire_m: float = Field(gt=0)
+    fire_s: float = Field(gt=0)
+    fire_damage: Span
 
-    @model_validator(mode="after")
-    def _guns_exist(self) -> "CombatConfig":
-        named = {gun for guns in self.guns.values() for gun in guns} | set(self.pistols.values())
-        if missing := sorted(named - set(self.weapons)):
-            raise ValueError(f"weapons lacks {missing}")
-        return self
+
+BuyName = Literal["pistol", "eco", "force", "full"]
+
+
+class BuyConfig(Config):
+    """What a team's money goes into.
+
+    Attributes:
+        cost: dollars a player.
+        armor: share of players with armour.
+        kit: share of defenders with a kit.
+        guns: guns per side and their weights.
+        grenades: how many of each kind a player has on average.
+    """
+
+    cost: float = Field(ge=0)
+    armor: float = Field(ge=0, le=1)
+    kit: float = Field(ge=0, le=1)
+    guns: dict[Literal["attackers", "defenders"], dict[str, float]]
+    grenades: dict[Literal["flashbang", "smoke", "hegrenade", "molotov"], float]
+
+
+class EconomyConfig(Config):
+    """Money from round to round, dollars a player.
+
+    Attributes:
+        start: at the start of a half.
+        most: nobody has more.
+        win: for a won round.
+        loss: for the first lost round in a row.
+        loss_step: how much more for each further one.
+        most_loss: the most for a lost round.
+        kill: for a kill.
+        force_chance: that a team which can't afford all buys what it can.
+        buys: by name; the dearest that money allows is chosen.
+    """
+
+    start: float = Field(ge=0)
+    most: float = Field(gt=0)
+    win: float = Field(ge=0)
+    loss: float = Field(ge=0)
+    loss_step: float = Field(ge=0)
+    most_loss: float = Field(ge=0)
+    kill: float = Field(ge=0)
+    force_chance: float = Field(ge=0, le=1)
+    buys: dict[BuyName, BuyConfig]
 
 
 class BehaviourConfig(Config):
@@ -257,26 +309,17 @@ class BehaviourConfig(Config):
         trade_m: from how far.
         trade_chance: that a player answers.
         trade_delay_ms: shortest and longest time until he sets out.
-        peek_every_s: shortest and longest time between two peeks of one who waits.
-        peek_alarmed_s: the same with enemies known near.
-        peek_m: shortest and longest step out of cover.
-        peek_pace: speed of that step over running.
-        suspect_m: within which he peeks at where an enemy was, not at what he watches.
-        peek_look_s: how long he looks.
-        shift_every_s: between two small steps of one who waits.
-        shift_m: shortest and longest small step.
-        glance_every_s: between two changes of where he looks.
-        glance_deg: spread of these changes.
+        suspect_m: within which an enemy is near enough to peek at, and to stay alert for.
         strafe_share: share of fights in which he moves sideways.
         strafe_s: length of one move.
-        strafe_factor: its speed over running.
+        strafe_factor: its lowest and highest speed over running.
         abort_m: an enemy seen nearer makes him stop planting or defusing.
         stick_s: but not with less left than this.
         bait_chance: that a defuse is begun only to lure.
         bait_s: how long that lasts.
         bait_slack_s: least spare time for it.
         reach_m: an arm's length, for picking up and standing at the bomb.
-        near_work_m: from where the walk to plant or defuse belongs to it.
+        retake_m: nearer to the planted bomb a rotation is a retake, an advance.
         knife_s: how long knives stay in hand after the start.
         quiet_m: length of the quiet end of a slow approach.
         ambush_m, ambush_s: with enemies known so near and so recently he walks.
@@ -303,31 +346,78 @@ class BehaviourConfig(Config):
     trade_m: float = Field(gt=0)
     trade_chance: float = Field(ge=0, le=1)
     trade_delay_ms: Span
-    peek_every_s: Span
-    peek_alarmed_s: Span
-    peek_m: Span
-    peek_pace: float = Field(gt=0, le=1)
     suspect_m: float = Field(ge=0)
-    peek_look_s: Span
-    shift_every_s: Span
-    shift_m: Span
-    glance_every_s: Span
-    glance_deg: float = Field(ge=0)
     strafe_share: float = Field(ge=0, le=1)
     strafe_s: Span
-    strafe_factor: float = Field(ge=0, le=1)
+    strafe_factor: Span
     abort_m: float = Field(ge=0)
     stick_s: float = Field(ge=0)
     bait_chance: float = Field(ge=0, le=1)
     bait_s: Span
     bait_slack_s: float = Field(ge=0)
     reach_m: float = Field(gt=0)
-    near_work_m: float = Field(gt=0)
+    retake_m: float = Field(gt=0)
     knife_s: float = Field(ge=0)
     quiet_m: float = Field(ge=0)
     ambush_m: float = Field(ge=0)
     ambush_s: float = Field(ge=0)
     blind_pace: float = Field(ge=0, le=1)
+
+
+class WaitingConfig(Config):
+    """How one keeps a place.
+
+    Attributes:
+        pause_s: shortest and longest usual pause between two steps.
+        long_pause_s: the same of a long one.
+        long_pause_share: share of long ones.
+        stroll_share: share of steps that become a stroll, as long as no enemy is near.
+        step_legs: fewest and most steps aside in a row.
+        step_m: shortest and longest step aside.
+        step_pace: its speed over running.
+        stroll_legs: fewest and most ends of a stroll, one after the other.
+        stroll_m: shortest and longest distance of a stroll's end from where he was sent.
+        stroll_run_share: share of strolls that are run.
+        stroll_pace: speed of the others over running.
+        ahead_share: share of strolls with the eyes on the way, not on what is watched.
+        peek_every_s: shortest and longest time between two peeks of one who waits.
+        peek_alarmed_s: the same with enemies known near.
+        peek_m: shortest and longest step out of cover.
+        peek_pace: speed of that step over running.
+        peek_look_s: how long he looks.
+        still_mps: who is slower stands.
+        glance_every_s: between two changes of where he looks.
+        glance_deg: spread of these changes.
+        sweep_share: share of wide ones.
+        sweep_deg: their spread.
+        run_ahead_share: share of time in which one who runs looks ahead, near what he is to watch.
+        watch_m: farther from it he always does.
+    """
+
+    pause_s: Span
+    long_pause_s: Span
+    long_pause_share: float = Field(ge=0, le=1)
+    stroll_share: float = Field(ge=0, le=1)
+    step_legs: tuple[int, int]
+    step_m: Span
+    step_pace: Span
+    stroll_legs: tuple[int, int]
+    stroll_m: Span
+    stroll_run_share: float = Field(ge=0, le=1)
+    stroll_pace: Span
+    ahead_share: float = Field(ge=0, le=1)
+    peek_every_s: Span
+    peek_alarmed_s: Span
+    peek_m: Span
+    peek_pace: float = Field(gt=0, le=1)
+    peek_look_s: Span
+    still_mps: float = Field(gt=0)
+    glance_every_s: Span
+    glance_deg: float = Field(ge=0)
+    sweep_share: float = Field(ge=0, le=1)
+    sweep_deg: float = Field(ge=0)
+    run_ahead_share: float = Field(ge=0, le=1)
+    watch_m: float = Field(ge=0)
 
 
 class PlanConfig(Config):
@@ -348,6 +438,21 @@ class PlanConfig(Config):
     quiet: bool
 
 
+class OpeningConfig(Config):
+    """Grenades at the places where enemies are expected first.
+
+    Attributes:
+        share: share of players who throw one.
+        every: that such a player throws it, at each look of the team at its plan.
+        from_s, until_s: when in the round.
+    """
+
+    share: float = Field(ge=0, le=1)
+    every: float = Field(ge=0, le=1)
+    from_s: float = Field(ge=0)
+    until_s: float = Field(ge=0)
+
+
 class TacticsConfig(Config):
     """How a team decides.
 
@@ -356,6 +461,7 @@ class TacticsConfig(Config):
         formations: the defenders' posts per area, and weights.
         delays_s: how long after the entry each attacking role follows.
         contact_commit_s: how soon an attack follows the first blood.
+        creep_s: how long before the attack the waiting begin to creep forward.
         last_commit_s: time left at which the attackers go in any case.
         far_m: from where a new aim counts as a rotation.
         regroup_chance: that a failed attack tries the other site.
@@ -388,6 +494,7 @@ class TacticsConfig(Config):
         flee_bomb_s: time left on the bomb at which attackers run from it.
         safe_bomb_m: how far.
         throw_chance: that a player throws a grenade as his team goes in.
+        opening_throws: the grenades of the first seconds.
         wait_throw_chance: that one who waits throws one, at each look of the team at its plan.
         alarm_throw_chance: the same for a defender who knows of an enemy behind a wall.
     """
@@ -396,6 +503,7 @@ class TacticsConfig(Config):
     formations: dict[str, tuple[float, dict[str, int]]]
     delays_s: dict[Literal["entry", "support", "carrier", "second", "lurker"], Span]
     contact_commit_s: Span
+    creep_s: float = Field(ge=0)
     last_commit_s: float = Field(gt=0)
     far_m: float = Field(gt=0)
     regroup_chance: float = Field(ge=0, le=1)
@@ -428,6 +536,7 @@ class TacticsConfig(Config):
     flee_bomb_s: float = Field(ge=0)
     safe_bomb_m: float = Field(ge=0)
     throw_chance: float = Field(ge=0, le=1)
+    opening_throws: OpeningConfig
     wait_throw_chance: float = Field(ge=0, le=1)
     alarm_throw_chance: float = Field(ge=0, le=1)
 
@@ -529,10 +638,19 @@ class SimulatorConfig(Config):
     motion: MotionConfig
     perception: PerceptionConfig
     combat: CombatConfig
+    economy: EconomyConfig
     behaviour: BehaviourConfig
+    waiting: WaitingConfig
     tactics: TacticsConfig
     grid: GridLogConfig
     arena: ArenaConfig
+
+    @model_validator(mode="after")
+    def _guns_exist(self) -> "SimulatorConfig":
+        named = {gun for buy in self.economy.buys.values() for guns in buy.guns.values() for gun in guns}
+        if missing := sorted(named - set(self.combat.weapons)):
+            raise ValueError(f"weapons lacks {missing}")
+        return self
 
     @model_validator(mode="after")
     def _tactics_fit_the_map(self) -> "SimulatorConfig":

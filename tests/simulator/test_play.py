@@ -10,6 +10,7 @@ from configs.base import ConfigError
 from configs.simulator import SimulatorConfig
 from pipeline.events.sources.simulator import BadArena, simulate
 from pipeline.events.sources.simulator.arena import build_arena
+from pipeline.intents.vocabulary import INTENTS
 
 ATTACK, DEFENCE = "terrorists", "counter-terrorists"
 
@@ -51,10 +52,11 @@ def test_nobody_stands_in_a_wall_or_outside(rounds, arena, config):
 
 def test_nobody_is_faster_than_the_limit_or_jumps(rounds, config):
     fastest = 0.0
+    rounding = 2**0.5 * config.clock.unit_m + 0.002  # both ends are whole units of the game
     for path in tracks(rounds).values():
         for (t, x, y, z), (u, x2, y2, z2) in pairwise(path):
             assert u - t == pytest.approx(0.125, abs=0.0011)
-            assert math.hypot(x2 - x, z2 - z) <= config.motion.top_speed_mps * 0.125 + 0.002
+            assert math.hypot(x2 - x, z2 - z) <= config.motion.top_speed_mps * 0.125 + rounding
             assert abs(y2 - y) < 0.35
             fastest = max(fastest, math.hypot(x2 - x, z2 - z) / 0.125)
     assert fastest > 4.5, "somebody runs"
@@ -82,7 +84,7 @@ def test_every_shot_that_hurts_has_a_free_line(events, arena):
     hits = of_type(events, "PLAYER_KILLED", "PLAYER_DAMAGED")
     assert of_type(hits, "PLAYER_KILLED")
     for hit in hits:
-        if hit["payload"]["weapon"] == "hegrenade":
+        if hit["payload"]["weapon"] in ("hegrenade", "inferno"):
             assert hit["event_type"] == "PLAYER_DAMAGED", "a grenade flies over walls, and never kills"
             continue
         assert arena.free(ground(hit["payload"]["pos"]), ground(hit["payload"]["target_pos"]))
@@ -95,7 +97,7 @@ def test_nobody_shoots_teammates_and_no_dead_act(rounds, side_of):
             when = event["payload"]["ts"]
             if event["actor"] in dead and event["event_type"] not in (
                 "GRENADE_DETONATED", "PLAYER_BLINDED", "BOMB_EXPLODED", "BOMB_DROPPED",
-            ) and event["payload"].get("weapon") != "hegrenade":  # fmt: skip
+            ) and event["payload"].get("weapon") not in ("hegrenade", "inferno"):  # fmt: skip
                 assert when <= dead[event["actor"]], event
             if event["event_type"] == "PLAYER_KILLED":
                 victim = event["payload"]["target"]
@@ -216,6 +218,50 @@ def test_it_looks_like_a_match(rounds):
     everything = [event["event_type"] for entries in rounds.values() for event in entries]
     for kind in ("GRENADE_THROWN", "GRENADE_DETONATED", "PLAYER_BLINDED", "BOMB_DROPPED", "WEAPON_FIRED"):
         assert kind in everything
+
+
+def test_positions_are_whole_units_of_the_game(match, config):
+    for played in match.recording.rounds:
+        units = played.samples.place / config.clock.unit_m
+        assert abs(units - units.round()).max() * config.clock.unit_m <= 0.0005001, "but for the millimetre of the logs"
+
+
+def test_who_waits_potters_about_and_stays_near(match):
+    still = moved = 0
+    for played in match.recording.rounds:
+        place, holds = played.samples.place, played.samples.intent == INTENTS.index("hold")
+        for i in range(place.shape[1]):
+            for k in range(0, len(place) - 16, 16):
+                if holds[k : k + 17, i].all() and played.samples.hp[k + 16, i] > 0:
+                    gap = math.dist(place[k, i], place[k + 16, i])
+                    assert gap < 10.0, "two seconds at a run"
+                    still, moved = still + (gap < 0.05), moved + (gap >= 0.05)
+    assert moved > still, "nobody stands like a post"
+
+
+def test_a_peek_comes_back_to_its_spot_or_ends_in_a_fight(match):
+    peek, hold = INTENTS.index("peek"), INTENTS.index("hold")
+    back = []
+    for played in match.recording.rounds:
+        place, intent = played.samples.place, played.samples.intent
+        for i in range(place.shape[1]):
+            begun = None
+            for k in range(1, len(place)):
+                if intent[k, i] == peek and intent[k - 1, i] != peek:
+                    begun = k
+                elif intent[k, i] != peek and intent[k - 1, i] == peek and begun is not None and intent[k, i] == hold:
+                    back.append(math.dist(place[begun, i], place[k, i]))
+    assert len(back) > 20
+    assert sum(gap < 0.3 for gap in back) / len(back) > 0.8
+
+
+def test_fire_hurts_and_is_left(rounds, side_of):
+    burns = of_type([e for entries in rounds.values() for e in entries], "PLAYER_DAMAGED")
+    burnt = [e for e in burns if e["payload"]["weapon"] == "inferno"]
+    assert burnt
+    assert all(1 <= e["payload"]["damage"] <= 8 for e in burnt)
+    thrown = [e["payload"]["grenade"] for entries in rounds.values() for e in of_type(entries, "GRENADE_THROWN")]
+    assert {"molotov", "smoke", "flashbang", "hegrenade"} == set(thrown)
 
 
 def test_a_spot_inside_a_wall_is_refused(config):

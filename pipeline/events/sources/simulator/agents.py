@@ -12,7 +12,7 @@ import numpy as np
 
 from configs.simulator import MotionConfig
 from pipeline.events.sources.simulator.arena import Point
-from pipeline.events.sources.simulator.kernel import Bools, Floats, Ints, step
+from pipeline.events.sources.simulator.kernel import Bools, Floats, Ints, step, way_left
 from pipeline.intents.vocabulary import Intent
 
 TEAM_SIZE = 5
@@ -21,7 +21,7 @@ LEGS = 48
 
 Side = Literal["attackers", "defenders"]
 Role = Literal["entry", "support", "carrier", "second", "lurker", "anchor", "rotator"]
-Task = Literal["idle", "go", "hold", "peek", "fight", "chase", "trade", "retreat", "rest", "plant", "defuse"]
+Task = Literal["idle", "go", "hold", "peek", "fight", "chase", "trade", "retreat", "rest", "escape", "plant", "defuse"]
 ATTACKING_ROLES: tuple[Role, ...] = ("entry", "support", "carrier", "second", "lurker")
 
 
@@ -91,11 +91,14 @@ class Agent:
     next_shift: int = 0
     next_glance: int = 0
     glance_deg: float = 0.0
+    looks_ahead: bool = True
+    strolls_ahead: bool = True
     hurt: int = -(10**9)
     hurt_by: int = -1
     hurt_seen: int = -(10**9)
     blind_until: int = 0
     throwing_until: int = 0
+    opens: bool = False
     alarm: Point | None = None
     alarm_until: int = 0
     work_since: int = 0
@@ -137,6 +140,7 @@ class Bodies:
         velocity: (10, 2) m/s.
         yaw: (10,) radians about +y, 0 = +x.
         pitch: (10,) degrees.
+        sway: (10,) radians between where they go and the straight line there.
         alive: (10,).
         team: (10,).
     """
@@ -158,6 +162,8 @@ class Bodies:
         self._strafing: Bools = np.zeros(PLAYERS, dtype=np.bool_)
         self._look: Floats = np.zeros((PLAYERS, 2))
         self._looking: Bools = np.zeros(PLAYERS, dtype=np.bool_)
+        self._aside: Floats = np.zeros(PLAYERS)
+        self.sway: Floats = np.zeros(PLAYERS)
 
     def spawn(self, i: int, at: Point, yaw: float) -> None:
         """Put a living player somewhere, at rest."""
@@ -201,19 +207,17 @@ class Bodies:
 
     def left(self, i: int) -> float:
         """Metres left on his way."""
-        if self.arrived(i):
-            return 0.0
-        rest = np.vstack([self.place[i : i + 1], self._path[i, self._leg[i] : self._legs[i]]])
-        return float(np.hypot(np.diff(rest[:, 0]), np.diff(rest[:, 1])).sum())
+        return float(way_left(self.place[i], self._path[i], self._leg[i], self._legs[i]))
 
     def look_at(self, i: int, at: Point) -> None:
         """Let him look at a point."""
         self._look[i] = at
         self._looking[i] = True
 
-    def look_ahead(self, i: int) -> None:
-        """Let him look where he goes."""
+    def look_ahead(self, i: int, aside: float = 0.0) -> None:
+        """Let him look where he goes, or so many radians beside it."""
         self._looking[i] = False
+        self._aside[i] = aside
 
     def off_aim(self, i: int, at: Point) -> float:
         """Degrees between his view and a point, 0 to 180."""
@@ -225,7 +229,7 @@ class Bodies:
         m = self.motion
         step(
             self.place, self.velocity, self.yaw, self.alive, self._path, self._leg, self._legs, self.cruise,
-            self._strafe, self._strafing, self._look, self._looking, self.walls, dt, m.radius_m, m.top_speed_mps,
-            m.accelerate_mps2, m.brake_mps2, m.turn_at_m, m.corner_slowing, m.elbow_room_m, m.yaw_gain_per_s,
-            math.radians(m.yaw_rate_deg),
+            self._strafe, self._strafing, self._look, self._looking, self._aside, self.sway, self.walls, dt,
+            m.radius_m, m.top_speed_mps, m.accelerate_mps2, m.brake_mps2, m.turn_at_m, m.corner_slowing,
+            m.elbow_room_m, m.yaw_gain_per_s, math.radians(m.yaw_slack_deg), math.radians(m.yaw_rate_deg),
         )  # fmt: skip

@@ -19,6 +19,7 @@ from pipeline.events.sources.simulator.kernel import (
     all_ways,
     clearance,
     crosses,
+    roomy,
     seen_from,
     walkable,
 )
@@ -26,7 +27,7 @@ from pipeline.events.sources.simulator.kernel import (
 Point = tuple[float, float]
 
 SLACK = 0.9  # ways may come this much of their room to walls, so that corners' own nodes stay on them
-LONG_LEG_M = 10.0
+LONG_LEG_M = 6.0
 
 
 class BadArena(PipelineError):
@@ -131,7 +132,7 @@ class Arena:
             return False
         if any(_inside(at, polygon) for polygon in self.polygons):
             return False
-        return bool(clearance(at[0], at[1], at[0], at[1], self.walls) >= SLACK * self.room)
+        return self._clear(at, at)
 
     def way(self, start: Point, goal: Point, *, wary: bool = False) -> tuple[list[Point], float]:
         """The shortest way that keeps `room` from walls, as way points after `start`, and its length in metres.
@@ -144,7 +145,7 @@ class Arena:
         Raises:
             BadArena: if there is none (a configured spot is walled in).
         """
-        if clearance(*start, *goal, self.walls) >= SLACK * self.room:
+        if self._clear(start, goal):
             return [goal], math.dist(start, goal)
         if wary:
             found = self._over(start, goal, self.wary_length, self.wary_after)
@@ -197,15 +198,17 @@ class Arena:
         return out
 
     def _clear(self, a: Point, b: Point) -> bool:
-        return bool(clearance(*a, *b, self.walls) >= SLACK * self.room)
+        return bool(roomy(*a, *b, self.walls, SLACK * self.room))
 
     def _ports(self, at: Point) -> Floats:
         """For each node, the straight distance from a point in metres; inf where a wall is too near to walk so.
 
-        Who stands closer to a wall than ways do may leave with the room he has.
+        Who stands closer to a wall than ways do may leave with the room he has, and brushes along it where he must.
         """
         own = clearance(*at, *at, self.walls)
         reach = walkable(*at, self.nodes, self.walls, min(SLACK * self.room, 0.95 * own))
+        if not reach.any():
+            reach = self.seen(at, self.nodes)
         gaps = np.hypot(self.nodes[:, 0] - at[0], self.nodes[:, 1] - at[1])
         out: Floats = np.where(reach, gaps, np.inf)
         return out

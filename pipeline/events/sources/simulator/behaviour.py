@@ -8,26 +8,24 @@ Belongs here: one player's mind. Does not belong here: the team's plan (`tactics
 """
 
 import math
+from typing import Literal
 
 from pipeline.events.sources.simulator.agents import Agent, Order
 from pipeline.events.sources.simulator.arena import Point
 from pipeline.events.sources.simulator.state import RoundState
+from pipeline.events.sources.simulator.waiting import hold, look_around, must_leave, peek, potter
 
 
 def decide(s: RoundState, a: Agent) -> None:
     """Let one living player choose what to do until his next decision."""
     seen = s.known_enemies(a)
-    if not (_work(s, a, seen) or _fight(s, a, seen) or _answer(s, a) or _seek_cover(s, a) or _peek(s, a)):
+    if not (
+        _escape(s, a) or _work(s, a, seen) or _fight(s, a, seen) or _answer(s, a) or _seek_cover(s, a) or peek(s, a)
+    ):
         _follow(s, a)
-    _look_around(s, a)
+    look_around(s, a)
     a.in_hand = _in_hand(s, a)
     _pick_up(s, a)
-
-
-def run_speed(s: RoundState, a: Agent) -> float:
-    """Running speed with what he has in hand, m/s."""
-    combat = s.config.combat
-    return combat.knife_mps if a.in_hand == "knife" else combat.weapons[a.gun].speed_mps
 
 
 def _in_hand(s: RoundState, a: Agent) -> str:
@@ -36,9 +34,7 @@ def _in_hand(s: RoundState, a: Agent) -> str:
     if a.throwing_until > s.tick and a.task not in ("fight", "trade", "chase"):
         kinds = [kind for leaves, _, kind, name, _ in s.flying if s.throwers[name] == a.index and leaves > s.tick]
         if kinds:
-            return (
-                "hegrenade" if kinds[0] == "hegrenade" else "flashbang" if kinds[0] == "flashbang" else "smokegrenade"
-            )
+            return s.config.combat.grenades[a.side][kinds[0]]
     fresh = s.tick - s.live < s.ticks(s.config.behaviour.knife_s)
     if fresh and a.task == "go" and not s.recent(a.team, s.config.perception.sighting_s) and not s.deaths[a.team]:
         return "knife"
@@ -51,21 +47,6 @@ def _go(s: RoundState, a: Agent, to: Point, speed: float) -> None:
     points, _ = s.arena.way(start, to, wary=wary)
     points = s.arena.stray(start, points, s.config.motion.stray_m, s.rng)
     s.bodies.send(a.index, points, speed)
-
-
-def _hold(s: RoundState, a: Agent, watch: Point) -> None:
-    """Stay where he is and watch."""
-    s.bodies.stop(a.index)
-    a.task, a.intent, a.target, a.order_way = "hold", "hold", -1, None
-    a.spot, a.watch = s.at(a), watch
-    a.next_shift = s.tick + s.span_ticks(s.config.behaviour.shift_every_s)
-    a.next_peek = s.tick + s.span_ticks(_peek_pause(s, a))
-
-
-def _peek_pause(s: RoundState, a: Agent) -> tuple[float, float]:
-    mind = s.config.behaviour
-    alarmed = s.enemy_near(a.team, s.at(a), s.config.tactics.site_m, s.config.perception.sighting_s)
-    return mind.peek_alarmed_s if alarmed else mind.peek_every_s
 
 
 # --- planting and defusing
@@ -89,7 +70,7 @@ def _work(s: RoundState, a: Agent, seen: list[int]) -> bool:
         return True
     stop_work(s, a)
     a.pause_until = s.tick + s.span_ticks(mind.wait_s)
-    _hold(s, a, a.watch)
+    hold(s, a, a.watch)
     return False
 
 
@@ -100,8 +81,9 @@ def stop_work(s: RoundState, a: Agent) -> None:
         s.bomb.defuser = -1
 
 
-def _begin_work(s: RoundState, a: Agent) -> None:
+def _begin_work(s: RoundState, a: Agent, task: Literal["plant", "defuse"]) -> None:
     at = s.at(a)
+    a.task = a.intent = task
     kind = "BOMB_PLANT_STARTED" if a.task == "plant" else "BOMB_DEFUSE_STARTED"
     site = s.arena.in_site(at) if a.task == "plant" else s.bomb.site
     s.bodies.stop(a.index)
@@ -153,7 +135,7 @@ def _retreat(s: RoundState, a: Agent, threats: list[Point]) -> bool:
     a.watch = threats[0]
     a.until = s.tick + s.ticks(s.config.behaviour.retreat_s)
     a.order_way = None
-    _go(s, a, cover, run_speed(s, a))
+    _go(s, a, cover, s.run_speed(a))
     return True
 
 
@@ -221,7 +203,7 @@ def _dodge(s: RoundState, a: Agent) -> None:
     x, z = s.at(a)
     dx, dz = a.target_at[0] - x, a.target_at[1] - z
     gap = max(1e-6, math.hypot(dx, dz))
-    speed = a.strafe_sign * mind.strafe_factor * run_speed(s, a)
+    speed = a.strafe_sign * s.span(mind.strafe_factor) * s.run_speed(a)
     s.bodies.strafe(a.index, -dz / gap * speed, dx / gap * speed)
 
 
@@ -233,7 +215,7 @@ def _after_fight(s: RoundState, a: Agent, killed: bool) -> bool:
     if a.hp <= mind.low_hp and not killed and _retreat(s, a, [a.target_at]):
         return True
     if killed or chased:
-        _hold(s, a, a.target_at)
+        hold(s, a, a.target_at)
         a.pause_until = s.tick + s.span_ticks(mind.breath_s)
         return False
     names, weights = zip(*mind.after_fight.items(), strict=True)
@@ -247,10 +229,10 @@ def _after_fight(s: RoundState, a: Agent, killed: bool) -> bool:
         a.task, a.intent = "chase", "engage"
         a.until = s.tick + s.span_ticks(mind.push_s)
         s.bodies.look_at(a.index, a.target_at)
-        _go(s, a, a.target_at, run_speed(s, a))
+        _go(s, a, a.target_at, s.run_speed(a))
         return True
     target_at = a.target_at
-    _hold(s, a, target_at)
+    hold(s, a, target_at)
     a.pause_until = s.tick + s.span_ticks(mind.wait_s)
     if choice == "peek":
         a.next_peek = s.tick + s.span_ticks(mind.breath_s)
@@ -278,7 +260,7 @@ def _answer(s: RoundState, a: Agent) -> bool:
             if known is not None:
                 s.bodies.look_at(a.index, known.at)
             return True
-        _hold(s, a, a.target_at)
+        hold(s, a, a.target_at)
         a.pause_until = s.tick + s.span_ticks(mind.breath_s)
         return False
     if a.task in ("retreat", "rest") or a.blind_until > s.tick:
@@ -301,13 +283,39 @@ def _answer(s: RoundState, a: Agent) -> bool:
         a.target, a.target_at = death.killer, known.at
         a.until = death.tick + s.ticks(mind.trade_s)
         a.in_hand = a.gun
-        s.bodies.send(a.index, points, run_speed(s, a))
+        s.bodies.send(a.index, points, s.run_speed(a))
         s.bodies.look_at(a.index, known.at)
         return True
     return False
 
 
-# --- cover and peeks
+# --- fire and cover
+
+
+def _escape(s: RoundState, a: Agent) -> bool:
+    """Out of the fire first, by the nearest way; but who has all but planted or defused stays."""
+    reach = s.config.combat.fire_m
+    burning = [fire for fire in s.fires if fire.since <= s.tick and fire.holds(s.at(a), reach)]
+    if not burning:
+        if a.task != "escape":
+            return False
+        if not s.bodies.arrived(a.index) and s.tick < a.until:
+            return True
+        hold(s, a, a.watch)
+        a.pause_until = s.tick + s.span_ticks(s.config.behaviour.wait_s)
+        return False
+    if a.task in ("escape", "plant", "defuse") and (a.task != "escape" or not s.bodies.arrived(a.index)):
+        return a.task == "escape"
+    points = s.arena.around(s.at(a), 3.0 * reach)
+    outside = [p for p in points.tolist() if not any(fire.holds((p[0], p[1]), reach + 0.5) for fire in s.fires)]
+    goal = next(((x, z) for x, z in outside if s.arena.free(s.at(a), (x, z))), None)
+    if goal is None:
+        return False
+    s.drop_throw(a)
+    a.task, a.intent, a.target, a.order_way = "escape", "retreat", -1, None
+    a.until = s.tick + s.ticks(s.config.behaviour.retreat_s)
+    s.bodies.send(a.index, [goal], s.run_speed(a))
+    return True
 
 
 def _seek_cover(s: RoundState, a: Agent) -> bool:
@@ -315,14 +323,14 @@ def _seek_cover(s: RoundState, a: Agent) -> bool:
     if a.task == "retreat":
         if not s.bodies.arrived(a.index) and s.tick < a.until:
             return True
-        _hold(s, a, a.watch)
+        hold(s, a, a.watch)
         a.task = "rest"
         a.until = s.tick + s.span_ticks(mind.rest_s)
         return True
     if a.task == "rest":
         if s.tick < a.until and s.time_left() > mind.last_chance_s:
             return True
-        _hold(s, a, a.watch)
+        hold(s, a, a.watch)
         return False
     fresh = s.tick - a.hurt < s.ticks(mind.alarm_s) and a.hurt_by >= 0 and s.agents[a.hurt_by].alive
     if fresh and _wants_out(s, a, []):
@@ -331,54 +339,14 @@ def _seek_cover(s: RoundState, a: Agent) -> bool:
     return False
 
 
-def _peek(s: RoundState, a: Agent) -> bool:
-    """Step out of cover, look, step back."""
-    mind = s.config.behaviour
-    if a.task == "peek":
-        if a.phase == "out":
-            if s.bodies.arrived(a.index):
-                a.phase, a.until = "look", s.tick + s.span_ticks(mind.peek_look_s)
-        elif a.phase == "look":
-            if s.tick >= a.until:
-                a.phase = "back"
-                s.bodies.send(a.index, [a.spot], mind.peek_pace * run_speed(s, a))
-        elif s.bodies.arrived(a.index):
-            spot = a.spot
-            _hold(s, a, a.watch)
-            a.spot = spot
-            return False
-        return True
-    if a.task != "hold" or s.tick < a.next_peek or a.blind_until > s.tick or _must_leave(s, a):
-        return False
-    a.next_peek = s.tick + s.span_ticks(_peek_pause(s, a))
-    goals = [a.watch]
-    if known := [k.at for _, k in s.recent(a.team, s.config.perception.sighting_s)]:
-        nearest = min(known, key=lambda at: (math.dist(at, s.at(a)), at))
-        if math.dist(nearest, s.at(a)) < mind.suspect_m:
-            goals.insert(0, nearest)
-    for goal in goals:
-        out = s.arena.step_out(s.at(a), goal, *mind.peek_m)
-        if out is not None:
-            a.task, a.intent, a.phase, a.order_way = "peek", "peek", "out", None
-            a.spot, a.watch = s.at(a), goal
-            s.bodies.send(a.index, [out], mind.peek_pace * run_speed(s, a))
-            s.bodies.look_at(a.index, goal)
-            return True
-    return False
-
-
-def _must_leave(s: RoundState, a: Agent) -> bool:
-    return a.order is not None and not a.order_done and s.tick >= max(a.order.start, a.pause_until)
-
-
 # --- orders
 
 
 def _follow(s: RoundState, a: Agent) -> None:
-    if not _must_leave(s, a):
+    if not must_leave(s, a):
         if a.task not in ("hold", "rest"):
-            _hold(s, a, a.watch)
-        _shift(s, a)
+            hold(s, a, a.watch)
+        potter(s, a)
         return
     order = a.order
     assert order is not None  # noqa: S101 - _must_leave says so
@@ -386,18 +354,25 @@ def _follow(s: RoundState, a: Agent) -> None:
         a.task, a.intent, a.order_way, a.target = "go", order.intent, order, -1
         a.watch = order.watch
         s.bodies.look_ahead(a.index)
-        _go(s, a, order.at, run_speed(s, a))
+        _go(s, a, order.at, s.run_speed(a))
+    mind = s.config.behaviour
+    if a.intent == "rotate" and s.bomb.planted is not None and math.dist(s.at(a), s.bomb.planted) < mind.retake_m:
+        a.intent = "advance"
     left = s.bodies.left(a.index)
     _pace(s, a, order, left)
     if order.kind in ("plant", "defuse"):
-        if left < s.config.behaviour.near_work_m:
-            a.task = a.intent = "plant" if order.kind == "plant" else "defuse"
-        if s.bodies.arrived(a.index) and s.bodies.speed(a.index) < 0.4 and _may_work(s, a, order):
-            _begin_work(s, a)
+        if s.bodies.arrived(a.index):
+            a.intent = "hold"
+        if (
+            s.bodies.arrived(a.index)
+            and s.bodies.speed(a.index) < s.config.waiting.still_mps
+            and _may_work(s, a, order)
+        ):
+            _begin_work(s, a, order.kind)
         return
     if s.bodies.arrived(a.index):
         a.order_done = True
-        _hold(s, a, order.watch)
+        hold(s, a, order.watch)
         a.spot = order.at
 
 
@@ -411,43 +386,10 @@ def _may_work(s: RoundState, a: Agent, order: Order) -> bool:
 def _pace(s: RoundState, a: Agent, order: Order, left: float) -> None:
     """Run; walk the end of a quiet way, and where enemies were just heard near."""
     mind, motion = s.config.behaviour, s.config.motion
-    speed = run_speed(s, a)
+    speed = s.run_speed(a)
     ambush = s.enemy_near(a.team, s.at(a), mind.ambush_m, mind.ambush_s) and s.time_left() > mind.last_chance_s
     if (order.quiet and left < mind.quiet_m) or (ambush and order.kind not in ("save", "pick_up")):
         speed *= motion.quiet_factor
     if a.blind_until > s.tick:
         speed *= mind.blind_pace
     s.bodies.cruise[a.index] = speed
-
-
-def _shift(s: RoundState, a: Agent) -> None:
-    """A small step aside now and then: nobody stands like a post."""
-    mind = s.config.behaviour
-    if a.task != "hold" or s.tick < a.next_shift or not s.bodies.arrived(a.index):
-        return
-    a.next_shift = s.tick + s.span_ticks(mind.shift_every_s)
-    angle, reach = s.span((0.0, 2.0 * math.pi)), s.span(mind.shift_m)
-    goal = (a.spot[0] + reach * math.cos(angle), a.spot[1] + reach * math.sin(angle))
-    exposed = s.arena.free(goal, a.watch) and not s.arena.free(a.spot, a.watch)
-    if s.arena.can_stand(goal) and s.arena.free(s.at(a), goal) and not exposed:
-        s.bodies.send(a.index, [goal], s.config.motion.quiet_factor * run_speed(s, a))
-
-
-def _look_around(s: RoundState, a: Agent) -> None:
-    """Aim at what matters: what was heard or hurt, the watched place with small glances, else ahead."""
-    if a.task in ("fight", "trade", "peek", "chase"):
-        return
-    if a.alarm is not None and s.tick < a.alarm_until and not (a.task in ("plant", "defuse") and a.work_since):
-        s.bodies.look_at(a.index, a.alarm)
-        return
-    if a.task in ("go", "retreat") or (a.task in ("plant", "defuse") and not a.work_since):
-        s.bodies.look_ahead(a.index)
-        return
-    if s.tick >= a.next_glance:
-        mind = s.config.behaviour
-        a.next_glance = s.tick + s.span_ticks(mind.glance_every_s)
-        a.glance_deg = float(s.rng.normal(0.0, mind.glance_deg))
-    x, z = s.at(a)
-    dx, dz = a.watch[0] - x, a.watch[1] - z
-    c, sn = math.cos(math.radians(a.glance_deg)), math.sin(math.radians(a.glance_deg))
-    s.bodies.look_at(a.index, (x + c * dx - sn * dz, z + sn * dx + c * dz))

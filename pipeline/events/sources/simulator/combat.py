@@ -8,7 +8,7 @@ import math
 
 from pipeline.events.sources.simulator.agents import Agent
 from pipeline.events.sources.simulator.arena import Point
-from pipeline.events.sources.simulator.state import Death, RoundState
+from pipeline.events.sources.simulator.state import Death, Fire, RoundState
 
 BODY_PARTS = ("chest", "chest", "stomach", "left_arm", "right_arm", "left_leg", "right_leg")
 
@@ -35,9 +35,10 @@ def _pull(s: RoundState, shooter: Agent, tick: int) -> None:
     combat = s.config.combat
     target = s.agents[shooter.target]
     i, j = shooter.index, target.index
-    if not target.alive or not s.free[i, j]:
+    blindly = not s.free[i, j]
+    if not target.alive or (blindly and s.tick - shooter.target_seen > s.ticks(combat.spray_s)):
         return
-    at, there = s.at(shooter), s.at(target)
+    at, there = s.at(shooter), shooter.target_at if blindly else s.at(target)
     if s.bodies.off_aim(i, there) > combat.aim_deg:
         return
     weapon = combat.weapons[shooter.gun]
@@ -60,8 +61,10 @@ def _pull(s: RoundState, shooter: Agent, tick: int) -> None:
     for ear in s.alive(target.team):
         if math.dist(s.at(ear), at) < s.config.perception.hear_shot_m:
             s.hear(ear, i, at)
+    if blindly:
+        return
     gap = math.dist(at, there)
-    hit = shooter.skill * weapon.precise_m / (weapon.precise_m + gap)
+    hit = shooter.skill * weapon.precise_m**2 / (weapon.precise_m**2 + gap**2)
     hit *= 1.0 - (1.0 - combat.moving_factor) * min(1.0, s.bodies.speed(i) / weapon.speed_mps)
     hit *= 1.0 - (1.0 - combat.dodging_factor) * min(1.0, s.bodies.speed(j) / s.config.motion.top_speed_mps)
     if shooter.waited:
@@ -143,7 +146,7 @@ def throw(s: RoundState, thrower: Agent, kind: str, aim: Point) -> bool:
     if kind not in thrower.grenades or not combat.throw_m[0] <= math.dist(at, aim) <= combat.throw_m[1]:
         return False
     thrower.grenades.remove(kind)
-    leaves = s.tick + s.ticks(combat.throw_s)
+    leaves = s.tick + s.span_ticks(combat.throw_s)
     thrower.throwing_until = leaves
     share = math.dist(at, aim) / combat.throw_m[1]
     lands = leaves + s.ticks(combat.flight_s[0] + (combat.flight_s[1] - combat.flight_s[0]) * share)
@@ -177,6 +180,9 @@ def fly(s: RoundState) -> None:
             )
             if kind == "smoke":
                 s.smokes.append((aim, lands + s.ticks(s.config.combat.smoke_s)))
+                s.fires = [fire for fire in s.fires if math.dist(fire.at, aim) > s.config.combat.smoke_m]
+            elif kind == "molotov":
+                s.fires.append(Fire(aim, lands, lands + s.ticks(s.config.combat.fire_s), thrower.index))
             elif kind == "flashbang":
                 _flash(s, thrower, aim, lands)
             else:
@@ -191,7 +197,8 @@ def _flash(s: RoundState, thrower: Agent, at: Point, tick: int) -> None:
         if not agent.alive or gap > combat.flash_m or not s.arena.free(s.at(agent), at):
             continue
         off = s.bodies.off_aim(agent.index, at)
-        away = combat.flash_away if off >= s.config.perception.half_angle_deg else 1.0
+        turned = off >= s.config.perception.half_angle_deg or s.chance(combat.flash_dodged)
+        away = combat.flash_away if turned else 1.0
         seconds = combat.flash_s * away * (1.0 - combat.flash_falloff * gap / combat.flash_m)
         agent.blind_until = max(agent.blind_until, tick + s.ticks(seconds))
         s.tell(
@@ -215,3 +222,17 @@ def _burst(s: RoundState, thrower: Agent, at: Point, tick: int) -> None:
             damage = min(agent.hp - 1, round(share * combat.he_damage * (1.0 - gap / combat.he_m)))
             if damage > 0:
                 harm(s, thrower, agent, damage, "hegrenade", "generic", tick)
+
+
+def burn(s: RoundState) -> None:
+    """Damage who stands in a fire, more the longer it burns; it leaves at least 1 hp."""
+    combat = s.config.combat
+    s.fires = [fire for fire in s.fires if fire.until > s.tick]
+    for fire in s.fires:
+        if s.tick < fire.since:
+            continue
+        for agent in s.agents:
+            if agent.alive and fire.holds(s.at(agent), combat.fire_m):
+                damage = min(agent.hp - 1, round(s.span(combat.fire_damage)))
+                if damage > 0:
+                    harm(s, s.agents[fire.thrower], agent, damage, "inferno", "generic", s.tick)

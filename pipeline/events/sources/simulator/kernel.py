@@ -64,11 +64,34 @@ def clearance(ax: float, az: float, bx: float, bz: float, walls: Floats) -> floa
 
 
 @njit(cache=True)
+def roomy(ax: float, az: float, bx: float, bz: float, walls: Floats, room: float) -> bool:
+    """Whether `clearance` is at least `room`, found sooner: a wall whose box is farther than that is not measured."""
+    x0, x1, z0, z1 = min(ax, bx) - room, max(ax, bx) + room, min(az, bz) - room, max(az, bz) + room
+    for k in range(walls.shape[0]):
+        cx, cz, dx, dz = walls[k, 0], walls[k, 1], walls[k, 2], walls[k, 3]
+        if max(cx, dx) < x0 or min(cx, dx) > x1 or max(cz, dz) < z0 or min(cz, dz) > z1:
+            continue
+        if clearance(ax, az, bx, bz, walls[k : k + 1]) < room:
+            return False
+    return True
+
+
+@njit(cache=True)
+def way_left(place: Floats, path: Floats, leg: int, legs: int) -> float:
+    """Metres from `place` (2,) along the points `path` (n, 2) from `leg` to before `legs`."""
+    x, z, total = place[0], place[1], 0.0
+    for k in range(leg, legs):
+        total += math.hypot(path[k, 0] - x, path[k, 1] - z)
+        x, z = path[k, 0], path[k, 1]
+    return total
+
+
+@njit(cache=True)
 def walkable(px: float, pz: float, points: Floats, walls: Floats, room: float) -> Bools:
     """For each of `points` (n, 2): whether a straight walk from p keeps `room` metres from every wall."""
     out = np.zeros(points.shape[0], dtype=np.bool_)
     for k in range(points.shape[0]):
-        out[k] = clearance(px, pz, points[k, 0], points[k, 1], walls) >= room
+        out[k] = roomy(px, pz, points[k, 0], points[k, 1], walls, room)
     return out
 
 
@@ -228,6 +251,8 @@ def step(
     strafing: Bools,
     look: Floats,
     looking: Bools,
+    aside: Floats,
+    sway: Floats,
     walls: Floats,
     dt: float,
     radius: float,
@@ -238,21 +263,28 @@ def step(
     corner_slowing: float,
     elbow_room: float,
     yaw_gain: float,
+    yaw_slack: float,
     yaw_rate: float,
 ) -> None:
     """Move and turn all bodies by one step, in place.
 
-    A body follows its path, or `strafe` where `strafing`; its velocity changes by at most `accelerate` (or `brake`
-    when it slows) m/s²; walls push it out by `radius`; it never crosses one. It looks at `look` where `looking`,
-    else along its motion; the view turns by `yaw_gain` (1/s) of the error, at most `yaw_rate` rad/s.
+    A body follows its path, `sway` radians off it, or `strafe` where `strafing`; its velocity changes by at most
+    `accelerate` (or `brake` when it slows) m/s²; walls push it out by `radius`; it never crosses one. It looks at
+    `look` where `looking`, else `aside` radians off its way; the view turns by `yaw_gain` (1/s) of an error over
+    `yaw_slack`, at most `yaw_rate` rad/s.
     """
     for i in range(place.shape[0]):
         if not alive[i]:
             continue
+        ahead = yaw[i] - aside[i]
         if strafing[i]:
             wx, wz = strafe[i, 0], strafe[i, 1]
         else:
             wx, wz = _wanted(i, place, alive, path, leg, legs, cruise[i], brake, turn_at, corner_slowing, elbow_room)
+            c, sn = math.cos(sway[i]), math.sin(sway[i])
+            if not looking[i] and wx * wx + wz * wz > 0.25:
+                ahead = math.atan2(-wz, wx)
+            wx, wz = c * wx - sn * wz, sn * wx + c * wz
         vx, vz = velocity[i, 0], velocity[i, 1]
         dx, dz = wx - vx, wz - vz
         change = math.hypot(dx, dz)
@@ -292,8 +324,8 @@ def step(
             lx, lz = look[i, 0] - px, look[i, 1] - pz
             if lx * lx + lz * lz > 1e-6:
                 aim = math.atan2(-lz, lx)
-        elif vx * vx + vz * vz > 0.25:
-            aim = math.atan2(-vz, vx)
+        else:
+            aim = ahead + aside[i]
         turn = (aim - yaw[i] + math.pi) % (2.0 * math.pi) - math.pi
-        rate = min(yaw_rate, max(-yaw_rate, yaw_gain * turn))
+        rate = min(yaw_rate, max(-yaw_rate, yaw_gain * turn)) if abs(turn) > yaw_slack else 0.0
         yaw[i] = (yaw[i] + rate * dt + math.pi) % (2.0 * math.pi) - math.pi

@@ -9,10 +9,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from configs.simulator import PlanConfig, SimulatorConfig
+from configs.simulator import BuyName, PlanConfig, SimulatorConfig
 from pipeline.events.sources.simulator import behaviour, combat
 from pipeline.events.sources.simulator.agents import ATTACKING_ROLES, PLAYERS, TEAM_SIZE, Agent, Bodies, Side
 from pipeline.events.sources.simulator.arena import Arena, build_arena
+from pipeline.events.sources.simulator.economy import Purse
 from pipeline.events.sources.simulator.kernel import Floats, Ints
 from pipeline.events.sources.simulator.state import Happening, RoundState
 from pipeline.events.sources.simulator.tactics import Attack, Defence
@@ -132,10 +133,11 @@ class _Tape:
         self.carrier.append(carrier)
         self.intent.append([INTENTS.index(a.intent) for a in s.agents])
 
-    def samples(self) -> Samples:
+    def samples(self, unit_m: float) -> Samples:
+        """What was taken, positions in whole units of the game, as recorded ones are, to the millimetre."""
         return Samples(
             np.array(self.ticks, dtype=np.int64),
-            np.array(self.place),
+            np.round(unit_m * np.round(np.array(self.place) / unit_m), 3),
             np.array(self.yaw),
             np.array(self.pitch),
             np.array(self.hp, dtype=np.int64),
@@ -170,12 +172,18 @@ def play(*, rounds: int, seed: int, match_id: str, config: SimulatorConfig) -> R
     half = (rounds + 1) // 2
     clock = config.clock
     start = clock.ticks(clock.before_match_s)
+    purses = Purse(config.economy), Purse(config.economy)
     played: list[PlayedRound] = []
     for number in range(1, rounds + 1):
         rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, number])))
         sides: tuple[Side, Side] = ("attackers", "defenders") if number <= half else ("defenders", "attackers")
         start += int(rng.integers(0, clock.tick_hz))
-        played.append(_play_round(config, arena, rng, agents, number, start, sides, number in (1, half + 1)))
+        first = number in (1, half + 1)
+        if first:
+            for purse in purses:
+                purse.open_half()
+        played.append(_play_round(config, arena, rng, agents, number, start, sides, purses, first))
+        _settle(purses, agents, played[-1])
         start = played[-1].end + clock.ticks(clock.after_round_s)
     return Recording(
         config,
@@ -196,12 +204,13 @@ def _play_round(
     number: int,
     start: int,
     sides: tuple[Side, Side],
-    pistols: bool,
+    purses: tuple[Purse, Purse],
+    first: bool,
 ) -> PlayedRound:
     clock = config.clock
     live = start + clock.ticks(clock.freeze_s)
-    s = RoundState(config, arena, rng, agents, Bodies(config.motion, arena.walls), number, live, live, pistols)
-    _line_up(s, sides)
+    s = RoundState(config, arena, rng, agents, Bodies(config.motion, arena.walls), number, live, live)
+    _line_up(s, sides, [purse.buy(rng, first=first) for purse in purses])
     attack = Attack(s, s.team_of("attackers"), _draw_plan(s))
     defence = Defence(s, s.team_of("defenders"), _draw_formation(s))
     guns, kits = [a.gun for a in agents], [a.has_kit for a in agents]
@@ -218,40 +227,49 @@ def _play_round(
             carrier = s.bomb.carrier
             s.hear_steps()
             _nod(s)
+            _sway(s)
             for agent in agents:
                 if agent.alive:
                     behaviour.decide(s, agent)
             tape.take(s, carrier)
         combat.shoot(s)
         combat.fly(s)
+        if count % clock.burn_steps == 0:
+            combat.burn(s)
         _rule(s)
         s.tick += clock.step_ticks
         count += 1
     winner, reason, end = s.over
     s.happenings.sort(key=lambda h: h.tick)
-    return PlayedRound(number, start, live, end, sides, winner, reason, guns, kits, s.happenings, tape.samples())
+    return PlayedRound(
+        number, start, live, end, sides, winner, reason, guns, kits, s.happenings, tape.samples(clock.unit_m)
+    )
 
 
-def _line_up(s: RoundState, sides: tuple[Side, Side]) -> None:
+def _settle(purses: tuple[Purse, Purse], agents: list[Agent], played: PlayedRound) -> None:
+    for team, purse in enumerate(purses):
+        dead = sum(a.team == team and not a.alive for a in agents)
+        slain = sum(a.team != team and not a.alive for a in agents)
+        purse.settle(won=played.sides[team] == played.winner, kills=slain, deaths=dead, players=TEAM_SIZE)
+
+
+def _line_up(s: RoundState, sides: tuple[Side, Side], buys: list[BuyName]) -> None:
     """Everybody at his spawn, armed, with a role; the bomb with its carrier."""
-    arms = s.config.combat
     for team, side in enumerate(sides):
         men = [a for a in s.agents if a.team == team]
         places = [s.arena.config.spawns[side][int(k)] for k in s.rng.permutation(TEAM_SIZE)]
         roles = [ATTACKING_ROLES[int(k)] for k in s.rng.permutation(TEAM_SIZE)]
         for a, at, role in zip(men, places, roles, strict=True):
             a.start_round(side, role if side == "attackers" else "anchor", "")
-            if s.pistols:
-                a.gun = arms.pistols[side]
-                a.armor = 100 if s.chance(arms.pistol_armor) else 0
-            else:
-                names, weights = zip(*sorted(arms.guns[side].items()), strict=True)
-                a.gun = str(s.rng.choice(names, p=np.array(weights) / sum(weights)))
-            a.in_hand = a.gun
-            a.has_kit = side == "defenders" and s.chance(arms.kit_share[1 if s.pistols else 0])
-            for kind in ("flashbang", "smoke", "hegrenade"):
-                if s.chance(arms.grenade_share[1 if s.pistols else 0]):
-                    a.grenades.append(kind)
+            bought = s.config.economy.buys[buys[team]]
+            names, weights = zip(*sorted(bought.guns[side].items()), strict=True)
+            a.gun = a.in_hand = str(s.rng.choice(names, p=np.array(weights) / sum(weights)))
+            a.armor = 100 if s.chance(bought.armor) else 0
+            a.has_kit = side == "defenders" and s.chance(bought.kit)
+            for kind, count in sorted(bought.grenades.items()):
+                a.grenades += [kind] * (int(count) + s.chance(count % 1.0))
+            s.rng.shuffle(a.grenades)
+            a.opens = s.chance(s.config.tactics.opening_throws.share)
             s.bodies.spawn(a.index, at, math.atan2(at[1], -at[0]))
             a.spot, a.watch = at, (0.0, 0.0)
             if a.role == "carrier":
@@ -275,6 +293,13 @@ def _nod(s: RoundState) -> None:
     motion = s.config.motion
     kick = motion.pitch_spread_deg * math.sqrt(1.0 - (1.0 - motion.pitch_return) ** 2)
     s.bodies.pitch += motion.pitch_return * (motion.pitch_deg - s.bodies.pitch) + kick * s.rng.normal(size=PLAYERS)
+
+
+def _sway(s: RoundState) -> None:
+    """Let everybody waver about his way."""
+    motion = s.config.motion
+    kick = math.radians(motion.sway_deg) * math.sqrt(1.0 - (1.0 - motion.sway_return) ** 2)
+    s.bodies.sway += kick * s.rng.normal(size=PLAYERS) - motion.sway_return * s.bodies.sway
 
 
 def _rule(s: RoundState) -> None:

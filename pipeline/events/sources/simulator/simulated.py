@@ -22,6 +22,7 @@ from pipeline.events.sources.simulator.grid import grid_lines
 from pipeline.events.sources.simulator.match import Recording, play
 from pipeline.intents.vocabulary import INTENTS
 
+SERIES_ROUNDS = 10_000  # more than any match has: the ids of two matches differ if their seeds or rounds do
 ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
@@ -109,14 +110,16 @@ def simulate(
         config: `configs/simulator.yaml` by default.
 
     Raises:
-        ValueError: if rounds are fewer than 1 or the seed is negative.
+        ValueError: if rounds are fewer than 1 or too many for a series id of their own, or the seed is negative.
         BadArena: if the configured map can't be played on.
     """
-    if rounds < 1 or seed < 0:
-        raise ValueError(f"rounds must be at least 1 and the seed not negative, not {rounds} and {seed}")
+    if not 1 <= rounds < SERIES_ROUNDS or seed < 0:
+        raise ValueError(
+            f"rounds must be at least 1 and fewer than {SERIES_ROUNDS}, the seed not negative; not {rounds} and {seed}"
+        )
     config = config or load_simulator()
     name = match_id or f"sim-{seed}-{rounds}"
-    series = str(config.grid.first_series + 100 * seed + rounds)
+    series = str(config.grid.first_series + SERIES_ROUNDS * seed + rounds)
     return SimulatedMatch(name, series, play(rounds=rounds, seed=seed, match_id=name, config=config))
 
 

@@ -58,6 +58,20 @@ class Sighting:
     seen: bool
 
 
+@dataclass(frozen=True)
+class Fire:
+    """A burning floor, from a tick to a tick."""
+
+    at: Point
+    since: int
+    until: int
+    thrower: int
+
+    def holds(self, at: Point, radius_m: float) -> bool:
+        """Whether a point is in it."""
+        return math.dist(self.at, at) < radius_m
+
+
 @dataclass
 class RoundState:
     """A round in progress.
@@ -73,6 +87,7 @@ class RoundState:
         sightings: per team, of enemies by index.
         deaths: per team, of its own players.
         smokes: centre and last tick of standing smokes.
+        fires: what burns.
         free, view: lines of sight between opponents, and those of them in the viewer's field of view.
         seen_since, seen_last, reaction: ticks, per viewer and enemy.
         harm: damage done per (shooter, victim) in this round.
@@ -88,17 +103,18 @@ class RoundState:
     number: int
     live: int
     tick: int
-    pistols: bool
     bomb: Bomb = field(default_factory=Bomb)
     sightings: tuple[dict[int, Sighting], dict[int, Sighting]] = field(default_factory=lambda: ({}, {}))
     deaths: tuple[list[Death], list[Death]] = field(default_factory=lambda: ([], []))
     smokes: list[tuple[Point, int]] = field(default_factory=list)
+    fires: list[Fire] = field(default_factory=list)
     flying: list[tuple[int, int, str, str, Point]] = field(default_factory=list)
     thrown: int = 0
     throwers: dict[str, int] = field(default_factory=dict)
     free: Bools = field(default_factory=lambda: np.zeros((PLAYERS, PLAYERS), dtype=np.bool_))
     view: Bools = field(default_factory=lambda: np.zeros((PLAYERS, PLAYERS), dtype=np.bool_))
     known: Bools = field(default_factory=lambda: np.zeros((PLAYERS, PLAYERS), dtype=np.bool_))
+    noticed: list[list[int]] = field(default_factory=lambda: [[] for _ in range(PLAYERS)])
     seen_since: Any = field(default_factory=lambda: np.full((PLAYERS, PLAYERS), -1, dtype=np.int64))
     seen_last: Any = field(default_factory=lambda: np.full((PLAYERS, PLAYERS), -1, dtype=np.int64))
     reaction: Any = field(default_factory=lambda: np.zeros((PLAYERS, PLAYERS), dtype=np.int64))
@@ -129,6 +145,11 @@ class RoundState:
     def team_of(self, side: Side) -> int:
         """Which team plays that side."""
         return next(a.team for a in self.agents if a.side == side)
+
+    def run_speed(self, agent: Agent) -> float:
+        """Running speed with what he has in hand, m/s."""
+        combat = self.config.combat
+        return combat.knife_mps if agent.in_hand == "knife" else combat.weapons[agent.gun].speed_mps
 
     def at(self, agent: Agent) -> Point:
         """Where a player is."""
@@ -183,7 +204,7 @@ class RoundState:
 
     def known_enemies(self, agent: Agent) -> list[int]:
         """Enemies that a player sees and has noticed, by index."""
-        return [int(j) for j in np.flatnonzero(self.known[agent.index])]
+        return self.noticed[agent.index]
 
     def perceive(self) -> None:
         """Who sees whom now; who has seen long enough to know; who hears whom."""
@@ -213,7 +234,9 @@ class RoundState:
             self.seen_since[i, j] = self.tick
         self.seen_last[view] = self.tick
         self.known = view & (self.tick - self.seen_since >= self.reaction)
-        for i, j in np.argwhere(self.known):
+        self.noticed = [[] for _ in range(PLAYERS)]
+        for i, j in np.argwhere(self.known).tolist():
+            self.noticed[i].append(j)
             self.sight(self.agents[i].team, int(j), bodies.at(int(j)), seen=True)
 
     def loud_mps(self) -> float:

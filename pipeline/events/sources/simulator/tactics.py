@@ -83,6 +83,17 @@ def _throw_waiting(s: RoundState, team: int) -> None:
             throw(s, a, a.grenades[0], s.arena.footing_near(a.watch))
 
 
+def _throw_opening(s: RoundState, team: int) -> None:
+    """In the first seconds some throw at what they are to watch, on the way there."""
+    plan = s.config.tactics.opening_throws
+    if not s.ticks(plan.from_s) <= s.tick - s.live <= s.ticks(plan.until_s):
+        return
+    for a in s.alive(team):
+        early = a.throwing_until < s.live and a.opens and a.order is not None
+        if early and a.task in ("go", "hold") and a.grenades and s.chance(plan.every):
+            throw(s, a, a.grenades[0], s.arena.footing_near(a.order.watch))  # type: ignore[union-attr]  # `early`
+
+
 def _move_waiting(s: RoundState, team: int, groups: dict[int, str], toward: Point | None) -> None:
     """One who waits changes his place now and then, to a free spot of his own group.
 
@@ -99,7 +110,7 @@ def _move_waiting(s: RoundState, team: int, groups: dict[int, str], toward: Poin
             spots = [name for name in spots if s.arena.way(_spot(s, name), toward)[1] < here - 1.0]
         if spots:
             spot = spots[int(s.rng.integers(len(spots)))]
-            order(s, a, "stand", spot, "rotate" if toward is None else "advance", quiet=toward is not None)
+            order(s, a, "stand", spot, "advance", quiet=True)
 
 
 class Attack:
@@ -111,7 +122,7 @@ class Attack:
         self.site = plan.site
         self.phase = "stage"
         self.commit = s.live + s.span_ticks(plan.commit_s)
-        self.regrouped = False
+        self.regrouped = self.blood = False
         self.asked: set[tuple[int, int]] = set()
         self.fled: set[int] = set()
         self.stages: dict[int, str] = {}
@@ -146,14 +157,16 @@ class Attack:
 
     def _stage(self, s: RoundState) -> None:
         rules = s.config.tactics
-        blood = bool(s.deaths[0] or s.deaths[1])
-        if blood:
+        if (s.deaths[0] or s.deaths[1]) and not self.blood:
+            self.blood = True
             self.commit = min(self.commit, s.tick + s.span_ticks(rules.contact_commit_s))
         if s.tick >= self.commit or s.time_left() < rules.last_commit_s:
             self._go_in(s, self.site or self._softer_site(s))
             return
+        _throw_opening(s, self.team)
         _throw_waiting(s, self.team)
-        _move_waiting(s, self.team, self.stages, _spot(s, _group(s, f"plant_{self._aim()}")[0]))
+        if s.tick > self.commit - s.ticks(rules.creep_s):
+            _move_waiting(s, self.team, self.stages, _spot(s, _group(s, f"plant_{self._aim()}")[0]))
 
     def _softer_site(self, s: RoundState) -> str:
         """The site with fewer enemies known near, then nearer to the carrier, with some luck."""
@@ -267,7 +280,7 @@ class Attack:
         a.watch = bomb
         if s.arena.free(s.at(a), bomb):
             a.alarm, a.alarm_until = bomb, s.tick + s.ticks(s.config.behaviour.alarm_s)
-        elif s.arena.step_out(s.at(a), bomb, *s.config.behaviour.peek_m) is not None:
+        elif s.arena.step_out(s.at(a), bomb, *s.config.waiting.peek_m) is not None:
             a.next_peek = min(a.next_peek, s.tick + s.span_ticks(s.config.tactics.order_delay_s))
         elif a.order_done:
             order(s, a, "stand", None, "advance", at=bomb, watch=bomb, after_s=s.span(s.config.tactics.order_delay_s))
@@ -315,6 +328,7 @@ class Defence:
         self._rotate(s, threat)
         self._fall_back(s)
         self._throw_back(s)
+        _throw_opening(s, self.team)
         _throw_waiting(s, self.team)
         posts = {a.index: f"post_{a.area}" for a in s.alive(self.team) if a.index != self.scout or not self.push_end}
         _move_waiting(s, self.team, posts, None)
@@ -397,7 +411,7 @@ class Defence:
             order(s, a, "stand", spot, "advance", quiet=True)
             self.push_end = s.tick + s.span_ticks(s.config.tactics.push_for_s)
         elif self.push_end and s.tick >= self.push_end:
-            order(s, a, "stand", self.home[a.index], "retreat")
+            order(s, a, "stand", self.home[a.index], "advance")
             self.scout = -1
 
     def _retake(self, s: RoundState, bomb: Point) -> None:
