@@ -5,21 +5,27 @@ is timed, what both ways have written is compared, row by row. Does not belong h
 """
 
 import gzip
+import io
+import json
 import shutil
 import zipfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import polars as pl
 
 from bench.baselines import canonical, grid
-from bench.measure import Figure, Goal, interleaved, peak_memory
+from bench.grid_games import games
+from bench.grid_stages import stages
+from bench.measure import Figure, Goal, interleaved, medians, peak_memory
 from bench.workload import Workload, lines, megabytes
 from configs.events import load_events
-from pipeline.events.lines import Block, read_blocks
+from pipeline.events.lines import Block, Content, read_blocks
 from pipeline.events.reader import read_log
 from pipeline.events.sources.canonical_scan import Scanner
-from resources.store import Stamp, Store
+from resources.parquet import Stamp, write_parquet
+from resources.store import Store
 
 OTHER = "`json.loads` rows → pyarrow, the same tables, unchecked"
 CANONICAL, GRID = Goal(at_least=13, stretch=18), Goal(at_least=8, stretch=10)
@@ -40,6 +46,10 @@ def figures(load: Workload) -> list[Figure]:
         _beside(f"GRID series, {name}", log, load.grid, grid.read, GRID, folder)
         for name, log in (("plain", plain_grid), (".zip", load.grid))
     ]
+    if not load.quick:
+        for name, log in (("plain", plain_grid), (".zip", load.grid)):
+            theirs = partial(grid.read, log, folder / "theirs")
+            found += stages(f"GRID series, {name}", log, partial(ours, log, folder / "ours"), theirs, OTHER)
     blocks = [block for block in read_blocks(plain, load_events().lines) if isinstance(block, Block)]
     found.append(
         interleaved(
@@ -52,8 +62,11 @@ def figures(load: Workload) -> list[Figure]:
             Goal(at_least=250),
         )
     )
+    found += _stages(plain, folder)
     if not load.quick:  # a log that was cut short fits into memory whole
         found += [_memory(packing, plain, folder) for packing in (".jsonl", ".jsonl.gz", ".jsonl.zip")]
+        found.append(_memory_of_one(plain, folder))
+        found.append(_grid_memory(load.grid, folder))
     return [*found, _size(load, folder)]
 
 
@@ -63,6 +76,39 @@ def ours(log: Path, folder: Path) -> None:
     for match_id, match in read_log(log, log_id="bench").matches.items():
         store.write_table("events", match_id, match.events, _STAMP)
         store.write_table("tracks", match_id, match.tracks, _STAMP)
+
+
+def _stages(plain: Path, folder: Path) -> list[Figure]:
+    """Shares of the work that any reader has to do, and how fast that would be alone."""
+    config = load_events()
+    blocks = [block for block in read_blocks(plain, config.lines) if isinstance(block, Block)]
+    (match,) = read_log(plain, log_id="bench").matches.values()
+    tables = {table.table: list(table) for table in (match.events, match.tracks)}
+
+    def read() -> None:
+        for _ in read_blocks(plain, config.lines, Content()):
+            pass
+
+    def encode() -> None:
+        for table, frames in tables.items():
+            write_parquet(table, frames, _STAMP, io.BytesIO())
+
+    whole, *parts, theirs = medians(
+        lambda: ours(plain, folder / "ours"),
+        read,
+        lambda: _scan(blocks),
+        encode,
+        lambda: canonical.read(plain, folder / "theirs"),
+    )
+    names = ("reading it and its SHA-256", "lines → columns", "columns → Parquet, zstd-3")
+    shares = [
+        Figure(
+            f"of the {whole * 1000:.0f} ms for a plain log: {name}, {seconds * 1000:.0f} ms", 100 * seconds / whole, "%"
+        )
+        for name, seconds in zip(names, parts, strict=True)
+    ]
+    alone = Figure("these three alone", plain.stat().st_size / 1e6 / sum(parts), "MB/s", OTHER, theirs / sum(parts))
+    return [*shares, alone]
 
 
 def _scan(blocks: list[Block]) -> None:
@@ -109,6 +155,59 @@ def _memory(packing: str, plain: Path, folder: Path) -> Figure:
         f"× {peaks[0] / 1e6:.0f} MB",
         goal=Goal(at_most=1.1),
     )
+
+
+def _grid_memory(log: Path, folder: Path) -> Figure:
+    peaks = []
+    for times in (1, TIMES):
+        path = folder / f"series-{times}.zip"
+        with (
+            zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive,
+            archive.open("series.jsonl", "w") as file,
+        ):
+            file.writelines(games(list(lines(log)), times))
+        peaks.append(peak_memory(ours, path, folder / "ours"))
+    shutil.rmtree(folder / "ours")
+    return Figure(
+        f"peak memory of {TIMES} × the games in a GRID series, .zip, to that of one",
+        peaks[1] / peaks[0],
+        f"× {peaks[0] / 1e6:.0f} MB",
+        goal=Goal(at_most=1.1),
+    )
+
+
+def _memory_of_one(plain: Path, folder: Path) -> Figure:
+    longer = _played_again(plain, TIMES, folder)
+    peaks = [peak_memory(ours, log, folder / "ours") for log in (plain, longer)]
+    shutil.rmtree(folder / "ours")
+    return Figure(
+        f"peak memory of a match {TIMES} × longer to that of one",
+        peaks[1] / peaks[0],
+        f"× {peaks[0] / 1e6:.0f} MB",
+        goal=Goal(at_most=1.1),
+    )
+
+
+def _played_again(plain: Path, times: int, folder: Path) -> Path:
+    """A log of one match whose rounds are played so many times, one behind the other, without wall clock."""
+    path = folder / f"longer-{times}.jsonl"
+    with plain.open("rb") as file:
+        events = [json.loads(line) for line in file]
+    length = max(event["payload"]["ts"] for event in events)
+    rounds = max(event["payload"].get("round", 0) for event in events)
+    with path.open("w") as longer:
+        for nth in range(times):
+            for event in events:
+                edge = {"MATCH_STARTED": 0, "MATCH_ENDED": times - 1}.get(event["event_type"], nth)
+                if edge != nth:
+                    continue
+                payload = event["payload"] | {"ts": round(event["payload"]["ts"] + nth * length, 3)}
+                if "round" in payload:
+                    payload["round"] += nth * rounds
+                told = {name: value for name, value in event.items() if name != "timestamp"}
+                told |= {"event_id": f"{event['event_id']}-{nth}", "payload": payload}
+                longer.write(json.dumps(told, separators=(",", ":")) + "\n")
+    return path
 
 
 def _packed(plain: Path, times: int, packing: str, folder: Path) -> Path:

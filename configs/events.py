@@ -75,13 +75,21 @@ class ValidityConfig(Config):
 
 
 class SnapshotsConfig(Config):
-    """How positions are read from GRID's state snapshots.
+    """How GRID's state snapshots are read, and what they may show.
 
     Attributes:
         unchanged_ms: a position that did not change for less than this is no new sample.
+        max_games: of a series, and the highest number of one.
+        max_round: the highest number of a round.
+        max_members: players of a game, and its teams, of a state that is rebuilt from changes.
+        max_rounds: rounds of a game in such a state.
     """
 
     unchanged_ms: int = Field(ge=0)
+    max_games: int = Field(ge=1, le=99)
+    max_round: int = Field(ge=1, le=9999)
+    max_members: int = Field(ge=1)
+    max_rounds: int = Field(ge=1)
 
 
 class EventsConfig(Config):

@@ -1,46 +1,29 @@
 """Every table and file that the pipeline leaves behind, in a folder or an S3 bucket.
 
 Belongs here: where a part lies, atomic writes, what made it (its stamp), reuse when nothing changed.
-Does not belong here: the columns of a table (`pipeline.tables`), or what is computed.
+Does not belong here: the columns of a table (`pipeline.tables`), how they are packed (`resources.parquet`), or what
+is computed.
 
 A table's part is `<table>/match_id=<id>/part-0.parquet` (`log_id=` for what belongs to a log).
 """
 
-import base64
 import hashlib
 import io
-import json
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
 
 import polars as pl
 
-from pipeline.tables import TABLES, StreamCheck, conform, empty
+from pipeline.tables import TABLES, StreamCheck, conform
 from resources.files import Bucket, FileMissing, Files, Folder, StoreError
+from resources.parquet import STAMP_KEY, Stamp, write_parquet
 
 _PARTITION_COLUMN = {"logs": "log_id", "quarantine": "log_id"}
-_STAMP_KEY = b"gridmotion"
-_ARROW_KEY = b"ARROW:schema"  # tells readers of Arrow the types that Parquet does not have
-_COMPAT = pl.CompatLevel.oldest()
 Rows = pl.DataFrame | Iterable[pl.DataFrame]
-# How each kind of column packs best, measured on real matches. Of what follows its neighbour closely the difference
-# is kept, of what repeats a few values their places in a list, of small numbers each byte apart; zstd does the rest.
-_BY_TYPE = {"int32": "DELTA_BINARY_PACKED", "int64": "DELTA_BINARY_PACKED"}
-_BY_NAME = {
-    "event_id": "DELTA_BYTE_ARRAY",
-    "occurred_at": "DELTA_BINARY_PACKED",
-    **dict.fromkeys(("payload", "raw"), "PLAIN"),
-    **dict.fromkeys(("y_mm", "round", "hp", "armor", "amount"), "BYTE_STREAM_SPLIT"),
-    **dict.fromkeys(("yaw_mdeg", "pitch_mdeg"), "DICTIONARY"),
-}
-_BY_TABLE = {"events": dict.fromkeys(("x_mm", "z_mm"), "DICTIONARY")}  # players in turn: no value follows its neighbour
-_DICTIONARY_BYTES = 131_072  # a longer list of values costs more than it saves
-_ROW_GROUP = 131_072  # rows; smaller ones write lists of values too often
-_ROW_GROUP_OF = {"events": 65_536, "quarantine": 16_384}  # they hold long texts
-_WITH_STATISTICS = ("t_ms",)
+_PIECE_BYTES = 1 << 20  # pages are small, and each write has its price
 
 
 class PartMissing(FileMissing):
@@ -49,23 +32,6 @@ class PartMissing(FileMissing):
 
 class PartDamaged(StoreError):
     """A part exists but cannot be read as Parquet."""
-
-
-@dataclass(frozen=True)
-class Stamp:
-    """What made a part. Equal stamps mean equal bytes, so the part is reused.
-
-    Attributes:
-        code_version: of the pipeline source that computed it.
-        config_hash: of the configuration it used.
-        input_hash: of the digests of its inputs.
-        model_version: of the model that decided, where one did.
-    """
-
-    code_version: str
-    config_hash: str
-    input_hash: str
-    model_version: str = ""
 
 
 @dataclass(frozen=True)
@@ -172,7 +138,7 @@ class Store:
         path, data = self._part_bytes(table, key)
         try:
             metadata = pq.read_metadata(io.BytesIO(data))
-            stamp = Stamp(**json.loads(metadata.metadata[_STAMP_KEY]))
+            stamp = Stamp.from_json(metadata.metadata[STAMP_KEY])
         except (pa.ArrowException, KeyError, TypeError, ValueError) as error:
             raise PartDamaged(f"{self.uri(path)}: {error}") from error
         return Part(self.uri(path), metadata.num_rows, len(data), hashlib.sha256(data).hexdigest(), stamp, reused=True)
@@ -197,7 +163,7 @@ class Store:
         except pl.exceptions.PolarsError as error:
             raise PartDamaged(f"{self.uri(path)}: {error}") from error
 
-    def write_table(self, table: str, key: str, rows: Rows, stamp: Stamp) -> Part:
+    def write_table(self, table: str, key: str, rows: Rows, stamp: Stamp, *, new: bool = False) -> Part:
         """Check rows against their declaration and write them as the whole part, atomically.
 
         Args:
@@ -206,15 +172,18 @@ class Store:
             rows: a frame, or frames one after the other of a table of `pipeline.tables.STREAMED`: of these no more
                 than a row group stands in memory. However rows are cut into frames, the bytes are the same.
             stamp: what made them.
+            new: whether the part takes no other's place; of several that are written at once, the first one stands.
 
         Raises:
             SchemaViolation: if the rows are not what the table declares; nothing is written.
+            FileStands: if the part has to be new, and there is one.
             StoreError: if the store refuses.
         """
         path = self.part_path(table, key)
-        with self._files.writing(path) as file:
+        with self._files.writing(path, new=new) as file:
             written = _Hashed(file)
-            count = write_parquet(table, _checked(table, rows), stamp, written)
+            with io.BufferedWriter(written, _PIECE_BYTES) as pieces:
+                count = write_parquet(table, _checked(table, rows), stamp, pieces)
         return Part(self.uri(path), count, written.size, written.digest, stamp, reused=False)
 
     def ensure(self, table: str, key: str, stamp: Stamp, compute: Callable[[], Rows]) -> Part:
@@ -242,26 +211,27 @@ def _relative(path: str) -> str:
     return path
 
 
-class _Hashed:
-    """A file that knows what went through it."""
-
-    closed = False
+class _Hashed(io.RawIOBase):
+    """A file that knows what went through it; it is closed by who opened it."""
 
     def __init__(self, file: BinaryIO) -> None:
+        super().__init__()
         self._file, self._hash = file, hashlib.sha256()
         self.size = 0
+
+    def writable(self) -> bool:
+        """It is nothing else."""
+        return True
 
     @property
     def digest(self) -> str:
         return self._hash.hexdigest()
 
-    def write(self, data: bytes) -> int:
+    def write(self, data: Any) -> int:
+        """Takes bytes, all of them."""
         self._hash.update(data)
         self.size += len(data)
         return self._file.write(data)
-
-    def flush(self) -> None:
-        """The file is flushed by who opened it."""
 
 
 def _checked(table: str, rows: Rows) -> Iterator[pl.DataFrame]:
@@ -271,89 +241,3 @@ def _checked(table: str, rows: Rows) -> Iterator[pl.DataFrame]:
     check = StreamCheck(table)
     yield from map(check.take, rows)
     check.finish()
-
-
-def write_parquet(table: str, frames: Iterable[pl.DataFrame], stamp: Stamp, file: Any) -> int:
-    """Writes rows of a table as Parquet; the same rows and stamp give the same bytes, however they are cut.
-
-    Args:
-        table: its name.
-        frames: its columns in its order; texts may be categorical.
-        stamp: what made them, kept in the metadata.
-        file: takes bytes by `write`.
-
-    Returns:
-        How many rows there were.
-    """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    declared = empty(table).to_arrow(compat_level=_COMPAT).schema
-    encodings = {field.name: _encoding(table, field) for field in declared}
-    metadata = {
-        _STAMP_KEY: json.dumps(asdict(stamp), sort_keys=True).encode(),
-        _ARROW_KEY: base64.b64encode(declared.serialize().to_pybytes()),
-    }
-    count, most = 0, _ROW_GROUP_OF.get(table, _ROW_GROUP)
-    writer: Any = None
-    for group in _row_groups(frames, most, empty(table)):
-        columns = [_arrow(group[name], encoding) for name, encoding in encodings.items()]
-        rows = pa.table(columns, names=declared.names)
-        writer = writer or pq.ParquetWriter(
-            file,
-            rows.schema,
-            compression="zstd",
-            compression_level=3,
-            use_dictionary=[name for name, encoding in encodings.items() if encoding == "DICTIONARY"],
-            column_encoding={name: encoding for name, encoding in encodings.items() if encoding != "DICTIONARY"},
-            dictionary_pagesize_limit=_DICTIONARY_BYTES,
-            write_statistics=[name for name in _WITH_STATISTICS if name in encodings],
-            store_schema=False,
-        )
-        writer.write_table(rows, row_group_size=most)
-        count += rows.num_rows
-        del group, columns, rows  # before the next ones are made
-    writer.add_key_value_metadata(metadata)
-    writer.close()
-    return count
-
-
-def _encoding(table: str, field: Any) -> str:
-    by_name = {**_BY_NAME, **_BY_TABLE.get(table, {})}
-    return by_name.get(field.name, _BY_TYPE.get(str(field.type), "DICTIONARY"))
-
-
-def _row_groups(frames: Iterable[pl.DataFrame], most: int, none: pl.DataFrame) -> Iterator[pl.DataFrame]:
-    """The rows cut anew, each group full but the last; a table without rows is one group without rows."""
-    held: list[pl.DataFrame] = []
-    count = groups = 0
-    for frame in frames:
-        held.append(frame)
-        count += frame.height
-        while count >= most:
-            rows = pl.concat(held)
-            held, count = [rows[most:]], count - most
-            groups += 1
-            rows = rows[:most]
-            yield rows
-            del rows
-    if count or not groups:
-        yield pl.concat(held) if count else none
-
-
-def _arrow(values: pl.Series, encoding: str) -> Any:
-    """A column as Arrow has it; texts become a list of values by first use and places in it.
-
-    So the bytes depend on nothing but the rows, where codes depend on what else this process has read.
-    """
-    import pyarrow as pa
-
-    if not isinstance(values.dtype, pl.Categorical):
-        if values.dtype == pl.String and encoding == "DICTIONARY":
-            return values.to_arrow(compat_level=_COMPAT).dictionary_encode()
-        return values.to_arrow(compat_level=pl.CompatLevel.newest() if values.dtype == pl.String else _COMPAT)
-    if encoding != "DICTIONARY":
-        return values.cast(pl.String).to_arrow(compat_level=_COMPAT)
-    codes = values.to_physical().to_arrow().dictionary_encode()
-    known = pl.Series(codes.dictionary).to_frame().select(pl.first().cat.to(values.dtype).cast(pl.String)).to_series()
-    return pa.DictionaryArray.from_arrays(codes.indices, known.to_arrow(compat_level=_COMPAT), safe=False)

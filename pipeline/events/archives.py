@@ -7,10 +7,12 @@ Unpacking is bounded twice: by size, and by how many times its own size a file m
 before anything of it is unpacked, by the sizes that it declares, and no member may then exceed what it declared.
 """
 
+import hashlib
 import stat
 import struct
 import zipfile
 import zlib
+from collections import deque
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path, PurePosixPath
@@ -56,12 +58,41 @@ class TooLarge(PipelineError):
     """A packed log unpacks to more than the limits allow; what came before stands."""
 
 
-def members(path: Path, config: LinesConfig) -> Iterator[Iterator[bytes]]:
+class Content:
+    """What a file is known by: the hash and the number of its bytes, as they pass by.
+
+    Attributes:
+        size: how many bytes were seen.
+        is_whole: whether these are all.
+    """
+
+    def __init__(self) -> None:
+        self._hash = hashlib.sha256()
+        self.size = 0
+        self.is_whole = False
+
+    @property
+    def sha256(self) -> str:
+        """Of the bytes so far, as hex."""
+        return self._hash.hexdigest()
+
+    def seen(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
+        """The chunks of the file from its start, noted as they pass by."""
+        for chunk in chunks:
+            self._hash.update(chunk)
+            self.size += len(chunk)
+            yield chunk
+        self.is_whole = True
+
+
+def members(path: Path, config: LinesConfig, content: Content | None = None) -> Iterator[Iterator[bytes]]:
     """The line files of a log, each as chunks of at most some hundred kilobytes, or `chunk_bytes` of plain text.
 
     Args:
         path: plain text, gzip or a zip of line files, told apart by their first bytes.
         config: limits.
+        content: is shown every byte of the file: those of plain text as they are read, lest they be fetched twice,
+            those of an archive before it is unpacked.
 
     Yields:
         One iterator of chunks per line file, those of a zip by name. It raises one of `BROKEN` where the file is
@@ -77,6 +108,12 @@ def members(path: Path, config: LinesConfig) -> Iterator[Iterator[bytes]]:
             magic = file.read(4)
             file.seek(0)
             size = path.stat().st_size
+            chunks = iter(lambda: file.read(config.chunk_bytes), b"")
+            if content is not None:
+                chunks = content.seen(chunks)
+                if magic.startswith(GZIP_MAGIC) or magic in ZIP_MAGIC:
+                    deque(chunks, maxlen=0)
+                    file.seek(0)
         except OSError as error:
             raise UnusableLog(f"{path.name}: {error.strerror or error}") from error
         if magic.startswith(GZIP_MAGIC):
@@ -89,7 +126,7 @@ def members(path: Path, config: LinesConfig) -> Iterator[Iterator[bytes]]:
             for entry in entries:
                 yield _unzip(file, entry)
         else:
-            yield iter(lambda: file.read(config.chunk_bytes), b"")
+            yield chunks
 
 
 def _limited(pieces: Iterator[bytes], packed_bytes: int, config: LinesConfig) -> Iterator[bytes]:

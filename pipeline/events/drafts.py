@@ -11,6 +11,8 @@ import polars as pl
 from numpy.typing import NDArray
 
 from configs.events import LinesConfig
+from pipeline.events.codes import by_code, codes_of, looked_up
+from pipeline.events.codes_kernel import tie
 from pipeline.events.model import TYPE_RANK
 from pipeline.events.order import Order
 from pipeline.events.spool import Spool
@@ -184,16 +186,12 @@ def order_of(t_ms: pl.Series, seq: pl.Series, types: pl.Series, ids: pl.Series) 
 
 def _ties(keys: list[NDArray[Any]]) -> NDArray[np.bool_] | None:
     """Which rows have the same keys as the next one; None if any stands before a lesser one."""
-    tied = np.ones(len(keys[0]) - 1, bool)
-    for key in keys:
-        if (tied & (key[:-1] > key[1:])).any():
-            return None
-        tied &= key[:-1] == key[1:]
-    return tied
+    tied = np.empty(len(keys[0]) - 1, np.bool_)
+    return tied if tie(keys[0], keys[1], keys[2], tied) else None
 
 
-def _ranks(types: pl.Series) -> NDArray[np.int8]:
-    known = pl.Series(list(TYPE_RANK), dtype=text_codes()).to_physical().to_numpy()
-    ranks = np.zeros(int(known.max()) + 1, np.int8)
-    ranks[known] = list(TYPE_RANK.values())
-    return ranks.take(types.cast(text_codes()).to_physical().to_numpy())
+def _ranks(types: pl.Series) -> NDArray[np.int32]:
+    if types.dtype != text_codes():
+        types = types.cast(text_codes())
+    known = codes_of(pl.Series(list(TYPE_RANK), dtype=text_codes()))
+    return looked_up(by_code(known, list(TYPE_RANK.values()), 0), codes_of(types))

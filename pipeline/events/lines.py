@@ -4,7 +4,7 @@ Belongs here: cutting lines, numbering them, limits on memory.
 Does not belong here: packed files (`pipeline.events.archives`), what a line says (`pipeline.events.sources`).
 """
 
-import hashlib
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,12 +12,13 @@ from pathlib import Path
 import numpy as np
 
 from configs.events import LinesConfig
-from pipeline.events.archives import BROKEN, TooLarge, UnusableLog, members
+from pipeline.events.archives import BROKEN, Content, TooLarge, UnusableLog, members
 
 UTF8_BOM = b"\xef\xbb\xbf"
 _LINE_END = ord("\n")
+_CHUNK = 1 << 19  # bytes
 
-__all__ = ["Block", "Line", "UnusableLog", "digest", "lines_of", "read_blocks", "read_lines"]
+__all__ = ["Block", "Content", "Line", "UnusableLog", "digest", "lines_of", "read_blocks", "read_lines"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,17 +36,19 @@ class Line:
     refused: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Block:
     """Whole lines that follow each other, blank ones among them.
 
     Attributes:
         first_line: number of its first line, counted as in `Line`.
         data: the lines, each ended by a line feed, without a byte order mark; none is longer than the limit.
+        feeds: how many line feeds it has, once whoever looks at each of them has told.
     """
 
     first_line: int
     data: bytes
+    feeds: int | None = None
 
 
 def digest(path: Path) -> tuple[str, int]:
@@ -54,14 +57,16 @@ def digest(path: Path) -> tuple[str, int]:
     Raises:
         UnusableLog: if the file can't be read.
     """
+    content = Content()
     try:
         with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest(), path.stat().st_size
+            deque(content.seen(iter(lambda: file.read(_CHUNK), b"")), maxlen=0)
     except OSError as error:
         raise UnusableLog(f"{path.name}: {error.strerror or error}") from error
+    return content.sha256, content.size
 
 
-def read_blocks(path: Path, config: LinesConfig) -> Iterator[Block | Line]:
+def read_blocks(path: Path, config: LinesConfig, content: Content | None = None) -> Iterator[Block | Line]:
     """A log as blocks of lines, never more than two chunks and one line in memory.
 
     A line longer than the limit, and the rest of an archive that breaks off or grows too large, come as refused
@@ -70,6 +75,7 @@ def read_blocks(path: Path, config: LinesConfig) -> Iterator[Block | Line]:
     Args:
         path: plain text, gzip or a zip of line files, told apart by their first bytes.
         config: limits.
+        content: is shown every byte of the file, if it is read to its end.
 
     Yields:
         Blocks in the order of the file, and a `Line` for each one that is refused.
@@ -78,7 +84,7 @@ def read_blocks(path: Path, config: LinesConfig) -> Iterator[Block | Line]:
         UnusableLog: if the file can't be opened, or is an archive that `pipeline.events.archives` refuses.
     """
     number = 0
-    for chunks in members(path, config):
+    for chunks in members(path, config, content):
         cutter = _Cutter(number, config)
         refused = None
         try:
@@ -174,8 +180,10 @@ class _Cutter:
 
     def _block(self, data: bytes) -> Iterator[Block]:
         if data:
-            yield Block(self.number + 1, data)
-            self.number += int(np.count_nonzero(np.frombuffer(data, np.uint8) == _LINE_END))
+            block = Block(self.number + 1, data)
+            yield block
+            feeds = block.feeds
+            self.number += int(np.count_nonzero(np.frombuffer(data, np.uint8) == _LINE_END)) if feeds is None else feeds
 
     def _refuse(self, line: bytes, size: int) -> Line:
         self.number += 1

@@ -33,6 +33,13 @@ EVENT_TYPES: tuple[str, ...] = (
 TYPE_RANK: dict[str, int] = {name: rank for rank, name in enumerate(EVENT_TYPES)}
 
 
+NEEDS_ACTOR = frozenset(("POSITION_UPDATE", "WEAPON_FIRED"))
+"""Types of which an event without an actor tells nothing."""
+
+NEEDS_TARGET = frozenset(("PLAYER_DAMAGED", "PLAYER_KILLED", "PLAYER_BLINDED"))
+"""Types of which an event without a target tells nothing."""
+
+
 def is_attacker(side: str | None) -> bool | None:
     """Whether that side is the one that attacks the objectives; None for a side without such a role.
 

@@ -6,7 +6,6 @@ Does not belong here: any one format (`pipeline.events.sources`), writing tables
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -14,7 +13,7 @@ import polars as pl
 
 from configs.events import EventsConfig, load_events
 from pipeline.events.conservation import Tally
-from pipeline.events.lines import UnusableLog, digest, read_blocks, read_lines
+from pipeline.events.lines import Content, UnusableLog, digest, read_blocks, read_lines
 from pipeline.events.quarantine import QuarantineRows
 from pipeline.events.recording import MatchReading, read_match
 from pipeline.events.sources import Source, TooManyMatches, canonical, grid
@@ -65,7 +64,6 @@ def read_log(path: Path, *, log_id: str, uri: str | None = None, config: EventsC
         UnusableLog: if not one event of it can be used, or it has too many matches; names the first reason.
     """
     config = config or load_events()
-    sha256, size = digest(path)
     quarantine = QuarantineRows(log_id, config.lines)
     try:
         source_kind = _detect(path, config)
@@ -73,8 +71,10 @@ def read_log(path: Path, *, log_id: str, uri: str | None = None, config: EventsC
         raise _unusable(str(error), log_id, config) from error
     tally = Tally()
     _, source = SOURCES[source_kind]
+    content = Content()
+    first = iter((content,))  # of the times that the log is read, the first shows it
     try:
-        reading = source(partial(read_blocks, path, config.lines), quarantine, tally, config)
+        reading = source(lambda: read_blocks(path, config.lines, next(first, None)), quarantine, tally, config)
     except TooManyMatches as error:
         raise _unusable(f"{path.name}: {error}", log_id, config) from error
     known = survey(reading.drafts)
@@ -83,6 +83,7 @@ def read_log(path: Path, *, log_id: str, uri: str | None = None, config: EventsC
         nothing = UnusableLog(f"{path.name}: none of its events can be used; {reason}")
         nothing.quarantine = quarantine.table()
         raise nothing
+    sha256, size = (content.sha256, content.size) if content.is_whole else digest(path)
     log = {"source_kind": source_kind, "log_id": log_id, "log_uri": uri or path.as_posix(), "log_sha256": sha256}
     matches = {
         match_id: read_match(

@@ -125,5 +125,5 @@ class _Tables:
 
 
 def _as_events(drafts: pl.DataFrame) -> pl.DataFrame:
-    at = pl.from_epoch("occurred_us", time_unit="us").dt.replace_time_zone("UTC")
-    return drafts.with_columns(occurred_at=at).select(TABLES["events"].column_names())
+    at = drafts["occurred_us"].cast(pl.Datetime("us", "UTC")).alias("occurred_at")
+    return pl.DataFrame([at if name == "occurred_at" else drafts[name] for name in TABLES["events"].column_names()])

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import polars as pl
 
-from pipeline.events.drafts import TEXTS, TOTAL_ORDER, by_match, in_order
+from pipeline.events.codes import by_code, codes_of, first_used, looked_up, texts_of
+from pipeline.events.drafts import TEXTS, TOTAL_ORDER, by_match, in_order, text_codes
 from pipeline.events.matches import BOUNDARIES
 from pipeline.events.order import Span, span
 from pipeline.events.sources import Frames
@@ -60,13 +61,17 @@ class Survey:
         """Looks at the match's events in one more frame."""
         self.places.append(place)
         self.spans.append(span(events, TOTAL_ORDER))
-        self._boundaries.append(_on_its_own(events.filter(pl.col("event_type").is_in(BOUNDARIES))))
-        acts = events.group_by("actor", "event_type").len()
-        moves = acts.filter(pl.col("event_type") == "POSITION_UPDATE")
-        self.positions.update(dict(moves.select("actor", "len").iter_rows()))
-        named = {*acts["actor"].to_list(), *events["target"].unique().to_list()}
-        self.players.update(name for name in named if name is not None and name.startswith(_PLAYER))
-        self.players.update(moves["actor"].to_list())
+        types, actors = codes_of(events["event_type"]), codes_of(events["actor"])
+        boundaries, update = (
+            codes_of(pl.Series(names, dtype=text_codes())) for names in (BOUNDARIES, ["POSITION_UPDATE"])
+        )
+        told = np.flatnonzero(looked_up(by_code(boundaries, 1, 0), types))
+        self._boundaries.append(_on_its_own(events[told]))
+        movers, moving, _ = first_used(actors[types == update[0]])
+        _, acting, _ = first_used(np.concatenate([actors, codes_of(events["target"])]))
+        moved, named = (texts.to_list() for texts in texts_of([moving, acting], [text_codes()] * 2))
+        self.positions.update(dict(zip(moved, np.bincount(movers, minlength=len(moved)).tolist(), strict=True)))
+        self.players.update(moved, (name for name in named if name.startswith(_PLAYER)))
         if events["team"].null_count() < events.height:
             owned = events.filter(pl.col("team").is_not_null()).select(*TOTAL_ORDER.columns, "actor", "team")
             self.teams.update(owned["team"].unique().to_list())

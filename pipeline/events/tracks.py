@@ -10,6 +10,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from pipeline.events.codes import by_code, codes_of, looked_up
+from pipeline.events.codes_kernel import deal
 from pipeline.events.drafts import text_codes
 from pipeline.events.spool import Shelf
 from pipeline.tables import TABLES
@@ -30,7 +32,7 @@ class Tracks:
     """
 
     def __init__(self, updates: Mapping[str, int], frame_rows: int, held_rows: int) -> None:
-        self._update = pl.Series(["POSITION_UPDATE"], dtype=text_codes()).to_physical()[0]
+        self._update = pl.Series(["POSITION_UPDATE"], dtype=text_codes())
         self._players = pl.Series("player", sorted(updates), dtype=text_codes())
         self._groups = _groups([updates[player] for player in sorted(updates)], frame_rows)
         self._shelf = Shelf(held_rows)
@@ -38,13 +40,13 @@ class Tracks:
 
     def add(self, events: pl.DataFrame) -> None:
         """Takes the updates of the next events, with rounds, teams and sides."""
-        rows = np.flatnonzero(events["event_type"].to_physical().to_numpy() == self._update)
+        rows = np.flatnonzero(codes_of(events["event_type"]) == codes_of(self._update)[0])
         if not rows.size:
             return
-        ranks = self._ranks(events["actor"][rows])
-        by_player = np.argsort(ranks, kind="stable")
-        updates = events.rename({"actor": "player"}).select(_COLUMNS)[rows[by_player]]
-        ends = np.cumsum([0, *np.bincount(ranks, minlength=len(self._players))])
+        places = by_code(codes_of(self._players), np.arange(len(self._players)), -1)
+        by_player, ends = deal(rows, looked_up(places, codes_of(events["actor"])), len(self._players))
+        columns = [events["actor"].alias(name) if name == "player" else events[name] for name in _COLUMNS]
+        updates = pl.DataFrame(columns)[by_player]
         for group, (first, last) in enumerate(self._groups):
             if ends[last] > ends[first]:
                 place = self._shelf.put(updates[ends[first] : ends[last]])
@@ -57,15 +59,9 @@ class Tracks:
                 yield from (self._shelf.get(place) for place, _ in pieces)
             else:
                 frames = [(self._shelf.get(place), ends) for place, ends in pieces]
-                for player in range(last - first):
-                    yield pl.concat([frame[ends[player] : ends[player + 1]] for frame, ends in frames])
-
-    def _ranks(self, actors: pl.Series) -> NDArray[np.unsignedinteger]:
-        """The place of each row's player among the players."""
-        codes = self._players.to_physical().to_numpy()
-        ranks = np.zeros(int(codes.max()) + 1, np.min_scalar_type(len(codes)))
-        ranks[codes] = np.arange(len(codes))
-        return ranks.take(actors.to_physical().to_numpy())
+                yield pl.concat(
+                    [frame[ends[player] : ends[player + 1]] for player in range(last - first) for frame, ends in frames]
+                )
 
 
 def _groups(updates: list[int], frame_rows: int) -> list[tuple[int, int]]:

@@ -429,6 +429,46 @@ def test_a_page_stands_in_total_order():
     assert_frame_equal(drafts, in_order(drafts.sort("source_line")))
 
 
+@pytest.mark.parametrize("longest", [3, 14, 40])
+@pytest.mark.parametrize("span", [1, 20, 400])
+def test_a_page_of_ids_of_any_length_stands_in_total_order(longest, span):
+    pick = random.Random(longest * span)
+    ids = {"".join(pick.choices("ab\u00e9~", k=pick.randint(1, longest))) for _ in range(400)}
+    lines = [
+        SAMPLE.replace("evt_1", name).replace("100.0}", f"{100 + pick.randrange(place, place + span) // 4}}}")
+        for place, name in enumerate(sorted(ids, key=lambda _: pick.random()))
+    ]
+    scanner = Scanner(VALIDITY, 1000)
+    assert not scanner.read(Block(1, "\n".join(lines).encode()))[0]
+    drafts = scanner.take()
+    assert_frame_equal(drafts, drafts.sort("t_ms", pl.col("event_id").cast(pl.Binary)))
+
+
+def test_an_instant_of_another_minute_is_not_the_one_before_it():
+    stamps = [f"2026-0{m}-01T12:0{n}:00Z" for m in (1, 2) for n in (0, 1, 0)]
+    lines = [SAMPLE.replace("2026-01-01T12:00:00Z", stamp) for stamp in stamps]
+    scanned = scan(Block(1, "\n".join(lines).encode()))
+    at = scanned.drafts.sort("source_line")["occurred_us"].cast(pl.Datetime("us"))
+    assert at.dt.strftime("%Y-%m-%dT%H:%M:%SZ").to_list() == stamps
+
+
+def test_what_a_payload_keeps_is_sorted_whatever_the_line_before_kept():
+    kept = [
+        '"yaw":1.0,"hp":2',
+        '"hp":2,"yaw":1.0',
+        '"zeta":1,"hp":2,"alpha":3',
+        '"hp":2,"yaw":1.0,"armor":5',
+        '"yaw":1.0',
+    ]
+    lines = [SAMPLE.replace('"ts":100.0', f'"ts":100.0,{entries}') for entries in kept for _ in range(2)]
+    scanned = scan(Block(1, "\n".join(lines).encode()))
+    payloads = scanned.drafts.sort("source_line")["payload"]
+    assert not scanned.left
+    assert [list(json.loads(payload)) for payload in payloads] == [
+        sorted(json.loads(f"{{{entries}}}") | {"objective_pos": 0}) for entries in kept for _ in range(2)
+    ]
+
+
 def test_texts_that_fill_a_page_begin_another_one():
     pieces = [Block(n + 1, SAMPLE.replace("player:p1", f"p{n:0200d}").encode()) for n in range(6000)]
     scanned = scan(*pieces, page_rows=10_000)

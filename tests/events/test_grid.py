@@ -477,3 +477,21 @@ def test_rounds_keep_their_numbers_where_ids_say_nothing(read, feed):
     feed.end_round(90, 2, "2")
     told = json.loads(json.dumps(feed.lines).replace('"round-1"', '"9f-a1"').replace('"round-2"', '"9f-b77"'))
     assert read(told).matches["77-1"].rounds.equals(read(feed.lines).matches["77-1"].rounds)
+
+
+def test_health_and_armour_far_from_usual_are_told_as_they_are(read, feed):
+    shown = feed.state(at={"11": (1.0, 1.0), "12": (2.0, 2.0), "21": (3.0, 3.0), "22": (4.0, 4.0)})
+    told = {"11": (99_999, -99_999), "12": (None, 3.0), "21": (0, None), "22": (None, 100_001)}
+    for player in (player for team in shown["games"][0]["teams"] for player in team["players"]):
+        player["currentHealth"], player["currentArmor"] = told[player["id"]]
+    feed.start(at={})
+    feed.add(20, feed.event("grid-sampled-series", "grid", "77", state=shown))
+    tables = read(feed.lines).matches["77-1"]
+    moves = tables.events.read().filter(pl.col("event_type") == "POSITION_UPDATE")
+    assert dict(moves.select("actor", "payload").iter_rows()) == {
+        "player:11": '{"armor":-99999,"hp":99999}',
+        "player:12": '{"armor":3}',
+        "player:21": '{"hp":0}',
+        "player:22": "{}",
+    }
+    assert tables.tracks.read().sort("player")["hp"].to_list() == [99_999, None, 0, None]

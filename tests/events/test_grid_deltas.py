@@ -155,6 +155,16 @@ def test_a_crowd_that_small_deltas_gather_is_not_believed(read, feed):
     assert read(feed.lines).matches["77-1"].tracks.read()["t_ms"].max() == 330_000
 
 
+def test_what_a_crowd_is_the_limits_say(read, feed):
+    feed.start(at=SPAWN)
+    _moved(feed, 20, {"13": {"statePath": [{"id": "13"}], "position": {"x": 1.0, "y": 0.0}}})
+    config = load_events()
+    for most, players in ((5, 5), (4, 0)):
+        limits = config.snapshots.model_copy(update={"max_members": most})
+        tracks = read(feed.lines, config=config.model_copy(update={"snapshots": limits})).matches["77-1"].tracks.read()
+        assert tracks.filter(pl.col("t_ms") == 20_000).height == players
+
+
 @pytest.mark.parametrize("missing", ["a transaction", "an event"])
 def test_after_a_gap_the_state_is_unknown_until_the_next_whole_one(read, feed, missing):
     feed.start(at=SPAWN)
@@ -258,7 +268,7 @@ def test_states_rebuilt_from_the_real_sample_s_deltas_never_contradict_its_state
     agreed = Counter()
     for before, line in pairwise(lines):
         stripped = {**line, "events": [{**event, "seriesState": None} for event in line["events"]]}
-        rebuilt, told = Scan(), Scan()
+        rebuilt, told = (Scan(load_events().snapshots) for _ in range(2))
         for number, (one, other) in enumerate(((before, before), (stripped, line)), 1):
             scan_line(json.dumps(one).encode(), number, rebuilt, Tally(), load_events().validity)
             scan_line(json.dumps(other).encode(), number, told, Tally(), load_events().validity)

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from configs.events import load_events
 from pipeline.events.lines import lines_of
 from pipeline.events.reader import UnusableLog
 from pipeline.events.sources import grid, grid_scan_kernel
@@ -35,14 +36,14 @@ class _Careful(grid.Scanner):
 def both(read, monkeypatch):
     """Reads lines both ways, holds the tables against each other, and tells how many the quick way left."""
 
-    def read_both(lines):
+    def read_both(lines, **options):
         left = []
         take = grid._take_carefully
         monkeypatch.setattr(grid, "_take_carefully", lambda line, *rest: (left.append(line), take(line, *rest)))
-        quick = _tables(read, lines)
+        quick = _tables(read, lines, **options)
         count = len(left)
         monkeypatch.setattr(grid, "Scanner", _Careful)
-        careful = _tables(read, lines)
+        careful = _tables(read, lines, **options)
         monkeypatch.undo()
         assert quick.keys() == careful.keys()
         for name, table in quick.items():
@@ -53,9 +54,9 @@ def both(read, monkeypatch):
     return read_both
 
 
-def _tables(read, lines):
+def _tables(read, lines, **options):
     try:
-        reading = read(lines)
+        reading = read(lines, **options)
     except UnusableLog as error:
         return {"refused": str(error)}
     tables = {"log": reading.log, "quarantine": reading.quarantine.read()}
@@ -248,3 +249,53 @@ def test_clocks_of_a_feed_survive_a_new_year(both, feed):
         line["occurredAt"] = at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
     left, tables = both(feed.lines)
     assert left == 0 and tables["77-1 rounds"]["live_ms"].item() == 30_000
+
+
+DRIFT = {
+    "currentHealth": (100, 9, 10, None, 0, 87.5, 1e3, -3), "currentArmor": (50, None, 7, 100, 0),
+    "alive": (True, False, None, True),
+    "position": ({"x": 1.5, "y": -2}, {"x": 10, "y": 20.25}, None, {"x": None, "y": 3.0}),
+    "money": (150, 16_000, 0), "items": ([{"id": "bomb"}], [], [{"id": "knife"}, {"id": "bomb"}]),
+}  # fmt: skip
+
+
+@SETTINGS
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(sorted(DRIFT)), st.integers(0, 3), st.integers(0, 7), st.booleans()), max_size=40
+    )
+)
+def test_a_state_may_differ_more_and_more_from_the_one_that_it_is_held_against(both, feed, steps):
+    feed = type(feed)()
+    feed.start(at=SPAWN)
+    shown = feed.state(at=SPAWN)
+    for second, (name, player, choice, scores) in enumerate(steps, 20):
+        team = shown["games"][0]["teams"][player // 2]
+        team["players"][player % 2][name] = DRIFT[name][choice % len(DRIFT[name])]
+        team["score"] += scores
+        feed.add(second, feed.event("grid-sampled-series", "grid", "77", state=json.loads(json.dumps(shown))))
+    left, _ = both(feed.lines)
+    assert left == 0
+
+
+def test_what_comes_again_in_another_block_is_a_duplicate(both, feed):
+    feed.start(at=SPAWN)
+    for second in range(20, 60):
+        _sampled(feed, second, at={"11": (float(second), 0.0)})
+    small = load_events().lines.model_copy(update={"chunk_bytes": 4096})
+    again = {**feed.lines[30], "sequenceNumber": 1000}  # its events under another number
+    lines = [*feed.lines, *feed.lines[10:14], again, {**again, "sequenceNumber": "1001", "events": []}]
+    left, tables = both(lines, config=load_events().model_copy(update={"lines": small}))
+    assert left == 0 and tables["log"]["duplicate"].item() == 5
+    assert tables["77-1 tracks"].height == tables["77-1 tracks"].unique("seq").height > 40
+
+
+def test_what_is_left_to_the_careful_reader_takes_its_place_among_the_rest(both, feed):
+    feed.start(at=SPAWN)
+    for second in range(20, 40):
+        _sampled(feed, second, at={"11": (float(second), 0.0)})
+    lines = [json.dumps(line) for line in feed.lines]
+    lines[8] = lines[8].replace('"alive": true', '"\\u0061live": false', 1)  # an escaped name is unusual
+    lines.insert(12, lines[11])
+    left, tables = both(lines)
+    assert left == 1 and tables["log"]["duplicate"].item() == 1 and tables["log"]["quarantined"].item() == 0

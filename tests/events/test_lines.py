@@ -10,7 +10,7 @@ import pytest
 
 from configs.events import load_events
 from pipeline.events import archives
-from pipeline.events.lines import UnusableLog, read_lines
+from pipeline.events.lines import Content, UnusableLog, digest, read_blocks, read_lines
 from pipeline.events.reader import read_log
 
 CONFIG = load_events()
@@ -258,3 +258,31 @@ def test_python_holds_one_batch_of_events_however_many_there_are(tmp_path, match
     read_log(small, log_id="log", config=config)
     peaks = [_peak(lambda path=path: read_log(path, log_id="log", config=config)) for path in (small, large)]
     assert peaks[1] < 1.5 * peaks[0] + 500_000
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+def test_a_file_that_was_read_to_its_end_is_known_without_reading_it_again(tmp_path, pack):
+    path = tmp_path / "log"
+    path.write_bytes(pack(b"1\n2\n" * 5000))
+    content = Content()
+    blocks = read_blocks(path, LINES, content)
+    assert next(blocks).first_line == 1
+    assert sum(1 for _ in blocks) >= 0 and content.is_whole
+    assert (content.sha256, content.size) == digest(path)
+
+
+def test_a_file_that_was_not_read_to_its_end_is_not_known(tmp_path):
+    path = tmp_path / "log"
+    path.write_bytes(b"1\n" * LINES.chunk_bytes)
+    content = Content()
+    next(read_blocks(path, LINES, content))
+    assert not content.is_whole
+
+
+def test_lines_that_someone_counted_are_not_counted_again(tmp_path):
+    path = tmp_path / "log"
+    path.write_bytes(b"1\n" * LINES.chunk_bytes)
+    blocks = read_blocks(path, LINES)
+    first = next(blocks)
+    first.feeds = 7
+    assert next(blocks).first_line == 8

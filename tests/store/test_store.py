@@ -4,15 +4,20 @@ import resource
 import signal
 import subprocess
 import sys
+import tempfile
+import threading
 import uuid
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import polars as pl
 import pytest
 
 from pipeline.tables import TABLES, SchemaViolation, empty
-from resources.store import PartDamaged, PartMissing, Stamp, Store, StoreError
+from resources.files import FileStands
+from resources.parquet import Stamp
+from resources.store import PartDamaged, PartMissing, Store, StoreError
 
 STAMP = Stamp("code", "config", "input")
 
@@ -169,3 +174,62 @@ def test_a_killed_write_leaves_the_old_content_and_its_leftover_is_swept(killed_
     store = Store(str(killed_in_the_middle_of_a_write))
     assert store.read("file") == b"first"
     assert list((killed_in_the_middle_of_a_write / ".tmp").iterdir()) == []
+
+
+def test_of_several_that_write_a_new_part_at_once_one_succeeds(store: Store, rounds: pl.DataFrame) -> None:
+    stamps = [Stamp(f"code {number}", "config", "input") for number in range(8)]
+    ready = threading.Barrier(len(stamps))
+
+    def write(stamp: Stamp) -> Stamp | None:
+        ready.wait()
+        try:
+            return store.write_table("rounds", "m1", rounds, stamp, new=True).stamp
+        except FileStands:
+            return None
+
+    with ThreadPoolExecutor(len(stamps)) as threads:
+        written = [stamp for stamp in threads.map(write, stamps) if stamp]
+    assert len(written) == 1
+    assert store.part("rounds", "m1").stamp == written[0]
+    with pytest.raises(FileStands, match="match_id=m1"):
+        store.write_table("rounds", "m1", rounds, STAMP, new=True)
+    assert store.write_table("rounds", "m1", rounds, STAMP).stamp == STAMP
+
+
+@pytest.mark.parametrize("while_it", ["writes", "reads"])
+def test_what_a_killed_process_had_of_s3_is_swept_by_the_next(
+    s3_server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, while_it: str
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    url, options = f"s3://gridmotion/{uuid.uuid4().hex}", {"endpoint_url": s3_server}
+    alive = Store(url, options)
+    alive.write("file.gz", b"first")
+    opening = {"writes": "store._files.writing('file.gz')", "reads": "store.local_copy('file.gz')"}
+    script = f"""
+import os, signal
+from resources.store import Store
+store = Store({url!r}, {options!r})
+with {opening[while_it]}:
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == -signal.SIGKILL
+    (folder,) = tmp_path.iterdir()
+    assert len(list(folder.iterdir())) == 1
+    with alive.local_copy("file.gz") as mine:
+        assert Store(url, options).read("file.gz") == b"first"
+        assert [each.name for each in folder.iterdir()] == [mine.parent.name]
+        assert mine.read_bytes() == b"first"
+    assert list(folder.iterdir()) == []
+
+
+def test_a_part_that_was_packed_in_another_way_is_made_anew(store: Store, rounds: pl.DataFrame) -> None:
+    before = Stamp("code", "config", "input", layout="older")
+    store.write_table("rounds", "m1", rounds, before)
+    assert before != STAMP
+    assert not store.ensure("rounds", "m1", STAMP, lambda: rounds).reused
+    assert store.ensure("rounds", "m1", STAMP, lambda: rounds).reused
+
+
+def test_a_stamp_of_before_there_was_a_layout_has_none() -> None:
+    assert Stamp.from_json(b'{"code_version":"c","config_hash":"c","input_hash":"i"}').layout == ""

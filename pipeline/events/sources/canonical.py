@@ -28,7 +28,7 @@ from configs.events import EventsConfig, ValidityConfig
 from pipeline.events.conservation import Tally
 from pipeline.events.drafts import Draft, Drafts, coded, draft_frame
 from pipeline.events.lines import Block, Line, lines_of
-from pipeline.events.model import TYPE_RANK
+from pipeline.events.model import NEEDS_ACTOR, NEEDS_TARGET, TYPE_RANK
 from pipeline.events.quarantine import BadField, QuarantineRows
 from pipeline.events.sources import Reopen, SourceReading
 from pipeline.events.sources.canonical_claims import DUPLICATE, STANDS, Claims, Standing
@@ -51,8 +51,6 @@ _MATCH_ID = re.compile(ID_PATTERN)
 _ENVELOPE = frozenset(("event_id", "match_id", "event_type", "actor", "timestamp", "payload", "seq"))
 _MAX_SEQ = 2**62
 _MAX_ROUND = 2**31 - 1
-_NEEDS_ACTOR = frozenset(("POSITION_UPDATE", "WEAPON_FIRED"))
-_NEEDS_TARGET = frozenset(("PLAYER_DAMAGED", "PLAYER_KILLED", "PLAYER_BLINDED"))
 _DECODE_ERRORS = (msgspec.MsgspecError, ValueError, RecursionError)
 
 
@@ -64,8 +62,12 @@ def read_canonical(reopen: Reopen, quarantine: QuarantineRows, tally: Tally, con
 
     def put_together() -> None:
         """Those of both readers at once, so that frames of drafts follow each other by line."""
-        frame = pl.concat([scanner.take(), coded(draft_frame(careful))]) if careful else scanner.take()
-        careful.clear()
+        frame = scanner.take()
+        if careful:
+            frames = [coded(draft_frame(careful)), frame]
+            is_first = frame.is_empty() or careful[0].source_line < frame["source_line"][0]
+            frame = pl.concat(frames if is_first else frames[::-1], rechunk=True)
+            careful.clear()
         claims.add(frame)
         drafts.add_frame(frame)
 
@@ -141,7 +143,7 @@ def read_line(data: bytes, line: int, validity: ValidityConfig) -> Draft:
     known = wire_type in TYPE_RANK
     event_type = wire_type if known else "OTHER"
     actor = optional_text(wire.get("actor"), "actor", limit)
-    if actor is None and event_type in _NEEDS_ACTOR:
+    if actor is None and event_type in NEEDS_ACTOR:
         raise BadField("actor", "is missing")
     stamp = wire.get("timestamp")
     seconds = payload.pop("ts", None)
@@ -237,7 +239,7 @@ def _take_columns(event_type: str, payload: dict[str, Any], values: dict[str, An
         values["site"] = optional_text(payload.pop("site"), "payload.site", limit)
     if "target" in payload:
         values["target"] = optional_text(payload.pop("target"), "payload.target", limit)
-    if event_type in _NEEDS_TARGET and values.get("target") is None:
+    if event_type in NEEDS_TARGET and values.get("target") is None:
         raise BadField("payload.target", "is missing")
     if (take := _BY_TYPE.get(event_type)) is not None:
         take(payload, values, validity)

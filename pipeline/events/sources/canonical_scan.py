@@ -18,22 +18,21 @@ from numpy.typing import NDArray
 from configs.events import ValidityConfig
 from pipeline.events.drafts import SCHEMA, coded, order_of, text_codes
 from pipeline.events.lines import Block, Line
-from pipeline.events.model import EVENT_TYPES
+from pipeline.events.model import EVENT_TYPES, NEEDS_ACTOR, NEEDS_TARGET
 from pipeline.events.sources import canonical_scan_kernel as kernel
+from pipeline.events.sources.canonical_scan_order import places
+from pipeline.tables import ID_CHARS
 
 _ALIGNED = 64  # bytes, as Arrow recommends
 _SHORTEST_EVENT = 64  # bytes with its line feed, rounded down: an id and a match of a letter each, a type, a payload
 _BYTES_OF_ID, _BYTES_OF_PAYLOAD = 48, 144  # for which a page has room in each row
 _BYTES_PER_TEXT = 64  # and for so many bytes of different texts; a line that finds no more room is left
 _MOST_TEXTS = 16_384  # different ones on a page; where half of them are taken the next block begins a new page
-_MATCH_ID_CHARS = 100  # of pipeline.tables.ID_PATTERN
 _ASKS = {
-    "POSITION_UPDATE": kernel.NEEDS_ACTOR | kernel.IS_POSITION,
-    "WEAPON_FIRED": kernel.NEEDS_ACTOR,
-    "PLAYER_DAMAGED": kernel.NEEDS_TARGET | kernel.IS_DAMAGE,
-    "PLAYER_KILLED": kernel.NEEDS_TARGET,
+    "POSITION_UPDATE": kernel.IS_POSITION,
+    "PLAYER_DAMAGED": kernel.IS_DAMAGE,
+    "PLAYER_BLINDED": kernel.IS_BLINDNESS,
     "ROUND_STARTED": kernel.NEEDS_ROUND,
-    "PLAYER_BLINDED": kernel.NEEDS_TARGET | kernel.IS_BLINDNESS,
 }
 _LINE_FEED = ord("\n")
 _LEFT = frozenset(("MATCH_STARTED", "OTHER"))
@@ -50,7 +49,7 @@ class Scanner:
     def __init__(self, validity: ValidityConfig, page_rows: int) -> None:
         self._limits, self._page_rows = _limits(validity), page_rows + page_rows // 4
         self._data, self._text, self._left = np.empty(0, np.uint8), np.empty(0, np.uint8), np.empty(0, np.int64)
-        self._kept = np.empty(3 * kernel.KEPT, np.int64)
+        self._kept = np.empty(kernel.KEPT_ROOM, np.int64)
         self._page: _Page | None = None
         self._full: list[pl.DataFrame] = []
 
@@ -63,7 +62,7 @@ class Scanner:
         size = self._copy(block.data)
         data, page, left = self._data[: size + kernel.MARGIN], self._page_for(size), self._left
         scratch = kernel.Scratch(page.spot, self._limits, self._kept, self._text)
-        care, lines = kernel.scan_lines(
+        care, lines, block.feeds = kernel.scan_lines(
             data, size, block.first_line, _names(), page.texts, _types(), scratch, page.rows, left
         )
         return [Line(n, block.data[at:end]) for at, end, n in left[: 3 * care].reshape(-1, 3).tolist()], lines
@@ -199,15 +198,19 @@ class _Page:
     def _put_in_order(self, known: pl.Series) -> None:
         """Moves the rows that stand out of the total order; in a log they are few."""
         rows, count = self.rows, self.count
-        int64s, int32s, texts = (table.reshape(-1, rows.room) for table in (rows.int64s, rows.int32s, rows.texts))
-        order = order_of(
-            pl.Series(int64s[kernel.T_MS, :count]),
-            pl.Series(int64s[kernel.SEQ, :count]),
-            known[texts[kernel.TYPE, :count]],
-            pl.Series(self._views(rows.id_views, rows.ids, kernel.IDS_END)),
-        )
-        if order is None:
+        order: NDArray[np.intp] = places(rows, self.texts, count)
+        if order.size == 0:
             return
+        int64s, int32s, texts = (table.reshape(-1, rows.room) for table in (rows.int64s, rows.int32s, rows.texts))
+        if order.size > count:
+            scattered = order_of(
+                pl.Series(int64s[kernel.T_MS, :count]),
+                pl.Series(int64s[kernel.SEQ, :count]),
+                known[texts[kernel.TYPE, :count]],
+                pl.Series(self._views(rows.id_views, rows.ids, kernel.IDS_END)),
+            )
+            assert scattered is not None  # noqa: S101  # they are not in order
+            order = scattered
         to = np.flatnonzero(order != np.arange(count))
         for table in (int64s, int32s, texts, rows.present[None]):
             table[:, to] = table[:, order[to]]
@@ -257,7 +260,15 @@ def _keys() -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
 @lru_cache(maxsize=1)
 def _types() -> kernel.Types:
     width = max(map(len, EVENT_TYPES))
-    traits = [0 if name in _LEFT else kernel.FAST | _ASKS.get(name, 0) for name in EVENT_TYPES]
+    traits = [
+        0
+        if name in _LEFT
+        else kernel.FAST
+        | kernel.NEEDS_ACTOR * (name in NEEDS_ACTOR)
+        | kernel.NEEDS_TARGET * (name in NEEDS_TARGET)
+        | _ASKS.get(name, 0)
+        for name in EVENT_TYPES
+    ]
     return kernel.Types(
         names=np.frombuffer("".join(name.ljust(width) for name in EVENT_TYPES).encode(), np.uint8),
         sizes=np.array([len(name) for name in EVENT_TYPES], np.int64),
@@ -277,6 +288,6 @@ def _limits(validity: ValidityConfig) -> NDArray[np.int64]:
         kernel.EARLIEST_MS: validity.earliest_ms,
         kernel.LATEST_MS: validity.latest_ms,
         kernel.ID_BYTES: validity.max_id_chars,
-        kernel.MATCH_BYTES: min(validity.max_id_chars, _MATCH_ID_CHARS),
+        kernel.MATCH_BYTES: min(validity.max_id_chars, ID_CHARS),
     }
     return np.array([limits[place] for place in range(len(limits))], np.int64)

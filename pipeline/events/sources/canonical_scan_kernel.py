@@ -70,16 +70,27 @@ PRESENT_BITS = 18
 NEEDS_ACTOR, NEEDS_TARGET, NEEDS_ROUND, IS_POSITION, IS_DAMAGE, IS_BLINDNESS, FAST = (1 << bit for bit in range(7))
 """What a type asks of a line; one without `FAST` is left."""
 
+RANK = 8
+"""From this bit on a type's traits hold its rank."""
+
 POSITION_MM, ANGLE_MDEG, MOST_AMOUNT, DURATION_MS, EARLIEST_MS, LATEST_MS, ID_BYTES, MATCH_BYTES = range(8)
 """Limits; a value must lie inside them, only a length may reach its own."""
 
 KEPT = 32
 """Entries that a payload may keep; a line with more is left."""
 
+KEPT_ROOM = 4 * KEPT
+"""Of each of them where it begins, how long its key is and where it ends, and their order."""
+
+_NUMBERED_KEYS = 12  # the numbers of so many keys fit into a register
+
 _KIND, _MANTISSA, _DECIMALS, _BEGIN, _END, _KEY_AT, _KEY_SIZE, _VALUES = range(8)  # of the token just read
 _SEEN, _PRESENT, _KEPT_COUNT, _KEPT_END, _AMOUNT_KEPT = range(8, 13)  # of the line so far
 ROW_COUNT, TEXT_COUNT, TEXTS_END, IDS_END, PAYLOADS_END = range(13, 18)  # of the blocks so far
-SPOT = 18
+_KEPT_KEYS = 18  # of the line so far: the numbers of its kept keys one behind the other, -1 if one has none
+_SORTED_KEYS = 19  # those of the line whose order is written down
+_DATE, _MINUTE, _MINUTE_US = range(20, 23)  # the last instant's text up to its seconds, and what that means
+SPOT = 23
 
 _NUMBER, _STRING, _TRUE, _FALSE, _NULL, _LIST, _OBJECT = range(7)
 _NOT_ALL_NAMES, _NOT_ALL_COUNTS = 1, 2  # of the values of an object
@@ -103,6 +114,11 @@ _POSITION_BITS = sum(
     1 << bit
     for bit in (YAW, PITCH, HP, ARMOR, OBJECTIVE_X, OBJECTIVE_Y, OBJECTIVE_Z, KNOWS_BOMB, KNOWS_KIT, IS_BOMB, IS_KIT)
 )
+
+
+# A call hands over some twenty pointers one by one, so calls took a third of the scan. Checked arrays are larger still,
+# and compiling all of them into one function takes minutes.
+_inlined = njit(cache=True, forceinline=not config.BOUNDSCHECK)  # type: ignore[attr-defined]
 
 
 class Block(NamedTuple):
@@ -137,7 +153,7 @@ class Texts(NamedTuple):
 
 
 class Types(NamedTuple):
-    """Known types: names of `width` bytes, and what each asks of a line."""
+    """Known types in the order of their ranks: names of `width` bytes, and what each asks of a line."""
 
     names: Any
     sizes: Any
@@ -227,14 +243,14 @@ else:
         return types.void(pointer, types.int64, types.uint64), lower
 
 
-@njit(cache=True)
+@_inlined
 def _first(marks):  # type: ignore[no-untyped-def]
     """Place of the first byte whose high bit is set; no other bits may be."""
     low = marks & (~marks + _ONE)
     return np.int64(((low >> _SEVEN) * _PLACES) >> _LAST_BYTE)
 
 
-@njit(cache=True)
+@_inlined
 def _same(at, a, other, b, size):  # type: ignore[no-untyped-def]
     while size >= 8:
         if _load(at, a) != _load(other, b):
@@ -245,7 +261,7 @@ def _same(at, a, other, b, size):  # type: ignore[no-untyped-def]
     return (_load(at, a) ^ _load(other, b)) & _MASKS[size] == 0
 
 
-@njit(cache=True)
+@_inlined
 def _copy(source, a, target, b, size):  # type: ignore[no-untyped-def]
     """Copies `size` bytes and up to seven more."""
     step = 0
@@ -254,7 +270,7 @@ def _copy(source, a, target, b, size):  # type: ignore[no-untyped-def]
         step += 8
 
 
-@njit(cache=True)
+@_inlined
 def _view(at, p, size, offset, views, place):  # type: ignore[no-untyped-def]
     """Arrow's view of a text: length and first four bytes, then either the rest of them or where all of them lie."""
     first = _load(at, p) & _MASKS[min(size, 4)]
@@ -262,7 +278,7 @@ def _view(at, p, size, offset, views, place):  # type: ignore[no-untyped-def]
     views[2 * place + 1] = _load(at, p + 4) & _MASKS[max(size - 4, 0)] if size <= 12 else np.uint64(offset) << _HALF
 
 
-@njit(cache=True)
+@_inlined
 def _skip(at, p):  # type: ignore[no-untyped-def]
     """Where the next token begins."""
     while at[p] == _SPACE or at[p] == _TAB or at[p] == _RETURN:
@@ -313,7 +329,7 @@ def _is_utf8(at, p, end):  # type: ignore[no-untyped-def]
     return True
 
 
-@njit(cache=True)
+@_inlined
 def _string(at, p):  # type: ignore[no-untyped-def]
     """From behind an opening quote to the closing one; -1 if what lies between needs care."""
     begin = p
@@ -333,12 +349,12 @@ def _string(at, p):  # type: ignore[no-untyped-def]
     return p
 
 
-@njit(cache=True)
+@_inlined
 def _is_null(at, p):  # type: ignore[no-untyped-def]
     return _load(at, p) & _FOUR == _NULL_TEXT
 
 
-@njit(cache=True)
+@_inlined
 def _number(at, p, spot):  # type: ignore[no-untyped-def]
     """A number without exponent of at most 15 digits to the registers; gives where it ends, -1 if it needs care."""
     negative = at[p] == _MINUS
@@ -369,7 +385,7 @@ def _number(at, p, spot):  # type: ignore[no-untyped-def]
     return p
 
 
-@njit(cache=True)
+@_inlined
 def _thousandths(spot):  # type: ignore[no-untyped-def]
     """`rint(double × 1000)` of the number just read."""
     mantissa, decimals = spot[_MANTISSA], spot[_DECIMALS]
@@ -378,7 +394,7 @@ def _thousandths(spot):  # type: ignore[no-untyped-def]
     return np.int64(np.rint(np.float64(mantissa) / _FLOAT_TENS[decimals] * 1000.0))
 
 
-@njit(cache=True)
+@_inlined
 def _whole(spot):  # type: ignore[no-untyped-def]
     """The number just read if it is whole, else the smallest integer."""
     if spot[_DECIMALS] == 0:
@@ -388,7 +404,7 @@ def _whole(spot):  # type: ignore[no-untyped-def]
     return value if value * unit == spot[_MANTISSA] else np.int64(_NOT_WHOLE)
 
 
-@njit(cache=True)
+@_inlined
 def _two(at, p):  # type: ignore[no-untyped-def]
     """Two digits as a number; 100 if they are none."""
     if _ZERO <= at[p] <= _NINE and _ZERO <= at[p + 1] <= _NINE:
@@ -397,17 +413,38 @@ def _two(at, p):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def _instant(at, p, spot):  # type: ignore[no-untyped-def]
-    """`YYYY-MM-DDTHH:MM:SS[.fff[fff]][Z|+00:00]"` as microseconds since 1970 UTC; gives where it ends, -1: care."""
+def _minute(at, p, spot):  # type: ignore[no-untyped-def]
+    """`YYYY-MM-DDTHH:MM` as microseconds since 1970 UTC to the registers; False: care."""
     century, years, month, day = _two(at, p), _two(at, p + 2), _two(at, p + 5), _two(at, p + 8)
-    hour, minute, second = _two(at, p + 11), _two(at, p + 14), _two(at, p + 17)
-    if at[p + 4] != _MINUS or at[p + 7] != _MINUS or at[p + 10] != _T or at[p + 13] != _COLON or at[p + 16] != _COLON:
-        return -1
+    hour, minute = _two(at, p + 11), _two(at, p + 14)
+    if at[p + 4] != _MINUS or at[p + 7] != _MINUS or at[p + 10] != _T or at[p + 13] != _COLON:
+        return False
     year = century * 100 + years
-    if years > 99 or not 1 < year < 9999 or not 1 <= month <= 12 or hour > 23 or minute > 59 or second > 59:
-        return -1
+    if years > 99 or not 1 < year < 9999 or not 1 <= month <= 12 or hour > 23 or minute > 59:
+        return False
     leap = month == 2 and year % 4 == 0 and (year % 100 != 0 or year % 400 == 0)
     if not 1 <= day <= _MONTH_DAYS[month] + (1 if leap else 0):
+        return False
+    # Days of the civil calendar, years from March on (Hinnant, "chrono-Compatible Low-Level Date Algorithms").
+    year -= 1 if month <= 2 else 0
+    era = year // 400
+    of_era = year - era * 400
+    of_year = (153 * (month + (-3 if month > 2 else 9)) + 2) // 5 + day - 1
+    days = era * 146097 + of_era * 365 + of_era // 4 - of_era // 100 + of_year - 719468
+    spot[_MINUTE_US] = ((days * 24 + hour) * 60 + minute) * 60_000_000
+    return True
+
+
+@_inlined
+def _instant(at, p, spot):  # type: ignore[no-untyped-def]
+    """`YYYY-MM-DDTHH:MM:SS[.fff[fff]][Z|+00:00]"` as microseconds since 1970 UTC; gives where it ends, -1: care."""
+    date, minute = np.int64(_load(at, p)), np.int64(_load(at, p + 8))
+    if date != spot[_DATE] or minute != spot[_MINUTE]:
+        if not _minute(at, p, spot):
+            return -1
+        spot[_DATE], spot[_MINUTE] = date, minute
+    second = _two(at, p + 17)
+    if at[p + 16] != _COLON or second > 59:
         return -1
     p += 19
     micros = np.int64(0)
@@ -429,13 +466,7 @@ def _instant(at, p, spot):  # type: ignore[no-untyped-def]
         p += 6
     if at[p] != _QUOTE:
         return -1
-    # Days of the civil calendar, years from March on (Hinnant, "chrono-Compatible Low-Level Date Algorithms").
-    year -= 1 if month <= 2 else 0
-    era = year // 400
-    of_era = year - era * 400
-    of_year = (153 * (month + (-3 if month > 2 else 9)) + 2) // 5 + day - 1
-    days = era * 146097 + of_era * 365 + of_era // 4 - of_era // 100 + of_year - 719468
-    spot[_MANTISSA] = (((days * 24 + hour) * 60 + minute) * 60 + second) * 1_000_000 + micros
+    spot[_MANTISSA] = spot[_MINUTE_US] + second * 1_000_000 + micros
     return p + 1
 
 
@@ -467,7 +498,7 @@ def _intern(at, p, size, texts, spot):  # type: ignore[no-untyped-def]
     return fresh
 
 
-@njit(cache=True)
+@_inlined
 def _text(block, p, guess, limit, texts, spot):  # type: ignore[no-untyped-def]
     """A string as the number of its text, null and an empty one as 0; -1: care. Where it ends is in the registers."""
     at = block.at
@@ -486,7 +517,7 @@ def _text(block, p, guess, limit, texts, spot):  # type: ignore[no-untyped-def]
     return _intern(at, p, end - p, texts, spot) if end > p else np.int64(0)
 
 
-@njit(cache=True)
+@_inlined
 def _key(block, p, level, before, names, spot):  # type: ignore[no-untyped-def]
     """The number of the key at p, its quoted text and the place behind its colon in the registers; -1: care."""
     at = block.at
@@ -518,7 +549,7 @@ def _key(block, p, level, before, names, spot):  # type: ignore[no-untyped-def]
     return key
 
 
-@njit(cache=True)
+@_inlined
 def _scalar(at, p, spot, text, to):  # type: ignore[no-untyped-def]
     """Any value but a list or an object: its meaning to the registers, its encoder's text to `text`.
 
@@ -641,7 +672,7 @@ def _object(at, p, spot, limits, text, to):  # type: ignore[no-untyped-def]
     return to
 
 
-@njit(cache=True)
+@_inlined
 def _value(at, p, spot, limits, text, to):  # type: ignore[no-untyped-def]
     """As `_scalar`, and lists and objects of such values."""
     if at[p] == _OPEN_LIST:
@@ -651,8 +682,8 @@ def _value(at, p, spot, limits, text, to):  # type: ignore[no-untyped-def]
     return _scalar(at, p, spot, text, to)
 
 
-@njit(cache=True)
-def _keep(block, p, scratch):  # type: ignore[no-untyped-def]
+@_inlined
+def _keep(block, p, key, scratch):  # type: ignore[no-untyped-def]
     """Writes down the entry whose key was just read and whose value stands at p; False: care."""
     spot, kept, text = scratch.spot, scratch.kept, scratch.text
     count, to, size = spot[_KEPT_COUNT], spot[_KEPT_END], spot[_KEY_SIZE]
@@ -665,10 +696,12 @@ def _keep(block, p, scratch):  # type: ignore[no-untyped-def]
         return False
     kept[3 * count], kept[3 * count + 1], kept[3 * count + 2] = to, size, end
     spot[_KEPT_COUNT], spot[_KEPT_END] = count + 1, end
+    known = key != 0 and count < _NUMBERED_KEYS and spot[_KEPT_KEYS] >= 0
+    spot[_KEPT_KEYS] = spot[_KEPT_KEYS] * LEVEL + key if known else -1
     return True
 
 
-@njit(cache=True)
+@_inlined
 def _point(at, p, limit, spot, rows, column, row):  # type: ignore[no-untyped-def]
     """`[x, y, z]` or `[x, null, z]` to three columns; gives their bits, -1: care."""
     if at[p] != _OPEN_LIST:
@@ -696,7 +729,7 @@ def _point(at, p, limit, spot, rows, column, row):  # type: ignore[no-untyped-de
     return bits
 
 
-@njit(cache=True)
+@_inlined
 def _sequence(at, p, spot, rows, row):  # type: ignore[no-untyped-def]
     """A sequence number to its column; gives 1, for null 0, -1: care."""
     if _is_null(at, p):
@@ -710,7 +743,7 @@ def _sequence(at, p, spot, rows, row):  # type: ignore[no-untyped-def]
     return 1
 
 
-@njit(cache=True)
+@_inlined
 def _amount(key, scratch, rows, row):  # type: ignore[no-untyped-def]
     """The amount that the entry just kept tells, and whether it tells all of it; False: care."""
     spot, limits = scratch.spot, scratch.limits
@@ -732,7 +765,7 @@ def _amount(key, scratch, rows, row):  # type: ignore[no-untyped-def]
     return True
 
 
-@njit(cache=True)
+@_inlined
 def _is_right_kind(key, spot, limits):  # type: ignore[no-untyped-def]
     """Whether the entry just kept is what the types that know its key want it to be."""
     kind = spot[_KIND]
@@ -742,7 +775,7 @@ def _is_right_kind(key, spot, limits):  # type: ignore[no-untyped-def]
     return kind == _NULL or (kind == _OBJECT and spot[_VALUES] & doubt == 0)
 
 
-@njit(cache=True)
+@_inlined
 def _position_column(block, key, texts, scratch, rows, row):  # type: ignore[no-untyped-def]
     """The column of the entry just kept, should the event be a position; False: care."""
     spot, limits = scratch.spot, scratch.limits
@@ -784,7 +817,7 @@ def _position_column(block, key, texts, scratch, rows, row):  # type: ignore[no-
     return True
 
 
-@njit(cache=True)
+@_inlined
 def _time_or_round(at, p, key, scratch, rows, row):  # type: ignore[no-untyped-def]
     spot, limits = scratch.spot, scratch.limits
     if _is_null(at, p):
@@ -809,7 +842,7 @@ def _time_or_round(at, p, key, scratch, rows, row):  # type: ignore[no-untyped-d
     return True
 
 
-@njit(cache=True)
+@_inlined
 def _payload(block, p, names, texts, scratch, rows, row):  # type: ignore[no-untyped-def]
     """The object at p to the columns of a row, the rest of it to the scratch; gives where it ends, -1: care."""
     at, spot = block.at, scratch.spot
@@ -826,7 +859,7 @@ def _payload(block, p, names, texts, scratch, rows, row):  # type: ignore[no-unt
         seen |= 1 << key
         p = _skip(at, spot[_END])
         if key == 0 or key >= P_YAW:
-            if not _keep(block, p, scratch):
+            if not _keep(block, p, key, scratch):
                 return -1
             if key >= P_WINNER:
                 if not _is_right_kind(key, spot, scratch.limits):
@@ -866,41 +899,56 @@ def _payload(block, p, names, texts, scratch, rows, row):  # type: ignore[no-unt
         p = _skip(at, p + 1)
 
 
-@njit(cache=True)
+@_inlined
 def _write_payload(scratch, rows):  # type: ignore[no-untyped-def]
     """The kept entries sorted by key, but the one that a column holds; gives where they end, -1: a key comes twice."""
     spot, kept, text = scratch.spot, scratch.kept, scratch.text
-    count = 0
-    for k in range(spot[_KEPT_COUNT]):
-        if k == spot[_AMOUNT_KEPT]:
-            continue
-        at, size, end = kept[3 * k], kept[3 * k + 1], kept[3 * k + 2]
-        place = 3 * count
-        while place > 0:
-            order = _order(text, at + 1, size - 2, kept[place - 3] + 1, kept[place - 2] - 2)
-            if order == 0:
-                return -1
-            if order > 0:
-                break
-            kept[place], kept[place + 1], kept[place + 2] = kept[place - 3], kept[place - 2], kept[place - 1]
-            place -= 3
-        kept[place], kept[place + 1], kept[place + 2] = at, size, end
-        count += 1
+    count = spot[_KEPT_COUNT]
+    keys = spot[_KEPT_KEYS] if spot[_AMOUNT_KEPT] < 0 else np.int64(-1)
+    if keys < 0 or keys != spot[_SORTED_KEYS]:
+        count = _sort_kept(scratch)
+        if count < 0:
+            return -1
+        spot[_SORTED_KEYS] = keys
     to = spot[PAYLOADS_END]
     rows.payloads[to] = _OPEN
     to += 1
-    for k in range(count):
-        if k:
+    for place in range(count):
+        if place:
             rows.payloads[to] = _COMMA
             to += 1
-        size = kept[3 * k + 2] - kept[3 * k]
-        _copy(text, kept[3 * k], rows.payloads, to, size)
+        entry = 3 * kept[3 * KEPT + place]
+        size = kept[entry + 2] - kept[entry]
+        _copy(text, kept[entry], rows.payloads, to, size)
         to += size
     rows.payloads[to] = _CLOSE
     return to + 1
 
 
 @njit(cache=True)
+def _sort_kept(scratch):  # type: ignore[no-untyped-def]
+    """Writes down the kept entries' order behind them; gives how many they are, -1: a key comes twice."""
+    spot, kept, text = scratch.spot, scratch.kept, scratch.text
+    count = 0
+    for k in range(spot[_KEPT_COUNT]):
+        if k == spot[_AMOUNT_KEPT]:
+            continue
+        place = count
+        while place > 0:
+            other = kept[3 * KEPT + place - 1]
+            order = _order(text, kept[3 * k] + 1, kept[3 * k + 1] - 2, kept[3 * other] + 1, kept[3 * other + 1] - 2)
+            if order == 0:
+                return -1
+            if order > 0:
+                break
+            kept[3 * KEPT + place] = other
+            place -= 1
+        kept[3 * KEPT + place] = k
+        count += 1
+    return count
+
+
+@_inlined
 def _trait(code, texts, known):  # type: ignore[no-untyped-def]
     """What the type with that text asks of a line; 0 for one that is left."""
     if texts.traits[code] < 0:
@@ -910,7 +958,7 @@ def _trait(code, texts, known):  # type: ignore[no-untyped-def]
             for j in range(known.sizes[k] if same else 0):
                 same = same and known.names[k * known.width + j] == texts.bytes[texts.starts[code] + j]
             if same:
-                texts.traits[code] = known.traits[k]
+                texts.traits[code] = known.traits[k] | k << RANK
     return texts.traits[code]
 
 
@@ -924,7 +972,7 @@ def _is_match_id(at, p, end):  # type: ignore[no-untyped-def]
     return True
 
 
-@njit(cache=True)
+@_inlined
 def _finish(block, id_at, id_size, texts, known, scratch, rows, row, last):  # type: ignore[no-untyped-def]
     """What a type asks of a line, and the columns that depend on it; False: care."""
     spot, room = scratch.spot, rows.room
@@ -977,6 +1025,7 @@ def _line(block, p, names, texts, known, scratch, rows, row):  # type: ignore[no
         rows.texts[column * room + row] = 0
     rows.int64s[SEQ * room + row] = 0
     spot[_SEEN], spot[_PRESENT], spot[_KEPT_COUNT], spot[_KEPT_END], spot[_AMOUNT_KEPT] = 0, 0, 0, 0, -1
+    spot[_KEPT_KEYS] = 0
     last = max(row - 1, 0)
     seen, key, id_at, id_size, told = 0, 0, 0, 0, 0
     p = _skip(at, p)
@@ -1033,7 +1082,7 @@ def _line(block, p, names, texts, known, scratch, rows, row):  # type: ignore[no
             told = _sequence(at, p, spot, rows, row)
             if told < 0:
                 return -1
-        elif not _keep(block, p, scratch):
+        elif not _keep(block, p, 0, scratch):
             return -1
         p = _skip(at, spot[_END])
         if at[p] == _CLOSE:
@@ -1066,7 +1115,7 @@ def _lines(block, size, first_line, names, texts, known, scratch, rows, left):  
         p = end + 1
         number += 1
     scratch.spot[ROW_COUNT] = row
-    return care, lines
+    return care, lines, number - first_line
 
 
 @njit(cache=True)
@@ -1095,7 +1144,7 @@ def scan_lines(data, size, first_line, names, texts, known, scratch, rows, left)
         left: int64, three for every line: where a line that is left begins and ends, and its number.
 
     Returns:
-        How many lines were left, how many lines aren't blank.
+        How many lines were left, how many lines aren't blank, how many there are.
     """
     return _lines(
         Block(_pointer(data), data.size),

@@ -19,6 +19,7 @@ That is a function of sequence numbers and clocks alone, not of where lines stan
 
 from collections import defaultdict
 from collections.abc import Sequence
+from itertools import pairwise
 from operator import attrgetter
 from statistics import median_low
 from typing import Any
@@ -45,52 +46,82 @@ def recognises(wire: object) -> bool:
 
 def read_grid(reopen: Reopen, quarantine: QuarantineRows, tally: Tally, config: EventsConfig) -> SourceReading:
     """Reads a GRID log; the contract is `pipeline.events.sources.Source`."""
-    scan = Scan()
-
-    def careful(line: Line) -> None:
-        _take_carefully(line, scan, quarantine, tally, config.validity)
-
-    scanner = Scanner(scan, tally, config.validity, careful)
-    for block in reopen():
-        if isinstance(block, Block):
-            scanner.read(block)
-        else:
-            careful(block)
+    scan = Scan(config.snapshots)
+    _scan(reopen, scan, quarantine, tally, config.validity)
     drafts = Drafts(config.lines)
     told: dict[str, dict[str, Any]] = {}
     started: dict[str, int] = {}
+    by_series = _by_series(scan, config.lines.max_matches)
+    rows = scan.rows
+    del scan
+    for series in sorted(by_series):
+        matches = _matches(series, by_series.pop(series), quarantine, tally, config.validity)
+        if len(told) + len(matches) > config.lines.max_matches:
+            raise TooManyMatches(config.lines.max_matches)
+        for match_id in [*matches]:  # what was told is forgotten, lest a long series stand in memory twice
+            opening, start_us = tell(match_id, matches.pop(match_id), rows, drafts, quarantine, tally, config)
+            told[match_id] = opening
+            started[match_id] = start_us
+    return SourceReading(drafts=drafts, told=told, started_us=started)
+
+
+def _matches(
+    series: str, facts: Sequence[Fact], quarantine: QuarantineRows, tally: Tally, validity: ValidityConfig
+) -> dict[str, list[Fact]]:
+    """What stands of a series, by match."""
+    stands = standing(facts)
+    tally.reverted += stands.count(False)
+    kept = [fact for fact, stays in zip(facts, stands, strict=True) if stays]
+    if untimely := _untimely(facts, validity):
+        for fact in kept:
+            if (reason := untimely.get(fact.sequence)) is not None:
+                refuse(fact, "occurredAt", reason, quarantine, tally)
+        kept = [fact for fact in kept if fact.sequence not in untimely]
+    return _by_match(series, kept, _number_games(facts, kept))
+
+
+def _by_series(scan: Scan, most: int) -> dict[str, list[Fact]]:
+    """The facts by series, those of each in the order of the feed and with the states that can be known.
+
+    Raises:
+        TooManyMatches: if there are more series than this.
+    """
     by_series: dict[str, list[Fact]] = defaultdict(list)
     for fact in scan.facts:
         by_series[fact.series].append(fact)
-    if len(by_series) > config.lines.max_matches:
-        raise TooManyMatches(config.lines.max_matches)
+    scan.facts.clear()
+    if len(by_series) > most:
+        raise TooManyMatches(most)
     for series, facts in by_series.items():
-        facts.sort(key=attrgetter("sequence", "index"))
+        _put_in_order(facts)
         rebuild(series, facts, scan)
         for fact in facts:
             if fact.snapshot is not None and not fact.snapshot.cast.is_valid:
                 fact.snapshot = None
-    columns = scan.rows.columns()
-    for series, facts in sorted(by_series.items()):
-        stands = standing(facts)
-        tally.reverted += stands.count(False)
-        untimely = _untimely(facts, config.validity)
-        kept = []
-        for fact, stays in zip(facts, stands, strict=True):
-            if not stays:
-                continue
-            if (reason := untimely.get(fact.sequence)) is not None:
-                refuse(fact, "occurredAt", reason, quarantine, tally)
-            else:
-                kept.append(fact)
-        matches = _by_match(series, kept, _number_games(facts, kept))
-        if len(told) + len(matches) > config.lines.max_matches:
-            raise TooManyMatches(config.lines.max_matches)
-        for match_id, game in matches.items():
-            opening, start_us = tell(match_id, game, columns, drafts, quarantine, tally, config)
-            told[match_id] = opening
-            started[match_id] = start_us
-    return SourceReading(drafts=drafts, told=told, started_us=started)
+    return by_series
+
+
+def _put_in_order(facts: list[Fact]) -> None:
+    """Puts the events of a series in the order of the feed, in which they mostly are."""
+    places = [fact.seq for fact in facts]
+    if any(one > other for one, other in pairwise(places)):
+        facts.sort(key=attrgetter("seq"))
+
+
+def _scan(reopen: Reopen, scan: Scan, quarantine: QuarantineRows, tally: Tally, validity: ValidityConfig) -> None:
+    """Reads all lines."""
+
+    def careful(line: Line) -> None:
+        _take_carefully(line, scan, quarantine, tally, validity)
+
+    scanner = Scanner(scan, tally, validity, careful)
+    for block in reopen():
+        if isinstance(block, Block):
+            scanner.read(block)
+        else:
+            scanner.finish()  # what is quarantined first is named where nothing can be used
+            careful(block)
+    scanner.finish()
 
 
 def _take_carefully(line: Line, scan: Scan, quarantine: QuarantineRows, tally: Tally, validity: ValidityConfig) -> None:
@@ -131,25 +162,31 @@ def _untimely(facts: Sequence[Fact], validity: ValidityConfig) -> dict[int, str]
 def _number_games(facts: Sequence[Fact], kept: Sequence[Fact]) -> dict[str, int]:
     """Game numbers by id: as a state shows them, else in the order of their starts that stand."""
     numbers: dict[str, int] = {}
+    before = None
     for fact in facts:
-        for game, number in fact.numbers.items():
-            numbers.setdefault(game, number)
+        if fact.numbers is not before:
+            before = fact.numbers
+            for game, number in before.items():
+                numbers.setdefault(game, number)
     starts = [fact.game for fact in kept if fact.type == "series-started-game" and fact.game is not None]
     last = max(numbers.values(), default=0)
-    for game in (*starts, *(fact.game for fact in kept if fact.game is not None)):
-        if game not in numbers:
+    for name in dict.fromkeys([*starts, *(fact.game for fact in kept)]):
+        if name is not None and name not in numbers:
             last += 1
-            numbers[game] = last
+            numbers[name] = last
     return numbers
 
 
 def _by_match(series: str, kept: Sequence[Fact], numbers: dict[str, int]) -> dict[str, list[Fact]]:
     """What stands, by match; what names no game goes to the game told last, or the first."""
     current = next((numbers[fact.game] for fact in kept if fact.game is not None), 1)
-    matches: dict[str, list[Fact]] = defaultdict(list)
+    matches: dict[str, list[Fact]] = {}
+    game, match = None, matches.setdefault(f"{series}-{current}", []) if kept else []
     for fact in kept:
-        fact.is_own = fact.game is not None
-        if fact.game is not None:
-            current = numbers[fact.game]
-        matches[f"{series}-{current}"].append(fact)
+        if fact.game is None:
+            fact.is_own = False
+        elif fact.game != game:
+            game = fact.game
+            match = matches.setdefault(f"{series}-{numbers[game]}", [])
+        match.append(fact)
     return matches

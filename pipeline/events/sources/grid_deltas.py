@@ -33,12 +33,12 @@ import msgspec
 import numpy as np
 from msgspec import UNSET, UnsetType
 
+from configs.events import SnapshotsConfig
 from pipeline.events.corrections import is_inverse
 from pipeline.events.sources import grid_wire
 from pipeline.events.sources.grid_facts import Fact, Scan
 from pipeline.events.sources.grid_snapshots import (
     COLUMNS,
-    MOST_GAMES,
     UNKNOWN_ITEMS,
     Cast,
     Columns,
@@ -59,8 +59,6 @@ _TEAM_CHANGE = msgspec.json.Decoder(grid_wire.TeamChange)
 _SEGMENT_CHANGE = msgspec.json.Decoder(grid_wire.SegmentChange)
 _GAME_CHANGE = msgspec.json.Decoder(grid_wire.GameChange)
 _DECIMALS = 9
-_MOST_PLAYERS = 128  # and teams; the titles that are read have ten players, with their coaches
-_MOST_SEGMENTS = 256  # rounds; the longest matches have had under 100
 T = TypeVar("T", bound=msgspec.Struct)
 _HEALTH, _ARMOR, _ALIVE = (COLUMNS.index(name) for name in ("health", "armor", "alive"))
 
@@ -95,11 +93,11 @@ def rebuild(series: str, facts: Sequence[Fact], scan: Scan) -> None:
             known, base = _Series.of(base, scan.rows), None
         if known is not None:
             tells_positions |= known.change(fact)
-            if known.is_crowded:
+            if known.is_crowded(scan.limits):
                 known = None
                 continue
             fact.game = known.playing if fact.game is None else fact.game
-            fact.numbers = {**fact.numbers, **known.numbers}
+            fact.numbers = {**fact.numbers, **known.numbers(scan.limits.max_games)}
             shown = known.show(fact.game, fact.snapshot, scan, with_positions=tells_positions)
             fact.snapshot = fact.snapshot if shown is None else shown
 
@@ -302,19 +300,20 @@ class _Game:
         self.values[:, _ALIVE] = 1.0
         self.items[:] = UNKNOWN_ITEMS
 
-    def cast_now(self, title: str | None, is_valid: bool) -> Cast:
-        """Who is in the game."""
+    def cast_now(self, title: str | None, is_valid: bool, casts: dict[Cast, Cast], max_round: int) -> Cast:
+        """Who is in the game, as one of the casts that were met, or a new one of them."""
         if self.cast is None or self.cast.title != title or self.cast.is_valid != is_valid:
             by_row = sorted(self.players.items(), key=lambda entry: entry[1].row)
-            self.cast = Cast(
+            cast = Cast(
                 title=title,
                 map=self.map,
                 teams=tuple(self.teams.values()),
                 players=tuple(PlayerFact(player, entry.team, entry.name) for player, entry in by_row),
-                rounds=round_facts(list(self.segments.values())),
+                rounds=round_facts(list(self.segments.values()), max_round),
                 bomb_bits=bomb_bits(title),
                 is_valid=is_valid,
             )
+            self.cast = casts.setdefault(cast, cast)
         return self.cast
 
 
@@ -351,21 +350,19 @@ class _Series:
         """The game being played; of several the last."""
         return playing((name, game.started, game.finished) for name, game in self.games.items())
 
-    @property
-    def is_crowded(self) -> bool:
+    def is_crowded(self, limits: SnapshotsConfig) -> bool:
         """Whether it has more of anything than any series."""
-        return len(self.games) > MOST_GAMES or any(
-            max(len(game.players), len(game.teams)) > _MOST_PLAYERS or len(game.segments) > _MOST_SEGMENTS
+        return len(self.games) > limits.max_games or any(
+            max(len(game.players), len(game.teams)) > limits.max_members or len(game.segments) > limits.max_rounds
             for game in self.games.values()
         )
 
-    @property
-    def numbers(self) -> dict[str, int]:
+    def numbers(self, max_games: int) -> dict[str, int]:
         """Sequence numbers of games, by id."""
         return {
             name: game.number
             for name, game in self.games.items()
-            if game.number is not None and 0 < game.number < MOST_GAMES
+            if game.number is not None and 0 < game.number <= max_games
         }
 
     def change(self, fact: Fact) -> bool:
@@ -427,8 +424,7 @@ class _Series:
         game = None if name is None else self.games.get(name)
         if game is None or not game.is_known:
             return None
-        cast = game.cast_now(self.title, self.is_valid)
-        cast = scan.casts.setdefault(cast, cast)
+        cast = game.cast_now(self.title, self.is_valid, scan.casts, scan.limits.max_round)
         values, items = game.values.copy(), game.items.copy()
         is_told = np.array([player.player in game.told for player in cast.players], np.bool_)
         if not with_positions:

@@ -13,18 +13,18 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
+import numpy as np
+from numpy.typing import NDArray
 
-from configs.events import ValidityConfig
+from configs.events import SnapshotsConfig, ValidityConfig
 from pipeline.events.conservation import Tally
 from pipeline.events.quarantine import BadField, QuarantineRows
 from pipeline.events.sources import grid_wire
 from pipeline.events.sources.fields import instant_us, too_deep
 from pipeline.events.sources.grid_snapshots import (
-    MOST_GAMES,
-    MOST_ROUNDS,
     Cast,
     PlayerFact,
     Rows,
@@ -94,6 +94,25 @@ class Gist(msgspec.Struct, gc=False):
     target_delta: bytes
 
 
+class Sketch(msgspec.Struct, frozen=True, gc=False):
+    """What all facts have in common whose events say the same with states that show the same.
+
+    Attributes:
+        game: as in `Fact`; so are `numbers`, `series_state` and `round`.
+        cast: of the game in the state; None where there is none.
+        others: other games of the state that are not over.
+        reverted_id: as in `Fact`.
+    """
+
+    game: str | None
+    numbers: Mapping[str, int]
+    series_state: SeriesFact | None
+    cast: Cast | None
+    others: tuple[str, ...]
+    round: int | None
+    reverted_id: str | None
+
+
 class Fact(msgspec.Struct, gc=False):
     """One event of a transaction, as far as anything is made of it.
 
@@ -144,8 +163,11 @@ class Fact(msgspec.Struct, gc=False):
         return first_seq(self.sequence) + MOST_PLACES
 
 
-def first_seq(sequence: int) -> int:
-    """The first place of a transaction in the order of canonical events."""
+Number = TypeVar("Number", int, NDArray[np.int64])
+
+
+def first_seq(sequence: Number) -> Number:
+    """The first place of a transaction, or of each of some, in the order of canonical events."""
     return sequence * _PLACES
 
 
@@ -154,19 +176,19 @@ class Scan:
     """Facts of a log as they are read, and the identities seen.
 
     Attributes:
+        limits: what states may show.
         rows: of the players in all snapshots.
         lost: events that could not be read, so that what they changed is unknown: series, transaction, place.
         casts: each cast once.
         seen: numbers of the transactions that were read, by series.
         ids: ids of the events that were read, by series.
-        newest: the cast met last.
     """
 
+    limits: SnapshotsConfig
     facts: list[Fact] = field(default_factory=list)
     rows: Rows = field(default_factory=Rows)
     lost: set[tuple[str, int, int]] = field(default_factory=set)
     casts: dict[Cast, Cast] = field(default_factory=dict)
-    newest: Cast | None = None
     seen: dict[str, set[int]] = field(default_factory=dict)
     ids: dict[str, set[str]] = field(default_factory=dict)
 
@@ -180,6 +202,25 @@ class Scan:
             tally.duplicate += events
             return False
         seen.add(sequence)
+        return True
+
+    def admits_all(self, series: str, sequences: Sequence[int], ids: Sequence[str], tally: Tally) -> bool:
+        """Counts the events of some transactions if they, and their events' ids, are read for the first time.
+
+        Returns:
+            Whether they are; if not, nothing is counted.
+        """
+        seen, known = self.seen.setdefault(series, set()), self.ids.setdefault(series, set())
+        new, new_ids = set(sequences), set(ids)
+        if (
+            len(new) < len(sequences)
+            or len(new_ids) < len(ids)
+            or not (seen.isdisjoint(new) and known.isdisjoint(new_ids))
+        ):
+            return False
+        seen |= new
+        known |= new_ids
+        tally.source_events += len(ids)
         return True
 
     def add(
@@ -216,33 +257,66 @@ class Scan:
             tally.duplicate += 1
             return
         ids.add(event_id)
-        game, numbers = gist.game, _NO_NUMBERS
-        state: SeriesFact | None = None
-        others: tuple[tuple[str, Snapshot], ...] = ()
-        if shown is None:
-            snapshot = _entity_snapshot(event, self)
-        else:
-            view = shown.view
+        sketch = self.sketch(event, gist, None if shown is None else shown.view)
+        self.facts.append(self.fact(sketch, event, gist, shown, line, series, sequence, index, at_us, event_id))
+
+    def sketch(self, event: grid_wire.Event, gist: Gist, view: StateView | None) -> Sketch:
+        """What the facts of all events have in common that say this with a state that shows this, if they have one."""
+        game, numbers, state = gist.game, _NO_NUMBERS, None
+        found = None
+        others: tuple[str, ...] = ()
+        if view is not None:
             state = view.facts
             numbers = state.numbers
             if game is None:
                 game = state.playing
-            snapshot = None if game is None else _snapshot(shown, game, self)
+            found = view.cast(game)
             if game is None or view.unfinished != game:
-                others = _others(shown, game, self)
+                others = tuple(name for name in view.all_unfinished if name != game and view.cast(name) is not None)
         for name in gist.games:
             if name not in numbers:
-                numbers = {**_own_numbers(event), **numbers}
-        number = gist.round
+                numbers = {**_own_numbers(event, self.limits.max_games), **numbers}
+        number = self._as_round(gist.round)
         if number is None and gist.is_of_round:
-            number = _round_shown(event)
+            number = self._as_round(_round_shown(event))
         reverted = event.reverted_event_id
-        self.facts.append(
-            Fact(
-                line, series, sequence, index, at_us, event_id, gist, None if reverted is None else str(reverted),
-                game, numbers, state, snapshot, others, number,
-                b"" if shown is not None else _told(event.series_state_delta),
-            )
+        return Sketch(
+            game, numbers, state, found[0] if found else None, others, number,
+            None if reverted is None else str(reverted),
+        )  # fmt: skip
+
+    def _as_round(self, number: int | None) -> int | None:
+        """A number of a round; None for one that can be none."""
+        return number if number is not None and 0 < number <= self.limits.max_round else None
+
+    def fact(
+        self,
+        sketch: Sketch,
+        event: grid_wire.Event,
+        gist: Gist,
+        shown: Shown | None,
+        line: int,
+        series: str,
+        sequence: int,
+        index: int,
+        at_us: int,
+        event_id: str,
+    ) -> Fact:
+        """A fact; the arguments are those of `add`."""
+        if shown is None:
+            snapshot, delta = _entity_snapshot(event, self), _told(event.series_state_delta)
+        else:
+            delta = b""
+            snapshot = None
+            if sketch.cast is not None and sketch.game is not None:
+                snapshot = Snapshot(sketch.cast, shown.rows(shown.view, sketch.game, shown.first))
+        others: tuple[tuple[str, Snapshot], ...] = ()
+        if sketch.others and shown is not None:
+            casts = [(name, found[0]) for name in sketch.others if (found := shown.view.cast(name)) is not None]
+            others = tuple((name, Snapshot(cast, shown.rows(shown.view, name, shown.first))) for name, cast in casts)
+        return Fact(
+            line, series, sequence, index, at_us, event_id, gist, sketch.reverted_id, sketch.game, sketch.numbers,
+            sketch.series_state, snapshot, others, sketch.round, delta,
         )  # fmt: skip
 
 
@@ -265,7 +339,9 @@ def scan_line(data: bytes, line: int, scan: Scan, tally: Tally, validity: Validi
         raise BadField("", reason)
     envelope, events, problems = _decode(data)
     shown = [
-        Shown(StateView(event.series_state), lambda view, game, _: scan.rows.add(view.rows(game)))
+        Shown(
+            StateView(event.series_state, scan.casts, scan.limits), lambda view, game, _: scan.rows.add(view.rows(game))
+        )
         if isinstance(event, grid_wire.Event) and event.series_state is not None
         else None
         for event in events
@@ -331,6 +407,12 @@ def fault_of_id(event_id: str, validity: ValidityConfig) -> str | None:
     if event_id.startswith(DERIVED_ID):
         return f"begins with {DERIVED_ID!r}, which names positions read from states"
     return None
+
+
+def any_fault_of_ids(event_ids: Sequence[str], validity: ValidityConfig) -> bool:
+    """Whether anything is wrong with any of some ids without line feeds."""
+    is_long = any(length > validity.max_id_chars for length in set(map(len, event_ids)))
+    return is_long or f"\n{DERIVED_ID}" in "\n".join(("", *event_ids))
 
 
 def _decode(
@@ -423,20 +505,24 @@ def gist_of(event: grid_wire.Event, validity: ValidityConfig) -> Gist:
     if len(event_type) > validity.max_id_chars:
         raise BadField("type", f"has {len(event_type)} characters, at most {validity.max_id_chars} are taken")
     parts = event_type.split("-")
-    games = tuple(str(entity.id) for entity in (actor, target) if entity.type == "game" and entity.id is not None)
+    games: tuple[str, ...] = ()
+    if actor.type == "game" and actor.id is not None:
+        games = (str(actor.id),)
+    if target.type == "game" and target.id is not None:
+        games = (*games, str(target.id))
     changed = _changed_games(_told(event.series_state_delta))
     of_round = target if _is_round(target) else actor if _is_round(actor) else None
     return Gist(
-        type=sys.intern(event_type),
-        action=sys.intern(event.action or (parts[1] if len(parts) > 2 else "")),
-        actor=_entity(actor, parts[0]),
-        target=_entity(target, parts[-1]),
-        game=games[0] if games else changed[0] if len(changed) == 1 else None,
-        games=games,
-        round=None if of_round is None else _round_told(of_round),
-        is_of_round=of_round is not None,
-        actor_delta=_change(actor.type, _told(actor.state_delta), "actor.stateDelta"),
-        target_delta=_change(target.type, _told(target.state_delta), "target.stateDelta"),
+        sys.intern(event_type),
+        sys.intern(event.action or (parts[1] if len(parts) > 2 else "")),
+        _entity(actor, parts[0]),
+        _entity(target, parts[-1]),
+        games[0] if games else changed[0] if len(changed) == 1 else None,
+        games,
+        None if of_round is None else _round_told(of_round),
+        of_round is not None,
+        _change(actor.type, _told(actor.state_delta), "actor.stateDelta"),
+        _change(target.type, _told(target.state_delta), "target.stateDelta"),
     )
 
 
@@ -483,13 +569,13 @@ def _change(kind: str | None, delta: bytes, path: str) -> bytes:
     return delta if told.keys() - {"id"} else b""
 
 
-def _own_numbers(event: grid_wire.Event) -> dict[str, int]:
+def _own_numbers(event: grid_wire.Event, max_games: int) -> dict[str, int]:
     """The sequence numbers that games tell in their own states."""
     numbers = {}
     for entity in (event.actor or _EMPTY, event.target or _EMPTY):
         if entity.type == "game" and entity.id is not None:
             number = as_int(_state_of(entity).sequence_number)
-            if number is not None and 0 < number < MOST_GAMES:
+            if number is not None and 0 < number <= max_games:
                 numbers[str(entity.id)] = number
     return numbers
 
@@ -503,26 +589,6 @@ def _state_of(entity: grid_wire.Entity) -> grid_wire.EntityState:
         return _ENTITY_STATE.decode(told)
     except DECODE_ERRORS:
         return grid_wire.EntityState()
-
-
-def _snapshot(shown: Shown, game: str, scan: Scan) -> Snapshot | None:
-    """A game of a state; None of one that it does not show."""
-    found = shown.view.cast(game)
-    if found is None:
-        return None
-    cast = found[0]
-    if cast is not scan.newest:
-        cast = scan.newest = scan.casts.setdefault(cast, cast)
-    return Snapshot(cast, shown.rows(shown.view, game, shown.first))
-
-
-def _others(shown: Shown, game: str | None, scan: Scan) -> tuple[tuple[str, Snapshot], ...]:
-    """The games of a state that are not over, but for the event's own."""
-    return tuple(
-        (name, snapshot)
-        for name in shown.view.all_unfinished
-        if name != game and (snapshot := _snapshot(shown, name, scan)) is not None
-    )
 
 
 def _entity_snapshot(event: grid_wire.Event, scan: Scan) -> Snapshot | None:
@@ -554,11 +620,10 @@ def _round_told(entity: grid_wire.Entity) -> int | None:
         except DECODE_ERRORS as error:
             raise _bad(error, "stateDelta") from error
         number = None if changed is msgspec.UNSET else as_int(changed)
-    return number if number is not None and 0 < number < MOST_ROUNDS else None
+    return number
 
 
 def _round_shown(event: grid_wire.Event) -> int | None:
     """The number of the round that is an event's target or actor, as that round's own state tells it."""
     rounds = [entity for entity in (event.target or _EMPTY, event.actor or _EMPTY) if _is_round(entity)]
-    number = as_int(_state_of(rounds[0]).sequence_number) if rounds else None
-    return number if number is not None and 0 < number < MOST_ROUNDS else None
+    return as_int(_state_of(rounds[0]).sequence_number) if rounds else None

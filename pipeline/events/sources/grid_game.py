@@ -12,7 +12,7 @@ is the team that an event names, else the one that its segment shows as won; its
 event's own change or that segment tells of that team.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -95,7 +95,7 @@ class Game:
     _win_types: dict[int, dict[str, str]] = field(default_factory=dict)
 
     @classmethod
-    def begun(cls, match_id: str, facts: list[Fact]) -> "Game":
+    def begun(cls, match_id: str, facts: Sequence[Fact]) -> "Game":
         """A game of which only its start is known: the event that tells it, else its first one."""
         own = [fact for fact in facts if fact.is_own]
         start = next((fact for fact in own if fact.type == "series-started-game"), (own or facts)[0])

@@ -15,228 +15,227 @@ sample (`grid_positions_kernel`), where states come from (`grid_facts`, `grid_de
 """
 
 from collections.abc import Sequence
-from itertools import groupby
-from operator import itemgetter
 from typing import NamedTuple
 
-import msgspec
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
 from configs.events import EventsConfig
 from configs.titles import Title
-from pipeline.events.drafts import SCHEMA
-from pipeline.events.sources.grid_facts import DERIVED_ID, MOST_PLACES, Fact
+from pipeline.events.drafts import text_codes
+from pipeline.events.sources.grid_facts import DERIVED_ID, MOST_PLACES, Fact, first_seq
 from pipeline.events.sources.grid_positions_kernel import FRESH, SAMPLE, UNBELIEVABLE, judge
-from pipeline.events.sources.grid_snapshots import UNKNOWN_ITEMS, Cast, Columns
+from pipeline.events.sources.grid_snapshots import UNKNOWN_ITEMS, Cast, Rows
 from pipeline.events.units import title_mm
 
 Point = tuple[int, int | None, int]
+_MOST_PAIRS = 1 << 18  # of health and armour; where more are possible, those that occur are looked for
 
 
-class Sight(msgspec.Struct, gc=False):
-    """What a transaction shows of its game.
+class Sights(NamedTuple):
+    """What transactions show of their game, one row each.
 
     Attributes:
-        fact: the event whose state it is, or of a transaction without one that begins a round its first event.
+        facts: the event whose state it is, or of a transaction without one that begins a round its first event.
+        sequence: the transaction's number.
         t_ms: match time.
         begins_round: whether a round begins with it.
+        titles: in whose units, each for the sights before a place that follow on those of the title before.
     """
 
-    fact: Fact
-    t_ms: int
-    begins_round: bool
+    facts: Sequence[Fact]
+    sequence: NDArray[np.int64]
+    t_ms: NDArray[np.int64]
+    begins_round: NDArray[np.bool_]
+    titles: Sequence[tuple[Title, int]]
 
 
 class Positions:
     """Where the players of one game are, transaction by transaction."""
 
-    def __init__(
-        self,
-        match_id: str,
-        titles: Sequence[Title],
-        sights: Sequence[Sight],
-        columns: Columns,
-        config: EventsConfig,
-    ) -> None:
+    def __init__(self, sights: Sights, rows: Rows, config: EventsConfig) -> None:
         """Judges every position.
 
         Args:
-            match_id: the match.
-            titles: whose units, as known with each sight.
             sights: its transactions that have a state or begin a round, in the order of the feed.
-            columns: rows of the log.
+            rows: those of the log's snapshots.
             config: limits.
         """
-        self._match_id, self._sights, self._max_amount = match_id, sights, config.validity.max_amount
-        casts: list[Cast | None] = [s.fact.snapshot.cast if s.fact.snapshot else None for s in sights]
-        counts = np.array([len(cast.players) if cast else 0 for cast in casts], np.int64)
-        starts = np.array([s.fact.snapshot.first if s.fact.snapshot else 0 for s in sights], np.int64)
-        self._first = np.cumsum(counts) - counts
-        self._state = np.repeat(np.arange(len(sights)), counts)
-        self._place = np.arange(len(self._state)) - self._first[self._state]
-        rows = starts[self._state] + self._place
-        self._values, self._items = columns.values[rows], columns.items[rows]
-        self._entries = _Entries()
-        numbers = [self._entries.of(cast) for cast in casts if cast is not None]
-        self._players = np.concatenate([n.players for n in numbers]) if numbers else np.empty(0, np.int64)
-        self._members = np.concatenate([n.members for n in numbers]) if numbers else np.empty(0, np.int64)
-        self._mm = _mm(titles, counts, self._values, config.validity.max_position_m)
+        self._sights, self._max_amount = sights, config.validity.max_amount
+        self._casts = [None if fact.snapshot is None else fact.snapshot.cast for fact in sights.facts]
+        entries = _Entries(self._casts)
+        counts = entries.sizes[entries.of]
+        starts = np.array([0 if fact.snapshot is None else fact.snapshot.first for fact in sights.facts], np.int64)
+        self._first: NDArray[np.int64] = np.cumsum(counts) - counts
+        self._state = np.repeat(np.arange(len(counts)), counts)
+        self._place = np.arange(len(self._state)) - np.repeat(self._first, counts)
+        columns = rows.take(np.repeat(starts, counts) + self._place)
+        self._values, self._items = columns.values, columns.items
+        self._members = np.repeat(entries.starts[entries.of], counts) + self._place
+        self._entries = entries
+        self._mm = _mm(sights.titles, counts, self._values, config.validity.max_position_m)
         self._verdict = judge(
             self._first,
-            np.array([s.t_ms for s in sights], np.int64),
-            np.array([s.begins_round for s in sights], np.bool_),
-            columns.is_told[rows],
-            self._players,
+            sights.t_ms,
+            sights.begins_round,
+            columns.is_told,
+            entries.players[self._members],
             self._values,
             self._mm,
             MOST_PLACES,
             config.snapshots.unchanged_ms,
         )
         self._is_sample = (self._verdict & SAMPLE) != 0
-        self._rows_before = np.append(self._first, len(rows))
-        self._samples_before: list[int] = np.append(0, np.cumsum(self._is_sample))[self._rows_before].tolist()
+        self._rows_before = np.append(self._first, len(self._state))
+        self.samples_before: NDArray[np.int64] = np.append(0, np.cumsum(self._is_sample))[self._rows_before]
         with_bomb = self._state[self._items == 1]
-        self._bomb_from = with_bomb[0] if len(with_bomb) else len(sights)
-        self._table = _table(sights)
-        self._sight_of = {s.fact.sequence: number for number, s in enumerate(sights) if s.fact.snapshot is not None}
+        self._bomb_from = with_bomb[0] if len(with_bomb) else len(counts)
 
-    def at(self, sequence: int, player: str | None) -> Point | None:
-        """Where a living player is after a transaction, in millimetres; None where that is not known."""
-        if player is None or not player.startswith("player:") or (sight := self._sight_of.get(sequence)) is None:
-            return None
-        snapshot = self._sights[sight].fact.snapshot
-        place = None if snapshot is None else snapshot.cast.place.get(player)
-        if place is None or not self._verdict[row := int(self._first[sight]) + place] & FRESH:
-            return None
-        x, y, z = self._mm[row].tolist()
-        return int(x), None if y != y else int(y), int(z)
+    def points(self, sights: Sequence[int], players: Sequence[str]) -> list[Point | None]:
+        """Where living players are with sights, in millimetres; None where that is not known."""
+        rows = []
+        for sight, player in zip(sights, players, strict=True):
+            cast = self._casts[sight]
+            rows.append(-1 if cast is None else cast.place.get(player, -1))
+        places = np.array(rows, np.int64)
+        of = self._first[np.array(sights, np.int64)] + places
+        known = np.flatnonzero(places >= 0)
+        known = known[(self._verdict[of[known]] & FRESH) != 0]
+        found: list[Point | None] = [None] * len(rows)
+        for place, (x, y, z) in zip(known.tolist(), self._mm[of[known]].tolist(), strict=True):
+            found[place] = int(x), None if y != y else int(y), int(z)
+        return found
 
     def unbelievable(self) -> list[tuple[Fact, str, list[float]]]:
         """Positions that are not believed: the event that shows each, the player, and what it says."""
         found = []
         for row in np.flatnonzero(self._verdict == UNBELIEVABLE).tolist():
-            fact = self._sights[self._state[row]].fact
+            fact = self._sights.facts[self._state[row]]
             if fact.snapshot is not None:
                 player = fact.snapshot.cast.players[self._place[row]].player
                 found.append((fact, player, self._values[row, :2].tolist()))
         return found
 
-    @property
-    def sample_count(self) -> int:
-        """How many samples there are."""
-        return self.count(0, len(self._sights))
-
-    def count(self, first: int, end: int) -> int:
-        """How many samples the sights from `first` to before `end` give."""
-        return self._samples_before[end] - self._samples_before[first]
-
     def frame(self, first: int, end: int) -> pl.DataFrame:
-        """The samples of the sights from `first` to before `end` as drafts."""
+        """The samples of the sights from `first` to before `end` as columns of drafts; those that are null left out."""
         rows = np.flatnonzero(self._is_sample[self._rows_before[first] : self._rows_before[end]])
         rows += self._rows_before[first]
-        states = self._state[rows] - first
-        members = pl.DataFrame(self._entries.members, schema={"actor": pl.String, "team": pl.String}, orient="row")
-        members = members.with_columns(short=pl.col("actor").str.strip_prefix("player:"))
-        health, armor = (_amounts(self._values[rows, column], self._max_amount) for column in (3, 4))
-        frame = pl.concat(
-            [self._table[first:end][states], members[self._members[rows]]], how="horizontal"
-        ).with_columns(
-            pl.Series("row", self._place[rows]),
-            hp=health,
-            armor=armor,
-            **{
-                f"{axis}_mm": pl.Series(self._mm[rows, k], nan_to_null=True).cast(pl.Int32)
-                for k, axis in enumerate("xyz")
-            },
-            has_bomb=self._has_bomb(rows),
+        states = self._state[rows]
+        facts = self._sights.facts[first:end]
+        series = facts[0].series if facts else ""
+        prefix = DERIVED_ID + series + ":"
+        prefixes = pl.Series(
+            "", [f"{prefix}{number}:" for number in self._sights.sequence[first:end].tolist()], pl.String
         )
-        told = {
-            "match_id": pl.lit(self._match_id),
-            "seq": pl.col("seq") + pl.col("row"),
-            "event_id": pl.concat_str("prefix", "short"),
-            "event_type": pl.lit("POSITION_UPDATE"),
-            "payload": _payload(),
-        }
-        return frame.select(
-            told.get(name, pl.col(name) if name in frame.columns else pl.lit(None)).cast(dtype).alias(name)
-            for name, dtype in SCHEMA.items()
+        lines = np.array([fact.line for fact in facts], np.int64)
+        clocks = np.array([fact.transaction_us for fact in facts], np.int64)
+        members = self._entries.members[self._members[rows]]
+        health, armor = self._amounts_of(rows, 3), self._amounts_of(rows, 4)
+        names = pl.DataFrame([prefixes[states - first].alias("prefix"), members["short"]])
+        return pl.DataFrame(
+            [
+                pl.Series("seq", first_seq(self._sights.sequence)[states] + MOST_PLACES + self._place[rows]),
+                names.select(event_id=pl.concat_str("prefix", "short")).to_series(),
+                pl.Series("event_type", ["POSITION_UPDATE"], text_codes()).new_from_index(0, len(rows)),
+                pl.Series("t_ms", self._sights.t_ms[states]),
+                pl.Series("source_line", lines[states - first]),
+                _payload(armor, health),
+                pl.Series("occurred_us", clocks[states - first]),
+                members["actor"],
+                members["team"],
+                *(_whole(f"{axis}_mm", self._mm[rows, k]) for k, axis in enumerate("xyz")),
+                _whole("hp", health),
+                _whole("armor", armor),
+                self._has_bomb(rows),
+            ]
         )
+
+    def _amounts_of(self, rows: NDArray[np.int64], column: int) -> NDArray[np.float64]:
+        """Health or armour as whole numbers; NaN where there is none or it is not believable."""
+        values = self._values[rows, column]
+        return np.where(np.abs(values) <= self._max_amount, np.rint(values), np.nan)
 
     def _has_bomb(self, rows: NDArray[np.int64]) -> pl.Series:
         is_known = (self._items[rows] != UNKNOWN_ITEMS) & (self._state[rows] >= self._bomb_from)
-        bomb = pl.Series("bomb", self._items[rows] == 1)
-        return pl.select(pl.when(pl.Series(is_known)).then(bomb)).to_series()
+        bomb = pl.Series("has_bomb", self._items[rows] == 1)
+        return pl.select(pl.when(pl.Series(is_known)).then(bomb).alias("has_bomb")).to_series()
 
 
 def _mm(
-    titles: Sequence[Title], counts: NDArray[np.int64], values: NDArray[np.float64], max_m: float
+    titles: Sequence[tuple[Title, int]], counts: NDArray[np.int64], values: NDArray[np.float64], max_m: float
 ) -> NDArray[np.float64]:
-    """Positions in millimetres, each in the units of the title of its sight, by runs of sights of one title."""
-    ends = np.cumsum(counts)
+    """Positions in millimetres, each in the units of the title of its sight."""
+    ends = np.append(0, np.cumsum(counts))
     runs: list[NDArray[np.float64]] = [np.empty((0, 3))]
     first = 0
-    for title, run in groupby(zip(titles, ends.tolist(), strict=True), key=itemgetter(0)):
-        *_, (_, end) = run
-        runs.append(title_mm(title, values[first:end, :3], max_m=max_m))
+    for title, end in titles:
+        runs.append(title_mm(title, values[ends[first] : ends[end], :3], max_m=max_m))
         first = end
     return np.concatenate(runs)
 
 
-def _table(sights: Sequence[Sight]) -> pl.DataFrame:
-    """What the samples of a sight have in common."""
-    facts = [sight.fact for sight in sights]
-    prefix = pl.Series([f"{DERIVED_ID}{fact.series}:{fact.sequence}:" for fact in facts], dtype=pl.String)
-    return pl.DataFrame(
-        {
-            "seq": np.array([fact.position_seq for fact in facts], np.int64),
-            "prefix": prefix,
-            "t_ms": np.array([sight.t_ms for sight in sights], np.int64),
-            "source_line": np.array([fact.line for fact in facts], np.int64),
-            "occurred_us": np.array([fact.transaction_us for fact in facts], np.int64),
-        }
-    )
-
-
-class _Numbers(NamedTuple):
-    players: NDArray[np.int64]
-    members: NDArray[np.int64]
-
-
 class _Entries:
-    """Numbers for players, and for players with their teams."""
+    """The players of casts, cast by cast.
 
-    def __init__(self) -> None:
-        self.members: list[tuple[str, str | None]] = []
-        self._players: dict[str, int] = {}
-        self._numbers: dict[tuple[str, str | None], int] = {}
-        self._of: dict[int, _Numbers] = {}
+    Attributes:
+        of: the number of each cast; of None it is 0.
+        sizes: by number of the cast how many players it has.
+        starts: by number of the cast the place of its first player among all.
+        players: a number for each player of each cast, -1 for the second entry of one.
+        members: each player of each cast: `actor`, `team`, and `short`, his id.
+    """
 
-    def of(self, cast: Cast) -> _Numbers:
-        """The numbers of a cast's players, -1 for the second entry of one, and of them with their teams."""
-        found = self._of.get(id(cast))
-        if found is None:
-            players, members = [], []
-            for place, entry in enumerate(cast.players):
-                again = cast.place[entry.player] != place
-                players.append(-1 if again else self._players.setdefault(entry.player, len(self._players)))
-                member = entry.player, entry.team
-                if member not in self._numbers:
-                    self._numbers[member] = len(self.members)
-                    self.members.append(member)
-                members.append(self._numbers[member])
-            found = self._of[id(cast)] = _Numbers(np.array(players, np.int64), np.array(members, np.int64))
-        return found
+    def __init__(self, casts: Sequence[Cast | None]) -> None:
+        different = {id(cast): cast for cast in casts if cast is not None}
+        numbers = {id(None): 0, **{key: number for number, key in enumerate(different, 1)}}
+        self.of = np.array([numbers[id(cast)] for cast in casts], np.int64)
+        self.sizes = np.array([0, *(len(cast.players) for cast in different.values())], np.int64)
+        self.starts = np.cumsum(self.sizes) - self.sizes
+        known: dict[str, int] = {}
+        self.players = np.array(
+            [
+                known.setdefault(entry.player, len(known)) if cast.place[entry.player] == place else -1
+                for cast in different.values()
+                for place, entry in enumerate(cast.players)
+            ],
+            np.int64,
+        )
+        entries = [entry for cast in different.values() for entry in cast.players]
+        self.members = pl.DataFrame(
+            {
+                "actor": pl.Series([entry.player for entry in entries], dtype=text_codes()),
+                "team": pl.Series([entry.team for entry in entries], dtype=text_codes()),
+                "short": pl.Series([entry.player.removeprefix("player:") for entry in entries], dtype=pl.String),
+            }
+        )
 
 
-def _amounts(values: NDArray[np.float64], most: int) -> pl.Series:
-    """Health or armour as whole numbers; null where there is none or it is not believable."""
-    believed = np.abs(values) <= most
-    return pl.Series(np.where(believed, np.rint(values), np.nan), nan_to_null=True).cast(pl.Int32)
+def _whole(name: str, values: NDArray[np.float64]) -> pl.Series:
+    """Whole numbers as a column; null where NaN."""
+    return pl.Series(name, values, nan_to_null=True).cast(pl.Int32)
 
 
-def _payload() -> pl.Expr:
-    """Health and armour as the JSON object that an event's payload is."""
-    told = [pl.lit(f'"{name}":') + pl.col(name).cast(pl.String) for name in ("armor", "hp")]
-    return pl.lit("{") + pl.concat_str(told, separator=",", ignore_nulls=True) + pl.lit("}")
+def _payload(armor: NDArray[np.float64], health: NDArray[np.float64]) -> pl.Series:
+    """Health and armour as the JSON object that an event's payload is. Few pairs occur, so each is written once."""
+    codes, spans = [], []
+    for values in (armor, health):
+        low = int(np.nanmin(values)) if not np.isnan(values).all() else 0
+        code = np.nan_to_num(values - low, nan=-1).astype(np.int64) + 1
+        codes.append(code)
+        spans.append((low, int(code.max(initial=0)) + 1))
+    (low_armor, _), (low_health, width) = spans
+    pairs = codes[0] * width + codes[1]
+    if spans[0][1] * width <= _MOST_PAIRS:
+        occurs = np.zeros(spans[0][1] * width, np.bool_)
+        occurs[pairs] = True
+        different = np.flatnonzero(occurs)
+        which = (np.cumsum(occurs) - 1)[pairs]
+    else:
+        different, which = np.unique(pairs, return_inverse=True)
+    texts = []
+    for code_armor, code_health in (divmod(pair, width) for pair in different.tolist()):
+        told = [f'"armor":{code_armor - 1 + low_armor}'] if code_armor else []
+        told += [f'"hp":{code_health - 1 + low_health}'] if code_health else []
+        texts.append("{" + ",".join(told) + "}")
+    return pl.Series("payload", texts, pl.String).gather(which)

@@ -1,7 +1,7 @@
 """Compiled reading of GRID lines: what of a line is worth decoding, and what its states show of the players.
 
-A state of 20-90 kB is told again with every event and differs little from the one before. So it is compared with that
-one eight bytes at a time, and only where they part is anything read: a value that is needed, a number or flag that is
+A state of 20-90 kB is told again with every event and differs little from those before. So it is compared with one of
+them eight bytes at a time, and only where they part is anything read: a value that is needed, a number or flag that is
 not, or else the innermost object or list around it. Whatever equals a state that was read whole is as valid as that
 one, and so a line that is taken is valid JSON throughout.
 
@@ -65,7 +65,7 @@ FIELD_CODE = np.array(_codes, np.int64)
 FIELD_END = np.cumsum([len(name) for name in _names])
 FIELD_TEXT = np.frombuffer(b"".join(_names), np.uint8)
 
-MOST_DEPTH = 48
+MOST_DEPTH = 48  # of what stands in an event; `max_depth` of configs/events.yaml is at least 64 for a whole line
 _POWER = 10.0 ** np.arange(23)
 _WHOLE_POWER = 10 ** np.arange(19, dtype=np.int64)
 _EXACT = 2**53
@@ -354,7 +354,7 @@ def past_value(text, at, end):
 def _past_unchecked(text, at, end):
     """Behind the value that begins at `at`, an object or list by its brackets alone; -1 if it does not end.
 
-    For what is decoded later anyway; whatever it is, a valid value ends there.
+    For what is decoded later anyway; whatever it is, a valid value of no more than `MOST_DEPTH` levels ends there.
     """
     if text[at] != OPEN and text[at] != LIST:
         return past_value(text, at, end)
@@ -371,7 +371,7 @@ def _past_unchecked(text, at, end):
         at += 1
         if depth == 0:
             return at
-        if byte == 10:
+        if byte == 10 or depth > MOST_DEPTH:
             return -1
     return -1
 
@@ -564,6 +564,111 @@ def _common(one, at, other, begin, most):
 
 
 @_part
+def _past_unneeded(old, at, low, last, text, now, end):
+    """Behind another number or flag in place of one that is not needed; -1 where texts do not part within such.
+
+    Args:
+        old: a text, from `low` to `last` a state.
+        at: where it parts from the other one.
+        low: see there.
+        last: see there.
+        text: the other text.
+        now: where it parts.
+        end: of it.
+
+    Returns:
+        The place in both texts.
+    """
+    # (Where these are characters of a string, they are so in both.)
+    first = at
+    while first > low and _numeric(old[first - 1]):
+        first -= 1
+    before = old[first - 1]
+    if before == COLON or before == COMMA or before == LIST:
+        past = first
+        while past < last and _numeric(old[past]):
+            past += 1
+        if past > first:
+            past_new = _past_number(text, first + now - at, end)
+            goes_on = past > at or past_new > now
+            if goes_on and 0 <= past_new < end and not _numeric(text[past_new]):
+                return past, past_new
+        elif first == at and (old[at] == SMALL_T or old[at] == SMALL_F):
+            past = _past_word(old, at, last)
+            past_new = -1 if text[now] == SMALL_N else _past_word(text, now, end)
+            if past >= 0 and past_new >= 0:
+                return past, past_new
+    return -1, -1
+
+
+@_part
+def _vary(
+    base, places, codes, count, row_of, base_rows, base_items, n_base, text, begin, end, rows, items, row,
+):  # fmt: skip
+    """Reads a state that differs from another only in numbers and flags; what that one's tape says is not changed.
+
+    Args:
+        base: the text that holds the other state.
+        places: its tape, of `count` entries; with `codes` and `row_of`, the player of each entry.
+        codes: see there.
+        count: see there.
+        row_of: see there.
+        base_rows: its columns, `n_base` players; with `base_items`.
+        base_items: see there.
+        n_base: see there.
+        text: the text that holds the state.
+        begin: where the state begins.
+        end: of the text.
+        rows: from `row` on filled with the columns of the state; so is `items`. There is room.
+        items: see there.
+        row: see there.
+
+    Returns:
+        Where the state ends; -1 where it differs in anything else.
+    """
+    for player in range(n_base):
+        for column in range(6):
+            rows[row + player, column] = base_rows[player, column]
+        items[row + player] = base_items[player]
+    at, last = places[0, 0], places[0, 1]
+    now, entry = begin, 0
+    while True:
+        same = _common(base, at, text, now, min(last - at, end - now))
+        at += same
+        now += same
+        if at >= last:
+            return now
+        if now >= end:
+            return -1
+        while entry < count and places[entry, 0] <= at:
+            entry += 1
+        leaf = entry - 1
+        code = codes[leaf]
+        stop = places[leaf, 1]
+        if code >= FIXED and (stop > at or (stop == at and _numeric(text[now]) and _numeric(base[at - 1]))):
+            parted = now
+            first = places[leaf, 0] + now - at
+            if X <= code <= ARMOR and text[first] != SMALL_N:
+                now = _past_number(text, first, end)
+                value, known = number(text, first, now) if now >= 0 else (0.0, False)
+                if not known:
+                    return -1
+            elif code == ALIVE and text[first] != SMALL_N:
+                now = _past_word(text, first, end)
+                value = 1.0 if text[first] == SMALL_T else 0.0
+            else:
+                return -1
+            if now < 0 or (stop == at and now == parted):
+                return -1
+            rows[row + row_of[leaf], code - X] = value
+            at = stop
+            continue
+        at, now = _past_unneeded(base, at, places[0, 0], last, text, now, end)
+        if at < 0:
+            return -1
+
+
+@_part
 def _follow(
     old, old_places, old_codes, old_values, old_count, text, begin, end, places, codes, values, item_text, item_end,
     stack,
@@ -651,30 +756,11 @@ def _follow(
         while depth and old_places[stack[depth - 1, 0], 1] <= at:
             depth -= 1
             places[stack[depth, 1], 1] = old_places[stack[depth, 0], 1] + shift
-        # Another number or flag in place of one that is not needed. (Where these are characters of a string, they
-        # are so in both.)
-        first = at
-        while first > old_places[0, 0] and _numeric(old[first - 1]):
-            first -= 1
-        before = old[first - 1]
-        if before == COLON or before == COMMA or before == LIST:
-            past = first
-            while past < last and _numeric(old[past]):
-                past += 1
-            if past > first:
-                past_new = _past_number(text, first + shift, end)
-                goes_on = past > at or past_new > now
-                if goes_on and 0 <= past_new < end and not _numeric(text[past_new]):
-                    at, now = past, past_new
-                    shift = now - at
-                    continue
-            elif first == at and (old[at] == SMALL_T or old[at] == SMALL_F):
-                past = _past_word(old, at, last)
-                past_new = -1 if text[now] == SMALL_N else _past_word(text, now, end)
-                if past >= 0 and past_new >= 0:
-                    at, now = past, past_new
-                    shift = now - at
-                    continue
+        past, past_new = _past_unneeded(old, at, old_places[0, 0], last, text, now, end)
+        if past >= 0:
+            at, now = past, past_new
+            shift = now - at
+            continue
         # The innermost object or list that holds the place.
         if depth == 0:
             return -1, 0, False
@@ -692,18 +778,18 @@ def _follow(
 
 
 @_part
-def _rows(codes, values, count, rows, items, row):
-    """Appends the players of a tape to the columns (x, y, z, health, armour, alive; items held as bits, -1 unknown).
+def _rows(codes, values, count, rows, items, row_of):
+    """The players of a tape as columns (x, y, z, health, armour, alive; items held as bits, -1 unknown).
 
     Returns:
-        The number of rows then; -1 where there is no room.
+        How many there are.
     """
     bag, own, bagged = False, np.int64(-1), np.int64(-1)
+    row = 0
     for entry in range(count):
         code = codes[entry]
+        row_of[entry] = row - (code != PLAYER)
         if code == PLAYER:
-            if row >= rows.shape[0]:
-                return -1
             for column in range(5):
                 rows[row, column] = np.nan
             rows[row, 5] = 1.0
@@ -760,8 +846,8 @@ def _is(text, at, end, word):
 _NULL, _EMPTY = np.frombuffer(b"null", np.uint8), np.frombuffer(b'""', np.uint8)
 _SEQUENCES = 2**46  # beyond is the careful reader's to refuse
 
-# What is kept of the newest state between two blocks.
-WHICH, COUNT, SAVED_END, DIRTY = range(4)
+# What is kept of the state that is remembered, also between two blocks.
+WHICH, COUNT, SAVED_END, DIRTY, PLAYERS_SHOWN = range(5)
 # Columns of `lines`, `events` and `states`, see `read_block`.
 LINE, BEGIN, STOP, OUT_BEGIN, OUT_STOP, SEQUENCE, CLOCK, CLOCK_BEGIN, CLOCK_STOP, FIRST_EVENT, EVENTS = range(11)
 ID_BEGIN, ID_STOP, STATE = range(3)
@@ -822,46 +908,84 @@ def _is_plain(text, at, end):
 
 
 @_part
-def _state(text, at, end, saved, newest, memory, places, codes, values, item_text, item_end, stack):
-    """Reads the state that begins at `at`, by the newest one if there is one; -1 or where it ends."""
+def _state(
+    text, at, end, saved, newest, memory, places, codes, values, row_of, base_rows, base_items, item_text, item_end,
+    stack, rows, items, row,
+):  # fmt: skip
+    """Reads the state that begins at `at`, by the one that is remembered if there is one.
+
+    Returns:
+        Where it ends, or -1; and whether it is now the one that is remembered.
+    """
     old = memory[WHICH]
+    base = text if newest >= 0 else saved
+    if memory[SAVED_END] and row + memory[PLAYERS_SHOWN] <= rows.shape[0]:
+        behind = _vary(
+            base, places[old], codes[old], memory[COUNT], row_of, base_rows, base_items, memory[PLAYERS_SHOWN], text,
+            at, end, rows, items, row,
+        )  # fmt: skip
+        if behind >= 0:
+            return behind, False
     new = 1 - old
     behind, count, changed = -1, 0, True
     if memory[SAVED_END]:
         behind, count, changed = _follow(
-            text if newest >= 0 else saved, places[old], codes[old], values[old], memory[COUNT], text, at, end,
-            places[new], codes[new], values[new], item_text, item_end, stack,
+            base, places[old], codes[old], values[old], memory[COUNT], text, at, end, places[new], codes[new],
+            values[new], item_text, item_end, stack,
         )  # fmt: skip
     if behind < 0:
         changed = True
         behind, count = _read(
             text, at, end, SERIES, places[new], codes[new], values[new], 0, item_text, item_end, stack
         )  # fmt: skip
-    if behind >= 0:
-        memory[WHICH], memory[COUNT], memory[SAVED_END] = new, count, behind
-        memory[DIRTY] |= changed
-    return behind
+    if behind < 0:
+        return -1, False
+    memory[WHICH], memory[COUNT], memory[SAVED_END] = new, count, behind
+    memory[DIRTY] |= changed
+    memory[PLAYERS_SHOWN] = _rows(codes[new], values[new], count, base_rows, base_items, row_of)
+    if row + memory[PLAYERS_SHOWN] <= rows.shape[0]:
+        for player in range(memory[PLAYERS_SHOWN]):
+            for column in range(6):
+                rows[row + player, column] = base_rows[player, column]
+            items[row + player] = base_items[player]
+    return behind, True
+
+
+@_part
+def _same_form(out, begin, end, recent):
+    """Which of the recent forms stands from `begin` to `end`; -1 for none."""
+    for form in range(recent.shape[0]):
+        first, size = recent[form, 0], recent[form, 1]
+        if size == end - begin and _common(out, first, out, begin, size) == size:
+            return form
+    return -1
 
 
 @njit(cache=True, error_model="numpy", _nrt=False)  # type: ignore[call-overload]  # as above
 def read_block(
-    text, saved, memory, places, codes, values, stack, item_text, item_end, out, lines, events, states, rows, items
-):
+    text, saved, memory, places, codes, values, row_of, base_rows, base_items, stack, recent, item_text, item_end, out,
+    lines, events, states, rows, items,
+):  # fmt: skip
     """Reads the lines of a block as far as they are what one expects.
 
     Args:
         text: whole lines, each ended by a line feed.
-        saved: bytes of the newest state of the block before, from 0.
-        memory: about that state: which tape is its, entries on it, its end (0: there is none), and whether something
-            fixed may have changed since the last state that was handed out.
+        saved: bytes of the state that is remembered from the blocks before, from 0. States are held against it until
+            one differs from it in more than numbers and flags: then that one is remembered.
+        memory: about that state: which tape is its, entries on it, its end (0: there is none), whether something fixed
+            may have changed since the last state that was handed out, and how many players it shows.
         places: of tape k: start and end of its entries.
         codes: of tape k: what each entry is.
         values: of tape k: what each entry says as a number.
+        row_of: of the entries on its tape the player to whom they belong.
+        base_rows: its columns as in `rows`, from 0; with `base_items`.
+        base_items: see there.
         stack: (2 MOST_DEPTH, 2) room to work in.
+        recent: (n, 2) room for the newest n forms that differ, each by its start and size.
         item_text: ids of items looked for, one after the other.
         item_end: where each of these ends.
         out: the forms of the lines taken: each state replaced by null, and what differs between any two lines (ids,
-            clock, sequence numbers) by empty strings.
+            clock, sequence numbers) by empty strings. Lines may share one.
         lines: of each line taken: its place among the lines of the block, start, end, its form from and to, sequence
             number, clock in microseconds since 1970 UTC (NO_CLOCK if it is written unusually), its text from and to,
             its first event, how many events.
@@ -872,13 +996,16 @@ def read_block(
         items: bits of the items looked for that the player has; -1 where unknown.
 
     Returns:
-        How many of `lines`, `events`, `states`, `rows` are filled, and the start of the newest state, -1 if it still
-        is the saved one. Lines for which there is no room, and all that are unusual, are not among those taken.
+        How many of `lines`, `events`, `states`, `rows` are filled, how many lines the block has, and the start of the
+        state that is remembered, -1 if it still is the saved one. Lines for which there is no room, and all that are
+        unusual, are not among those taken.
     """
     end = text.shape[0]
     begin, line = 0, 0
     n_out, n_lines, n_events, n_states, n_rows = 0, 0, 0, 0, 0
     newest = -1
+    recent[:, 1] = -1
+    oldest = 0  # of the recent forms
     had, had_in_event = 0, 0  # fields met
     while begin < end:
         first_event, first_state, first_row, first_out = n_events, n_states, n_rows, n_out
@@ -952,13 +1079,14 @@ def read_block(
                     continue
                 if n_states >= states.shape[0]:
                     break
-                behind = _state(text, at, end, saved, newest, memory, places, codes, values, item_text, item_end, stack)
-                if behind < 0:
-                    break
-                newest = at
-                which = memory[WHICH]
-                rows_end = _rows(codes[which], values[which], memory[COUNT], rows, items, n_rows)
-                if rows_end < 0:
+                behind, remembered = _state(
+                    text, at, end, saved, newest, memory, places, codes, values, row_of, base_rows, base_items,
+                    item_text, item_end, stack, rows, items, n_rows,
+                )  # fmt: skip
+                if remembered:
+                    newest = at
+                rows_end = n_rows + memory[PLAYERS_SHOWN]
+                if behind < 0 or rows_end > rows.shape[0]:
                     break
                 events[n_events - 1, STATE] = n_states
                 states[n_states, FIRST_ROW], states[n_states, ROWS_STOP] = n_rows, rows_end
@@ -993,9 +1121,16 @@ def read_block(
                 copied = at
         if taken and n_lines < lines.shape[0]:
             n_out = _copy(text, copied, at, out, n_out)
+            form = _same_form(out, first_out, n_out, recent)
+            if form >= 0:
+                n_out = first_out
+            else:
+                form = oldest
+                oldest = (oldest + 1) % recent.shape[0]
+                recent[form, 0], recent[form, 1] = first_out, n_out - first_out
             row = lines[n_lines]
             row[LINE], row[BEGIN], row[STOP] = line, begin, at
-            row[OUT_BEGIN], row[OUT_STOP] = first_out, n_out
+            row[OUT_BEGIN], row[OUT_STOP] = recent[form, 0], recent[form, 0] + recent[form, 1]
             row[SEQUENCE], row[CLOCK], row[CLOCK_BEGIN], row[CLOCK_STOP] = sequence, clock, clock_begin, clock_end
             row[FIRST_EVENT], row[EVENTS] = first_event, n_events - first_event
             n_lines += 1
@@ -1007,7 +1142,7 @@ def read_block(
             while at < end and text[at] != 10:
                 at += 1
         begin, line = at + 1, line + 1
-    return n_lines, n_events, n_states, n_rows, newest
+    return n_lines, n_events, n_states, n_rows, line, newest
 
 
 @_part

@@ -11,17 +11,17 @@ import re
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from functools import cache, cached_property
+from itertools import pairwise
 from typing import NamedTuple
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from configs.events import SnapshotsConfig
 from configs.titles import load_titles
 from pipeline.events.sources import grid_wire
 
-MOST_GAMES = 100
-MOST_ROUNDS = 10_000
 _KEPT_ROUNDS = 2  # the round being played and the one before: a win may show late
 _ROUND_ID = re.compile(r"(?:[A-Za-z]+-)?(\d{1,4})")
 UNKNOWN_ITEMS = -1
@@ -176,12 +176,20 @@ class Rows:
         start += first - self._starts[place]
         return columns.part(start, start + count)
 
-    def columns(self) -> Columns:
-        """All rows."""
-        parts = [columns.part(start, end) for columns, start, end in self._parts]
-        whole = Columns(*map(np.concatenate, zip(*parts, strict=True))) if parts else _rows(0)
-        self._parts, self._starts = [(whole, 0, self._height)], [0]
-        return whole
+    def take(self, rows: NDArray[np.int64]) -> Columns:
+        """Some rows, by their places."""
+        taken = _rows(len(rows))
+        if not len(rows):
+            return taken
+        of = np.searchsorted(np.array(self._starts), rows, side="right") - 1
+        cuts = [0, *(np.flatnonzero(np.diff(of)) + 1).tolist(), len(rows)]
+        for begin, end in pairwise(cuts):
+            columns, start, _ = self._parts[of[begin]]
+            places = rows[begin:end] + (start - self._starts[of[begin]])
+            taken.values[begin:end] = columns.values[places]
+            taken.items[begin:end] = columns.items[places]
+            taken.is_told[begin:end] = columns.is_told[places]
+        return taken
 
 
 def _rows(count: int) -> Columns:
@@ -194,12 +202,17 @@ def _rows(count: int) -> Columns:
 class StateView:
     """A decoded state of the series, asked for one of its games.
 
+    Args:
+        state: the state.
+        casts: each cast that was met, once; grows by those of this state that are asked for.
+        limits: what it may show.
+
     Attributes:
         facts: what it says of the series.
     """
 
-    def __init__(self, state: grid_wire.SeriesState) -> None:
-        self._state = state
+    def __init__(self, state: grid_wire.SeriesState, casts: dict[Cast, Cast], limits: SnapshotsConfig) -> None:
+        self._state, self._casts, self._max_round = state, casts, limits.max_round
         games = tuple(
             GameFact(str(game.id), as_int(game.sequence_number), game.started, game.finished)
             for game in state.games or []
@@ -209,7 +222,7 @@ class StateView:
             title=_name(state.title),
             is_valid=state.valid is not False,
             games=games,
-            numbers={g.game: g.number for g in games if g.number is not None and 0 < g.number < MOST_GAMES},
+            numbers={g.game: g.number for g in games if g.number is not None and 0 < g.number <= limits.max_games},
             playing=playing((g.game, g.started, g.finished) for g in games),
         )
         self._of_game: dict[str, tuple[Cast, int] | None] = {}
@@ -253,7 +266,8 @@ class StateView:
             if entry is own:
                 break
             before += sum(len(team.players or []) for team in entry.teams or [])
-        return _cast(self.facts, own), before
+        cast = _cast(self.facts, own, self._max_round)
+        return self._casts.setdefault(cast, cast), before
 
     @cached_property
     def row_count(self) -> int:
@@ -273,7 +287,7 @@ def _name(title: grid_wire.Named | None) -> str | None:
     return None if title is None else title.name_shortened or title.name
 
 
-def _cast(series: SeriesFact, game: grid_wire.Game) -> Cast:
+def _cast(series: SeriesFact, game: grid_wire.Game, max_round: int) -> Cast:
     teams = []
     players = []
     for team in game.teams or []:
@@ -290,7 +304,7 @@ def _cast(series: SeriesFact, game: grid_wire.Game) -> Cast:
         map=(game.map.name or None) if game.map is not None else None,
         teams=tuple(teams),
         players=tuple(players),
-        rounds=round_facts(game.segments or []),
+        rounds=round_facts(game.segments or [], max_round),
         bomb_bits=bomb_bits(series.title),
         is_valid=series.is_valid,
     )
@@ -333,12 +347,12 @@ def round_number(name: str) -> int | None:
     return int(found[1]) if found else None
 
 
-def round_facts(segments: Sequence[grid_wire.Segment]) -> tuple[RoundFact, ...]:
-    """The rounds among the newest segments of a game."""
+def round_facts(segments: Sequence[grid_wire.Segment], max_round: int) -> tuple[RoundFact, ...]:
+    """The rounds among the newest segments of a game, none with a number above the limit."""
     rounds = []
     for segment in segments[-_KEPT_ROUNDS:]:
         number = as_int(segment.sequence_number) or round_number(str(segment.id))
-        if segment.type not in (None, "round") or number is None or not 0 < number < MOST_ROUNDS:
+        if segment.type not in (None, "round") or number is None or not 0 < number <= max_round:
             continue
         teams = [team for team in segment.teams or [] if team.id is not None]
         rounds.append(

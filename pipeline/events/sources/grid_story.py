@@ -10,35 +10,35 @@ transaction included; null before the first. A title's items and units hold
 from the transaction that tells it.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import groupby
-from operator import attrgetter
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from configs.events import EventsConfig
 from configs.titles import Title
 from pipeline.events.conservation import Tally
-from pipeline.events.drafts import SCHEMA, Drafts
+from pipeline.events.drafts import SCHEMA, TEXTS, Drafts, text_codes
 from pipeline.events.quarantine import QuarantineRows
 from pipeline.events.sources import grid_wire
 from pipeline.events.sources.grid_facts import Fact, Gist, first_seq, refuse
 from pipeline.events.sources.grid_game import Boundary, Game
-from pipeline.events.sources.grid_positions import Positions, Sight
-from pipeline.events.sources.grid_snapshots import Cast, Columns
+from pipeline.events.sources.grid_positions import Point, Positions, Sights
+from pipeline.events.sources.grid_snapshots import Cast, Rows
 
 _INT32_END = 2**31
 _PLAYER_DELTA = msgspec.json.Decoder(grid_wire.PlayerEntityDelta)
 _NOTHING = grid_wire.PlayerChange()
+_PLAYER = "player:"
 
 
 def tell(
     match_id: str,
     facts: Sequence[Fact],
-    columns: Columns,
+    rows: Rows,
     drafts: Drafts,
     quarantine: QuarantineRows,
     tally: Tally,
@@ -49,7 +49,7 @@ def tell(
     Args:
         match_id: its name.
         facts: what stands, in the order of the feed, with what only was assigned to this game.
-        columns: the rows of the snapshots.
+        rows: those of the snapshots.
         drafts: grow by its events.
         quarantine: grows by events at impossible times and by unbelievable positions.
         tally: counts each event once, and the positions apart.
@@ -59,78 +59,154 @@ def tell(
         What is known of the match and its rounds when all is told, as `pipeline.events.sources.SourceReading` has
         it, and the wall clock at its 0 in microseconds since 1970 UTC: the start of the game, else its first event.
     """
-    game = Game.begun(match_id, list(facts))
-    times = _times(game, facts)
-    timely = [fact for fact in facts if _is_timely(fact, times[fact.sequence], quarantine, tally, config)]
-    game.learn(timely)
-    transactions = [list(group) for _, group in groupby(timely, key=attrgetter("sequence"))]
-    sights = _sights(game, transactions, times)
-    titles = [game.title_at(sight.fact.sequence) for sight in sights]
-    positions = Positions(match_id, titles, sights, columns, config)
+    game = Game.begun(match_id, facts)
+    feed = _Feed.of(_timely(game, facts, quarantine, tally, config), game.start_us)
+    game.learn(feed.facts)
+    transactions = _Transactions.of_feed(feed, game)
+    positions = Positions(transactions.sights, rows, config)
     for fact, player, at in positions.unbelievable():
         path = f"events[{fact.index}].seriesState position of {player}"
         quarantine.add(fact.line, path, f"{at} is not a believable position", b"")
-    for frame in _frames(game, transactions, times, sights, positions, tally, config.lines.batch_rows):
+    for frame in _frames(game, feed, transactions, positions, tally, config.lines.batch_rows):
         drafts.add_frame(frame)
-    tally.derived_positions += positions.sample_count
+    tally.derived_positions += int(positions.samples_before[-1])
     return {**game.opening(), "sides": game.sides}, game.start_us
 
 
-def _is_timely(fact: Fact, t_ms: int, quarantine: QuarantineRows, tally: Tally, config: EventsConfig) -> bool:
+def _timely(
+    game: Game, facts: Sequence[Fact], quarantine: QuarantineRows, tally: Tally, config: EventsConfig
+) -> Sequence[Fact]:
+    """The events whose time is not impossible."""
     latest = config.validity.latest_ms
-    earliest = config.validity.earliest_ms if fact.is_own else -latest
-    if earliest <= t_ms <= latest:
-        return True
-    refuse(fact, "occurredAt", f"is {t_ms // 1000} s from the start of its game", quarantine, tally)
-    return False
+    t_ms = _match_ms(facts, game.start_us)
+    earliest = np.where([fact.is_own for fact in facts], config.validity.earliest_ms, -latest)
+    untimely = np.flatnonzero((t_ms < earliest) | (t_ms > latest)).tolist()
+    if not untimely:
+        return facts
+    for place in untimely:
+        refuse(
+            facts[place], "occurredAt", f"is {int(t_ms[place]) // 1000} s from the start of its game", quarantine, tally
+        )
+    refused = set(untimely)
+    return [fact for place, fact in enumerate(facts) if place not in refused]
 
 
-def _times(game: Game, facts: Sequence[Fact]) -> dict[int, int]:
-    """The match time of each transaction, milliseconds."""
-    clocks = {fact.sequence: fact.transaction_us for fact in facts}
-    times = np.rint((np.array(list(clocks.values()), np.int64) - game.start_us) / 1000).astype(np.int64)
-    return dict(zip(clocks, times.tolist(), strict=True))
+def _match_ms(facts: Sequence[Fact], start_us: int) -> NDArray[np.int64]:
+    """Match times, milliseconds."""
+    clocks = np.array([fact.transaction_us for fact in facts], np.int64)
+    return np.rint((clocks - start_us) / 1000).astype(np.int64)
 
 
-def _sights(game: Game, transactions: Sequence[Sequence[Fact]], times: Mapping[int, int]) -> list[Sight]:
-    """The states that transactions leave behind, and those transactions without one that begin a round."""
-    beginnings = {entry.fact.sequence for entry in game.boundaries.values() if entry.event_type == "ROUND_STARTED"}
-    sights = []
-    for transaction in transactions:
-        begins = transaction[0].sequence in beginnings
-        shown = transaction[-1]
-        if shown.snapshot is None or not shown.is_own:
-            shown = next((fact for fact in reversed(transaction) if fact.is_own and fact.snapshot is not None), shown)
-        if begins or (shown.is_own and shown.snapshot is not None):
-            sights.append(Sight(shown, times[shown.sequence], begins))
-    return sights
+class _Feed(NamedTuple):
+    """The events of a game in the order of the feed, one row each.
+
+    Attributes:
+        seq: places in the order of canonical events.
+        is_own: whether its game is its own.
+    """
+
+    facts: Sequence[Fact]
+    sequence: NDArray[np.int64]
+    seq: NDArray[np.int64]
+    t_ms: NDArray[np.int64]
+    is_own: NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, facts: Sequence[Fact], start_us: int) -> "_Feed":
+        """The columns of some events."""
+        sequence = np.array([fact.sequence for fact in facts], np.int64)
+        return cls(
+            facts,
+            sequence,
+            first_seq(sequence) + np.array([fact.index for fact in facts], np.int64),
+            _match_ms(facts, start_us),
+            np.array([fact.is_own for fact in facts], np.bool_),
+        )
+
+
+class _Transactions(NamedTuple):
+    """The transactions of a game.
+
+    Attributes:
+        starts: of each its first event, and behind them all how many events there are.
+        of: of each event its transaction.
+        sights: what they leave behind: the states, and those transactions without one that begin a round.
+        sights_before: of each transaction how many sights those before it have, and behind them all how many there are.
+        sight: of each transaction its sight if that is a state, else -1.
+    """
+
+    starts: NDArray[np.int64]
+    of: NDArray[np.int64]
+    sights: Sights
+    sights_before: NDArray[np.int64]
+    sight: NDArray[np.int64]
+
+    @classmethod
+    def of_feed(cls, feed: _Feed, game: Game) -> "_Transactions":
+        """The transactions of a game whose boundaries are known."""
+        count = len(feed.facts)
+        is_first = np.append(True, feed.sequence[1:] != feed.sequence[:-1])[:count]
+        starts = np.flatnonzero(is_first)
+        beginnings = {entry.fact.sequence for entry in game.boundaries.values() if entry.event_type == "ROUND_STARTED"}
+        begins = np.isin(feed.sequence[starts], np.array(sorted(beginnings), np.int64))
+        has_state = np.array([fact.snapshot is not None for fact in feed.facts], np.bool_)
+        shows = np.where(feed.is_own & has_state, np.arange(count), -1)
+        ends = np.append(starts[1:], count)
+        newest = np.maximum.reduceat(shows, starts) if count else starts
+        shown = np.where(newest >= 0, newest, ends - 1)
+        is_sight = begins | (newest >= 0)
+        chosen = shown[is_sight]
+        sequence = feed.sequence[chosen]
+        titled = 0 if game.title_from is None else int(np.searchsorted(sequence, game.title_from))
+        unknown = game.title_at(-1)
+        titles = (
+            [(unknown, titled), (game.title, len(chosen))] if game.title_from is not None else [(unknown, len(chosen))]
+        )
+        facts = [feed.facts[place] for place in chosen.tolist()]
+        sights = Sights(facts, sequence, feed.t_ms[chosen], begins[is_sight], titles)
+        before = np.append(0, np.cumsum(is_sight))
+        with_state = is_sight & has_state[shown]
+        return cls(
+            np.append(starts, count),
+            np.cumsum(is_first) - 1,
+            sights,
+            before,
+            np.where(with_state, before[:-1], -1),
+        )
 
 
 def _frames(
-    game: Game,
-    transactions: Sequence[Sequence[Fact]],
-    times: Mapping[int, int],
-    sights: Sequence[Sight],
-    positions: Positions,
-    tally: Tally,
-    batch_rows: int,
+    game: Game, feed: _Feed, transactions: _Transactions, positions: Positions, tally: Tally, batch_rows: int
 ) -> Iterator[pl.DataFrame]:
     """Events and positions in the order of the feed, as drafts of about so many rows."""
-    rows: list[_Row] = []
-    words: dict[int, _Words] = {}
-    teams = _Teams()
-    first, sight = 0, 0
-    for transaction in transactions:
-        if transaction[0].sequence == game.title_from:
-            words.clear()  # those without the title know no bomb
-        teams.see(transaction)
-        _add_rows(game, transaction, times[transaction[0].sequence], positions, teams, words, rows, tally)
-        if sight < len(sights) and sights[sight].fact.sequence == transaction[0].sequence:
-            sight += 1
-        if len(rows) + positions.count(first, sight) >= batch_rows:
-            yield _with_late_sides(game, pl.concat([_frame(game, rows), positions.frame(first, sight)]).sort("seq"))
-            rows, first = [], sight
-    yield _with_late_sides(game, pl.concat([_frame(game, rows), positions.frame(first, sight)]).sort("seq"))
+    rows = transactions.starts + positions.samples_before[transactions.sights_before]
+    teller = _Teller(game, feed, transactions, positions, tally)
+    first, last = 0, len(rows) - 1
+    while first < last:
+        end = min(last, int(np.searchsorted(rows, rows[first] + batch_rows)))
+        sights = transactions.sights_before[[first, end]].tolist()
+        yield _with_late_sides(game, _whole(game, teller.frame(first, end), positions.frame(*sights)))
+        first = end
+
+
+_TOLD = (
+    "seq", "event_id", "event_type", "t_ms", "source_line", "payload", "occurred_us", "round", "actor", "target",
+    "team", "x_mm", "y_mm", "z_mm", "weapon", "amount", "hp", "armor", "has_bomb",
+)  # fmt: skip
+_KINDS = {name: text_codes() if name in TEXTS else kind for name, kind in SCHEMA.items()}
+
+
+def _whole(game: Game, events: pl.DataFrame, positions: pl.DataFrame) -> pl.DataFrame:
+    """Events and positions in the order of the feed, as drafts."""
+    parts = [
+        part.select(name if name in part.columns else pl.lit(None, _KINDS[name]).alias(name) for name in _TOLD)
+        for part in (events, positions)
+    ]
+    both = pl.concat(parts)
+    both = both[np.argsort(both["seq"].to_numpy(), kind="stable")]
+    constant = {name: pl.lit(None, kind) for name, kind in _KINDS.items() if name not in _TOLD}
+    constant["match_id"] = pl.lit(pl.Series([game.match_id], dtype=text_codes())).first()
+    return both.select(constant[name].alias(name) if name in constant else pl.col(name) for name in SCHEMA)
 
 
 def _with_late_sides(game: Game, frame: pl.DataFrame) -> pl.DataFrame:
@@ -139,91 +215,142 @@ def _with_late_sides(game: Game, frame: pl.DataFrame) -> pl.DataFrame:
         within = pl.col("seq") >= first_seq(late.first)
         if late.end is not None:
             within &= pl.col("seq") < first_seq(late.end)
-        side = pl.col("team").replace_strict(late.sides, default=None, return_dtype=pl.String)
+        side = pl.col("team").replace_strict(late.sides, default=None, return_dtype=pl.String).cast(text_codes())
         frame = frame.with_columns(side=pl.when(within).then(side).otherwise("side"))
     return frame
 
 
-def _add_rows(
-    game: Game,
-    transaction: Sequence[Fact],
-    t_ms: int,
-    positions: Positions,
-    teams: "_Teams",
-    words: "dict[int, _Words]",
-    rows: "list[_Row]",
-    tally: Tally,
-) -> None:
-    has_boundary = transaction[0].sequence in game.boundary_transactions
-    for fact in transaction:
-        boundary = game.boundaries.get(fact.event_id) if has_boundary and fact.is_own else None
-        if boundary is not None:
-            if boundary.fact is not fact:
-                tally.merged += 1
-                continue
-            rows.append(_boundary_row(game, boundary, t_ms))
-        elif has_boundary and fact.is_own and _is_clock(fact.gist):
-            tally.merged += 1
-            continue
-        else:
-            known = words.get(id(fact.gist))
-            if known is None:
-                known = words[id(fact.gist)] = _words(game.title_at(fact.sequence), fact.gist)
-            rows.append(_row(fact, t_ms, known, positions, teams.of.get(known.actor or "")))
-        tally.converted += 1
+class _Row(NamedTuple):
+    """What an event says in canonical words; the other columns of drafts tell when and where in the log."""
+
+    event_type: str
+    payload: str
+    round: int | None = None
+    actor: str | None = None
+    target: str | None = None
+    team: str | None = None
+    x_mm: int | None = None
+    y_mm: int | None = None
+    z_mm: int | None = None
+    weapon: str | None = None
+    amount: int | None = None
 
 
-class _Teams:
-    """The teams of players as the states so far show them, in `of` by player."""
+_UNTOLD = _Row("OTHER", "{}")
 
-    def __init__(self) -> None:
-        self.of: dict[str, str] = {}
+
+class _Teller:
+    """Tells the events of a game, transaction by transaction."""
+
+    def __init__(
+        self, game: Game, feed: _Feed, transactions: _Transactions, positions: Positions, tally: Tally
+    ) -> None:
+        self._game, self._feed, self._tally = game, feed, tally
+        self._transactions, self._positions = transactions, positions
+        self._words: dict[tuple[int, bool], _Words] = {}
+        self._teams: dict[str, str] = {}  # of players as the states so far show them
         self._seen: Cast | None = None
+        self._seen_to = 0
 
-    def see(self, transaction: Sequence[Fact]) -> None:
-        """Takes in what the next transaction shows."""
-        for fact in transaction:
+    def frame(self, first: int, end: int) -> pl.DataFrame:
+        """The events of the transactions from `first` to before `end` as columns of drafts, but for what they lack."""
+        begin, stop = self._transactions.starts[[first, end]].tolist()
+        facts = self._feed.facts[begin:stop]
+        rows: list[_Row] = []
+        plain: dict[tuple[int, bool], int] = {}  # the row of a gist of which all events say the same
+        told: list[int] = []  # events that become rows of their own
+        which: list[int] = []  # row of each of them
+        people: list[tuple[int, int, _Words]] = []  # row, event, what it says, where a player is actor or target
+        game = self._game
+        titled = game.title_from
+        for place, fact in enumerate(facts, begin):
+            if fact.sequence in game.boundary_transactions and fact.is_own:
+                boundary = game.boundaries.get(fact.event_id)
+                if boundary is not None and boundary.fact is fact:
+                    told.append(place)
+                    which.append(len(rows))
+                    rows.append(_boundary_row(game, boundary))
+                    continue
+                if boundary is not None or _is_clock(fact.gist):
+                    self._tally.merged += 1
+                    continue
+            key = id(fact.gist), titled is not None and fact.sequence >= titled
+            told.append(place)
+            if (row := plain.get(key)) is not None:
+                which.append(row)
+                continue
+            words = self._words.get(key)
+            if words is None:
+                words = self._words[key] = _words(game.title_at(fact.sequence), fact.gist)
+            which.append(len(rows))
+            if _is_player(words.actor) or _is_player(words.target):
+                people.append((len(rows), place, words))
+                rows.append(_UNTOLD)
+            else:
+                plain[key] = len(rows)
+                rows.append(_row(words, words.payload))
+        self._tally.converted += len(told)
+        self._place_people(rows, people)
+        return self._as_frame(rows, told, which)
+
+    def _place_people(self, rows: list[_Row], people: list[tuple[int, int, "_Words"]]) -> None:
+        """Tells of events of players the team of the actor, and where actor and target are."""
+        at: list[tuple[Point | None, Point | None]] = [(None, None)] * len(people)
+        of = self._transactions.of
+        sights = self._transactions.sight[of[[place for _, place, _ in people]]].tolist() if people else []
+        asked = [
+            (number, side, sight, name)
+            for number, (sight, (_, _, words)) in enumerate(zip(sights, people, strict=True))
+            for side, name in enumerate((words.actor, words.target))
+            if sight >= 0 and _is_player(name)
+        ]
+        points = self._positions.points([sight for _, _, sight, _ in asked], [name or "" for *_, name in asked])
+        for (number, side, _, _), point in zip(asked, points, strict=True):
+            at[number] = (point, at[number][1]) if side == 0 else (at[number][0], point)
+        for (row, place, words), (actor_at, target_at) in zip(people, at, strict=True):
+            self._see(int(self._transactions.starts[of[place] + 1]))
+            payload = words.payload
+            if target_at is not None:
+                x, y, z = target_at
+                payload = {**payload, "target_pos": [x / 1000, None if y is None else y / 1000, z / 1000]}
+            rows[row] = _row(words, payload, self._teams.get(words.actor or ""), actor_at or (None, None, None))
+
+    def _see(self, end: int) -> None:
+        """Takes in what the events before `end` show."""
+        for fact in self._feed.facts[self._seen_to : end]:
             if fact.snapshot is not None and fact.is_own and fact.snapshot.cast is not self._seen:
                 self._seen = fact.snapshot.cast
-                self.of.update({entry.player: entry.team for entry in self._seen.players if entry.team is not None})
+                self._teams.update({entry.player: entry.team for entry in self._seen.players if entry.team is not None})
+        self._seen_to = max(self._seen_to, end)
+
+    def _as_frame(self, rows: Sequence[_Row], told: Sequence[int], which: Sequence[int]) -> pl.DataFrame:
+        columns: Sequence[Any] = list(zip(*rows, strict=True)) or [()] * len(_Row._fields)
+        said = pl.DataFrame(
+            [pl.Series(name, values, _KINDS[name]) for name, values in zip(_Row._fields, columns, strict=True)]
+        )
+        at = np.array(told, np.int64)
+        facts = [self._feed.facts[place] for place in told]
+        return said[np.array(which, np.int64)].with_columns(
+            pl.Series("seq", self._feed.seq[at]),
+            pl.Series("event_id", [fact.event_id for fact in facts], pl.String),
+            pl.Series("t_ms", self._feed.t_ms[at]),
+            pl.Series("source_line", [fact.line for fact in facts], pl.Int64),
+            pl.Series("occurred_us", [fact.transaction_us for fact in facts], pl.Int64),
+        )
 
 
-_COLUMNS = (
-    "seq", "event_id", "event_type", "t_ms", "source_line", "payload", "occurred_us", "round", "actor", "target",
-    "team", "x_mm", "y_mm", "z_mm", "weapon", "amount",
-)  # fmt: skip
-_Row = tuple[
-    int, str, str, int, int, str, int, int | None, str | None, str | None, str | None, int | None, int | None,
-    int | None, str | None, int | None,
-]  # fmt: skip
-"""One event, `_COLUMNS`; the other columns of drafts are null. A bare tuple, as there are many."""
-
-
-def _frame(game: Game, rows: Sequence[_Row]) -> pl.DataFrame:
-    """Rows as drafts."""
-    columns: Sequence[Any] = list(zip(*rows, strict=True)) or [()] * len(_COLUMNS)
-    told = {name: pl.Series(name, values, SCHEMA[name]) for name, values in zip(_COLUMNS, columns, strict=True)}
-    return pl.DataFrame(told).select(
-        pl.lit(game.match_id).alias(name)
-        if name == "match_id"
-        else pl.col(name)
-        if name in told
-        else pl.lit(None, dtype).alias(name)
-        for name, dtype in SCHEMA.items()
-    )
+def _is_player(name: str | None) -> bool:
+    return name is not None and name.startswith(_PLAYER)
 
 
 def _encode(payload: dict[str, Any]) -> str:
     return msgspec.json.encode(payload, order="deterministic").decode() if payload else "{}"
 
 
-def _boundary_row(game: Game, boundary: Boundary, t_ms: int) -> _Row:
-    fact, number = boundary.fact, boundary.round
+def _boundary_row(game: Game, boundary: Boundary) -> _Row:
+    number = boundary.round
     actor = f"match:{game.match_id}" if number is None else f"round:{number}"
-    return (
-        fact.seq, fact.event_id, boundary.event_type, t_ms, fact.line, _encode(game.payload(boundary)),
-        fact.transaction_us, number, actor, None, None, None, None, None, None, None,
-    )  # fmt: skip
+    return _Row(boundary.event_type, _encode(game.payload(boundary)), number, actor)
 
 
 def _is_clock(gist: Gist) -> bool:
@@ -231,30 +358,14 @@ def _is_clock(gist: Gist) -> bool:
 
 
 class _Words(NamedTuple):
-    """What a gist says in canonical words; `encoded` is its payload as JSON, the same for all events of the gist."""
+    """What a gist says in canonical words."""
 
     event_type: str
     payload: dict[str, Any]
-    encoded: str
     actor: str | None
     target: str | None
     weapon: str | None
     amount: int | None
-
-
-def _row(fact: Fact, t_ms: int, words: _Words, positions: Positions, team: str | None) -> _Row:
-    """An event that is no boundary."""
-    x = y = z = None
-    if (at := positions.at(fact.sequence, words.actor)) is not None:
-        x, y, z = at
-    encoded = words.encoded
-    if (at := positions.at(fact.sequence, words.target)) is not None:
-        pos = [at[0] / 1000, None if at[1] is None else at[1] / 1000, at[2] / 1000]
-        encoded = _encode({**words.payload, "target_pos": pos})
-    return (
-        fact.seq, fact.event_id, words.event_type, t_ms, fact.line, encoded, fact.transaction_us, None,
-        words.actor, words.target, team, x, y, z, words.weapon, words.amount,
-    )  # fmt: skip
 
 
 def _words(title: Title, gist: Gist) -> _Words:
@@ -283,7 +394,20 @@ def _words(title: Title, gist: Gist) -> _Words:
         for name, told in (("actor_delta", gist.actor_delta), ("target_delta", gist.target_delta)):
             if told:
                 payload[name] = msgspec.json.decode(told)
-    return _Words(event_type, payload, _encode(payload), actor, target, weapon, amount)
+    return _Words(event_type, payload, actor, target, weapon, amount)
+
+
+def _row(
+    words: _Words,
+    payload: dict[str, Any],
+    team: str | None = None,
+    at: Point | tuple[None, None, None] = (None, None, None),
+) -> _Row:
+    """An event that is no boundary."""
+    x, y, z = at
+    return _Row(
+        words.event_type, _encode(payload), None, words.actor, words.target, team, x, y, z, words.weapon, words.amount
+    )
 
 
 def _name(entity: tuple[str, str]) -> str | None:

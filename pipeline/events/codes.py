@@ -1,0 +1,80 @@
+"""Texts as the whole numbers that stand for them: look-ups by array where a join would sort or hash every row.
+
+Belongs here: reading the codes of a categorical column, tables by code. Does not belong here: which columns are
+categorical (`pipeline.events.drafts`), what is looked up.
+"""
+
+import itertools
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from pipeline.events.codes_kernel import look_up, number_anew
+
+NO_CODE = 2**32 - 1
+"""Stands for null; polars has fewer texts in a list."""
+
+Codes = NDArray[np.uint32]
+
+
+def codes_of(values: pl.Series) -> Codes:
+    """The codes of a categorical column, null as `NO_CODE`."""
+    codes = values.to_physical()
+    return (codes.fill_null(NO_CODE) if codes.null_count() else codes).to_numpy()
+
+
+def codes_in(frame: pl.DataFrame, columns: Sequence[str]) -> list[Codes]:
+    """The codes of some categorical columns of a frame, as `codes_of` gives them, at the price of one."""
+    if not columns:
+        return []
+    codes = frame.select(pl.col(columns).to_physical().fill_null(pl.lit(NO_CODE, pl.UInt32)))
+    return [column.to_numpy() for column in codes.get_columns()]
+
+
+def texts_of(codes: Sequence[Codes], kinds: Sequence[pl.DataType]) -> list[pl.Series]:
+    """The texts for which some codes stand.
+
+    Args:
+        codes: any number of columns; null in none.
+        kinds: the categorical type of each.
+    """
+    if not codes:
+        return []
+    if len(set(kinds)) > 1:
+        return [text for column, kind in zip(codes, kinds, strict=True) for text in texts_of([column], [kind])]
+    texts = pl.Series(np.concatenate(codes)).to_frame().select(pl.first().cat.to(kinds[0]).cast(pl.String)).to_series()
+    ends = np.cumsum([0, *map(len, codes)])
+    return [texts[begin:end] for begin, end in itertools.pairwise(ends.tolist())]
+
+
+def by_code(values: Codes, entries: int | Sequence[int] | NDArray[Any], none: int) -> NDArray[np.int32]:
+    """A table for `looked_up`: the entry of each value at the place that is its code, `none` at all others.
+
+    Args:
+        values: codes, none twice.
+        entries: one for each, or one for all.
+        none: for every other code, null among them.
+    """
+    size = int(values.max()) + 1 if len(values) else 0
+    table = np.full(size + 1, none, np.int32)
+    table[values] = entries
+    return table
+
+
+def looked_up(table: NDArray[np.int32], codes: Codes) -> NDArray[np.int32]:
+    """The entry of every code."""
+    found: NDArray[np.int32] = look_up(table, codes)
+    return found
+
+
+def first_used(codes: Codes) -> tuple[NDArray[np.int32], Codes, NDArray[np.uint8] | None]:
+    """Codes numbered anew, by first use.
+
+    Returns:
+        The number of each, 0 for null; the code that has each number; an Arrow bitmap, None where none is null.
+    """
+    numbers, known, valid, nulls = number_anew(codes, np.uint32(NO_CODE))
+    return numbers, known, valid if nulls else None
