@@ -1,29 +1,24 @@
-"""A match from its recording to what each player meant: the stages in their order, for one match or many in a run.
+"""A match from its recording to what each player meant: the stages in their order, and what Dagster is told of them.
 
 Belongs here: which stage follows which, and what a failed one means to the others. Does not belong here: what a stage
-computes (`assets/{events,features,intents}.py`), clips (`assets/motion.py`), processes (`assets/backfill.py`).
-Concept: https://docs.dagster.io/guides/build/assets/defining-assets#multi-asset
+computes (`assets/{events,features,intents}.py`), clips (`assets/motion.py`), runs (`assets/match_analysis.py` of one
+match, `assets/many.py` of many).
 
 One step runs all stages, so that a table is read once for all of them, and a run over many matches can give up one
 match and still finish the others.
 """
 
-import traceback
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
 
 import dagster as dg
 
 from assets import events, features, intents
 from assets.end_state import END_STATE_SPEC
-from assets.instance import DATA_VERSION_TAG, many_events
-from assets.partitions import many_matches_per_run, matches
+from assets.instance import DATA_VERSION_TAG
+from assets.partitions import matches
 from assets.stages import Made, MatchTables, data_version, schema_spec
 from pipeline.intents.model import IntentModel
-from resources.registry import ModelRegistry
-from resources.settings import Settings
-from resources.store import Store
 
 
 @dataclass(frozen=True)
@@ -101,44 +96,6 @@ def reason(error: BaseException) -> str:
     while error.__cause__:
         error = error.__cause__
     return str(error) or type(error).__name__
-
-
-@dg.multi_asset(
-    name="match_analysis",
-    specs=SPECS,
-    check_specs=CHECKS,
-    partitions_def=matches,
-    backfill_policy=many_matches_per_run,
-    can_subset=True,
-)
-def match_analysis(
-    context: dg.AssetExecutionContext,
-    store: dg.ResourceParam[Store],
-    models: dg.ResourceParam[ModelRegistry],
-    environment: dg.ResourceParam[Settings],
-) -> Iterator[dg.MaterializeResult | dg.AssetMaterialization | dg.AssetCheckEvaluation]:
-    """From the recordings of matches to their segments; a match that fails fails alone."""
-    wanted = frozenset(key.to_user_string() for key in context.selected_asset_keys)
-
-    def judge() -> Judge:
-        return Judge(cache(models.champion), environment.hitl_conf_threshold)  # a match keeps the one it began with
-
-    if context.has_partition_key:
-        yield from analyse(MatchTables(store, context.partition_key, context.log.warning), judge(), wanted)
-        return
-    upstream = versions_outside(context.instance)
-    failures: dict[str, str] = {}
-    with many_events(context.instance):
-        for match_id in context.partition_keys:
-            tables = MatchTables(store, match_id, context.log.warning)
-            try:
-                for result in analyse(tables, judge(), wanted):
-                    yield from told(result, tables, upstream)
-            except Exception as error:  # whatever it is, the other matches have nothing to do with it
-                failures[match_id] = reason(error)
-                context.log.error(f"{match_id}: {traceback.format_exc()}")
-    if failures:
-        raise failed(failures, len(context.partition_keys))
 
 
 def versions_outside(instance: dg.DagsterInstance) -> dict[str, str]:

@@ -22,7 +22,9 @@ from configs.events import load_events
 from configs.maps import load_maps
 from configs.titles import load_titles
 from pipeline.events.reader import LogReading, UnusableLog, read_log
-from resources.store import PartDamaged, PartMissing, Rows, Stamp, Store
+from resources.files import FileStands
+from resources.parquet import Stamp
+from resources.store import PartDamaged, PartMissing, Rows, Store
 
 GROUP = "recording"
 LANDING = "landing"
@@ -79,7 +81,7 @@ def scanned_log(
     context: dg.AssetExecutionContext, config: ScanConfig, store: dg.ResourceParam[Store]
 ) -> Iterator[dg.MaterializeResult]:
     """Reads a landed log once, keeps the recording, writes what it holds, and makes its matches partitions."""
-    with store.local_copy(config.path) as file:
+    with store.local_copy(_source(context, store, config.path)) as file:
         log_id, sha256 = log_name(file)
         recording, stamp = f"{RECORDINGS}/{log_id}/{PurePosixPath(config.path).name}", RECIPE.stamp(sha256)
         known = _known(store, log_id, stamp)
@@ -130,6 +132,17 @@ def scanned_log(
     store.delete(config.path)
 
 
+def _source(context: dg.AssetExecutionContext, store: Store, path: str) -> str:
+    """Where the log lies: where it landed, or where the run that is repeated here had kept it before it was killed."""
+    parent = context.run.parent_run_id
+    if parent is None or store.exists(path):
+        return path
+    records = context.instance.get_records_for_run(parent, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION).records
+    told = [record.asset_materialization for record in records if record.asset_materialization]
+    kept = [str(each.metadata["source"].value) for each in told if each.asset_key == dg.AssetKey("logs")]
+    return kept[0] if kept else path
+
+
 def _known(store: Store, log_id: str, stamp: Stamp) -> str | None:
     """Where the same log lies already, if it was read by the same code."""
     try:
@@ -144,11 +157,10 @@ def _write_matches(
 ) -> dict[str, str]:
     refused: dict[str, str] = {}
     for match_id, match in reading.matches.items():
-        try:
-            standing = store.read_table("matches", match_id)["log_sha256"].item()
-        except (PartMissing, PartDamaged):
-            standing = None
-        if standing not in (None, match.match["log_sha256"].item()) and not replace:
+        if _written_first(store, match_id, match.match, stamp):
+            continue
+        standing = _standing(store, match_id)
+        if standing and standing != match.match["log_sha256"].item() and not replace:
             refused[match_id] = standing
             context.log.warning(
                 f"{match_id} stands from another log ({standing[:16]}) and is not taken from this one; "
@@ -157,6 +169,25 @@ def _write_matches(
             continue
         store.ensure("matches", match_id, stamp, partial(getattr, match, "match"))
     return refused
+
+
+def _written_first(store: Store, match_id: str, match: pl.DataFrame, stamp: Stamp) -> bool:
+    """Registers a match that no log stands for; of two scans at once, one does."""
+    if store.exists(store.part_path("matches", match_id)):
+        return False
+    try:
+        store.write_table("matches", match_id, match, stamp, new=True)
+    except FileStands:
+        return False
+    return True
+
+
+def _standing(store: Store, match_id: str) -> str | None:
+    """The hash of the log that a match stands from; None if there is none, or its row can't be read."""
+    try:
+        return str(store.read_table("matches", match_id)["log_sha256"].item())
+    except (PartMissing, PartDamaged):
+        return None
 
 
 def _conservation_result(store: Store, log_id: str) -> dg.AssetCheckResult:

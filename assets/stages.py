@@ -14,7 +14,8 @@ import polars as pl
 from configs import Config, config_hash
 from pipeline.tables import TABLES, SchemaViolation, conform
 from pipeline.versions import code_version, input_hash
-from resources.store import Part, PartDamaged, PartMissing, Rows, Stamp, Store
+from resources.parquet import Stamp
+from resources.store import Part, PartDamaged, PartMissing, Rows, Store
 
 SCHEMA_CHECK = "schema"
 

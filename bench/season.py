@@ -11,7 +11,8 @@ import polars as pl
 from isal import igzip
 
 from pipeline.events.reader import read_log
-from resources.store import Stamp, Store
+from resources.parquet import Stamp
+from resources.store import Store
 
 _STAMP = Stamp("bench", "bench", "bench")
 

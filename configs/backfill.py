@@ -9,7 +9,7 @@ class BackfillConfig(Config):
     """Settings of backfills.
 
     Attributes:
-        matches_per_run: most matches that one run of Dagster's own backfill analyses, one after the other.
+        matches_per_run: most matches that one run of Dagster's own backfill analyses, in a process per core.
     """
 
     matches_per_run: int = Field(ge=1)

@@ -4,7 +4,7 @@ Belongs here: whole files, written at once and atomically, and errors that name 
 Does not belong here: what a file holds (`resources.store`).
 
 In a folder a file is written to `.tmp/`, flushed to disk and renamed; on S3 it is one put. A process that dies leaves
-at most a file in `.tmp/`, which the next process removes.
+at most a file in `.tmp/`, or in this machine's folder for temporary files what it had of S3; the next one removes it.
 """
 
 import fcntl
@@ -33,6 +33,10 @@ class FileMissing(StoreError):
     """There is no such file."""
 
 
+class FileStands(StoreError):
+    """There is such a file already, and it was not to be replaced."""
+
+
 class Files(Protocol):
     """What the store needs of a place for files. Paths are relative to it; each verb raises StoreError if refused."""
 
@@ -41,8 +45,11 @@ class Files(Protocol):
     def write(self, path: str, data: bytes) -> None:
         """Write a file at once and atomically, replacing what was there."""
 
-    def writing(self, path: str) -> AbstractContextManager[BinaryIO]:
-        """A file to write in pieces; it appears at once, and only if the context ends without an error."""
+    def writing(self, path: str, *, new: bool = False) -> AbstractContextManager[BinaryIO]:
+        """A file to write in pieces; it appears at once, and only if the context ends without an error.
+
+        If it has to be new, it takes no other's place: of several writers one succeeds, the others get FileStands.
+        """
 
     def put(self, source: Path, path: str) -> None:
         """Copy a local file there, in pieces, atomically."""
@@ -72,6 +79,8 @@ def _named(verb: str, address: str, *faults: type[Exception]) -> Iterator[None]:
         yield
     except FileNotFoundError as error:
         raise FileMissing(f"{address} does not exist") from error
+    except FileExistsError as error:
+        raise FileStands(f"{address} exists already") from error
     except refusals as error:
         raise StoreError(f"cannot {verb} {address}: {error}") from error
 
@@ -97,7 +106,7 @@ class Folder:
     def __init__(self, url: str) -> None:
         self.url = url
         self._root = Path(url)
-        self._sweep()
+        _sweep(self._root / _TEMPORARY)
 
     def write(self, path: str, data: bytes) -> None:
         """Write to `.tmp/`, flush, rename."""
@@ -105,8 +114,8 @@ class Folder:
             file.write(data)
 
     @contextmanager
-    def writing(self, path: str) -> Iterator[BinaryIO]:
-        """A file in `.tmp/`, flushed and renamed at the end."""
+    def writing(self, path: str, *, new: bool = False) -> Iterator[BinaryIO]:
+        """A file in `.tmp/`, flushed and renamed at the end; a new one is linked, which fails if there is another."""
         target, folder = self._root / path, self._root / _TEMPORARY
         named = partial(_named, "write", str(target))
         with ExitStack() as stack:
@@ -119,7 +128,10 @@ class Folder:
             with named():
                 file.flush()
                 os.fsync(file.fileno())
-                Path(file.name).replace(target)
+                if new:
+                    target.hardlink_to(file.name)
+                else:
+                    Path(file.name).replace(target)
 
     def put(self, source: Path, path: str) -> None:
         """Copy to `.tmp/`, flush, rename."""
@@ -159,13 +171,6 @@ class Folder:
     def _address(self, path: str) -> str:
         return f"{self.url}/{path}"
 
-    def _sweep(self) -> None:
-        """Remove what processes that are gone left behind: their locks went with them."""
-        for leftover in (self._root / _TEMPORARY).glob("*"):
-            with suppress(FileNotFoundError, BlockingIOError), leftover.open("rb") as file:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                leftover.unlink()
-
 
 class Bucket:
     """Files below a prefix of an S3 bucket.
@@ -178,6 +183,7 @@ class Bucket:
     def __init__(self, url: str, options: dict[str, Any]) -> None:
         self.url = url
         self._options = options
+        _sweep(_scratch())
 
     @cached_property
     def _s3(self) -> Any:
@@ -192,17 +198,25 @@ class Bucket:
             self._s3.pipe_file(address, data)
 
     @contextmanager
-    def writing(self, path: str) -> Iterator[BinaryIO]:
-        """A local file, put at the end."""
-        with tempfile.NamedTemporaryFile(prefix="gridmotion-") as file:
-            yield file  # type: ignore[misc]
+    def writing(self, path: str, *, new: bool = False) -> Iterator[BinaryIO]:
+        """A local file, put at the end; a new one by a conditional put."""
+        with _locked_folder() as folder, Path(folder, "file").open("wb") as file:
+            yield file
             file.flush()
-            self.put(Path(file.name), path)
+            self._put(Path(file.name), path, "create" if new else "overwrite")
 
     def put(self, source: Path, path: str) -> None:
         """One put, or one multipart upload, which appears only when it is complete."""
+        self._put(source, path, "overwrite")
+
+    def _put(self, source: Path, path: str, mode: str) -> None:
         with self._named("write", path) as address:
-            self._s3.put_file(str(source), address)
+            try:
+                self._s3.put_file(str(source), address, mode=mode)
+            except OSError as error:
+                if _code(error) == "PreconditionFailed":
+                    raise FileExistsError from error
+                raise
 
     def read(self, path: str) -> bytes:
         """Content of a file; FileMissing if there is none."""
@@ -233,8 +247,8 @@ class Bucket:
     @contextmanager
     def local_copy(self, path: str) -> Iterator[Path]:
         """A download, removed afterwards."""
-        with tempfile.TemporaryDirectory(prefix="gridmotion-") as folder:
-            local = Path(folder, PurePosixPath(path).name)
+        with _locked_folder() as folder:
+            local = folder / PurePosixPath(path).name
             with self._named("read", path) as address:
                 self._s3.get_file(address, str(local))
             yield local
@@ -246,6 +260,12 @@ class Bucket:
         address = f"{self.url}/{path}"
         with _named(verb, address, BotoCoreError, ClientError):
             yield address
+
+
+def _code(error: OSError) -> str:
+    """The server's own name of a fault, which s3fs turns into an error of the system that says less."""
+    told = getattr(error.__cause__, "response", {})
+    return str(told.get("Error", {}).get("Code", ""))
 
 
 @contextmanager
@@ -264,3 +284,44 @@ def _locked_file(folder: Path) -> Iterator[BinaryIO]:
                     file.close()  # flushes what is left, and on a full disk fails once more
                 raise
             return
+
+
+def _scratch() -> Path:
+    """Where what comes from S3 or goes there lies meanwhile."""
+    folder = Path(tempfile.gettempdir(), f"gridmotion-{os.getuid()}")
+    folder.mkdir(mode=0o700, exist_ok=True)
+    return folder
+
+
+@contextmanager
+def _locked_folder() -> Iterator[Path]:
+    """A new folder that is locked for as long as its owner lives, and gone afterwards."""
+    while True:
+        folder = Path(tempfile.mkdtemp(dir=_scratch()))
+        try:
+            lock = os.open(folder, os.O_RDONLY)
+        except FileNotFoundError:
+            continue  # another process swept it
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if folder.exists():
+                yield folder
+                return
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+            os.close(lock)
+
+
+def _sweep(folder: Path) -> None:
+    """Removes what processes that are gone left behind in a folder: their locks went with them."""
+    for leftover in folder.glob("*"):
+        with suppress(FileNotFoundError, BlockingIOError):
+            lock = os.open(leftover, os.O_RDONLY)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if leftover.is_dir():
+                    shutil.rmtree(leftover)
+                else:
+                    leftover.unlink()
+            finally:
+                os.close(lock)

@@ -56,7 +56,9 @@ class Season:
         )  # fmt: skip
 
     def instance(self) -> Any:
-        return dg.DagsterInstance.from_config(str(self.folder / ".dagster"))
+        with pytest.MonkeyPatch.context() as environment:
+            environment.setenv("DAGSTER_HOME", str(self.folder / ".dagster"))
+            return dg.DagsterInstance.get()
 
     def tables(self) -> dict[str, str]:
         """Every part that an analysis makes, with the hash of its bytes."""

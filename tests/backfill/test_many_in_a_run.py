@@ -1,5 +1,6 @@
 """A run of Dagster's own backfill takes several matches: the same asset, told which partitions."""
 
+from contextlib import ExitStack
 from typing import Any
 
 import dagster as dg
@@ -8,7 +9,7 @@ import pytest
 
 from assets.analysis import SPECS, TABLES, BlockingCheckFailed, Judge, analyse, told
 from assets.definitions import build_defs
-from assets.instance import many_events, told_before
+from assets.instance import the_cores, told_before
 from assets.stages import MatchTables
 from pipeline.intents.model import PriorModel
 from resources.settings import Settings
@@ -84,13 +85,19 @@ def test_what_the_instance_knows_already_is_not_told_again_unless_it_changed(
     assert [result.asset_key for result in again] == [dg.AssetKey("segments")]
 
 
-def test_events_stored_through_a_connection_that_stays_open_are_the_same(opened: dg.DagsterInstance) -> None:
-    with many_events(opened):
-        opened.report_runless_asset_event(dg.AssetMaterialization("rounds", partition="m", metadata={"n": 1}))
-    opened.report_runless_asset_event(dg.AssetMaterialization("rounds", partition="m", metadata={"n": 2}))
-    records = opened.fetch_materializations(dg.AssetKey("rounds"), limit=10).records
-    assert [record.asset_materialization.metadata["n"].value for record in records] == [2, 1]
-    assert "_connect" not in vars(opened.event_log_storage)
+def test_a_run_over_many_waits_for_a_backfill_that_has_the_cores(opened: dg.DagsterInstance) -> None:
+    order: list[str] = []
+
+    def second(why: str) -> None:
+        order.append(why)
+        first.close()
+
+    first = ExitStack()
+    first.enter_context(the_cores(opened, pytest.fail))
+    with the_cores(opened, second):
+        order.append("mine")
+    assert order[1:] == ["mine"]
+    assert "another backfill is running" in order[0]
 
 
 def _stamp(part: Any) -> dict[str, str]:

@@ -43,8 +43,8 @@ def _run_the_line(folder: str, log: str, die_at: int | None, writes: Any) -> Non
         fsync(descriptor)
 
     @contextlib.contextmanager
-    def dying_writing(self: Any, path: str) -> Any:
-        with replacing(self, path) as file:
+    def dying_writing(self: Any, path: str, *, new: bool = False) -> Any:
+        with replacing(self, path, new=new) as file:
             yield file
         passed()  # under its name, nothing after it yet
 

@@ -1,0 +1,111 @@
+"""The event log of `dagster.yaml`: the same events as Dagster's own class stores, by the page."""
+
+import logging
+import shutil
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import dagster as dg
+import pytest
+from dagster._core.events import AssetMaterializationPlannedData, DagsterEvent, DagsterEventBatchMetadata
+from dagster._core.storage.event_log import SqliteEventLogStorage
+
+from assets.event_log import PagedEventLog, many_events
+
+KEY = dg.AssetKey("rounds")
+
+
+@pytest.fixture
+def log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dg.DagsterInstance]:
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
+    monkeypatch.delenv("DAGSTER_EVENT_BATCH_SIZE", raising=False)
+    shutil.copy(Path(__file__).parents[2] / "dagster.yaml", tmp_path)
+    with dg.DagsterInstance.get() as instance:
+        yield instance
+
+
+def _tell(instance: dg.DagsterInstance, *numbers: int) -> None:
+    for number in numbers:
+        instance.report_runless_asset_event(dg.AssetMaterialization(KEY, partition="m", metadata={"n": number}))
+
+
+def _told(instance: dg.DagsterInstance) -> list[object]:
+    records = instance.fetch_materializations(KEY, limit=100).records
+    return [record.asset_materialization.metadata["n"].value for record in reversed(records)]
+
+
+def test_the_instance_of_a_checkout_has_pages_and_the_files_of_dagsters_own_class(
+    log: dg.DagsterInstance, tmp_path: Path
+) -> None:
+    assert isinstance(log.event_log_storage, PagedEventLog)
+    with many_events(log) as page, page():
+        _tell(log, 1)
+    _tell(log, 2)
+    theirs = SqliteEventLogStorage(str(tmp_path / "history" / "runs"))
+    theirs.register_instance(log)
+    assert len(theirs.fetch_materializations(KEY, limit=10).records) == 2
+    assert _told(log) == [1, 2]
+
+
+def test_a_page_is_seen_by_others_when_it_is_full_and_not_at_all_if_it_fails(log: dg.DagsterInstance) -> None:
+    seen: list[list[object]] = []
+    with dg.DagsterInstance.get() as other, many_events(log) as page:
+        with page():
+            _tell(log, 1, 2)
+            seen.append(_told(other))
+        seen.append(_told(other))
+        with pytest.raises(OSError, match="full"), page():
+            _tell(log, 3)
+            raise OSError("the disk is full")
+        _tell(log, 4)
+        seen.append(_told(other))
+    assert seen == [[], [1, 2], [1, 2, 4]]
+
+
+def test_a_run_that_is_stopped_within_a_page_has_told_what_it_told(log: dg.DagsterInstance) -> None:
+    def telling() -> Iterator[int]:
+        with many_events(log) as page, page():
+            for number in (1, 2, 3):
+                _tell(log, number)
+                yield number
+
+    run = telling()
+    assert (next(run), next(run)) == (1, 2)
+    run.close()  # type: ignore[attr-defined]
+    assert _told(log) == [1, 2]
+
+
+def test_another_thread_of_the_process_waits_for_the_end_of_a_page(log: dg.DagsterInstance) -> None:
+    other = threading.Thread(target=_tell, args=(log, 9))
+    with many_events(log) as page:
+        with page():
+            _tell(log, 1)
+            other.start()
+            other.join(0.2)
+            assert other.is_alive()
+            _tell(log, 2)
+        other.join(30)
+    assert _told(log) == [1, 2, 9]
+
+
+def test_what_a_run_plans_is_stored_as_it_is_one_by_one(log: dg.DagsterInstance) -> None:
+    run = log.add_run(dg.DagsterRun("job")).run_id
+    for number in range(3):
+        planned = AssetMaterializationPlannedData(KEY, partition=f"m{number}", partitions_subset=None)
+        event = DagsterEvent.build_asset_materialization_planned_event("job", "step", planned)
+        batch = DagsterEventBatchMetadata("batch", number == 2)
+        log.report_dagster_event(event, run, logging.DEBUG, batch_metadata=batch)
+    partitions = [entry.dagster_event.partition for entry in log.all_logs(run) if entry.dagster_event]
+    assert partitions == ["m0", "m1", "m2"]
+    storage = log.event_log_storage
+    assert storage.get_latest_asset_partition_materialization_attempts_without_materializations(KEY).keys() == set(
+        partitions
+    )
+
+
+def test_an_instance_with_another_event_log_tells_one_by_one(tmp_path: Path) -> None:
+    with dg.DagsterInstance.local_temp(str(tmp_path)) as instance, many_events(instance) as page:
+        with page():
+            _tell(instance, 1, 2)
+        assert _told(instance) == [1, 2]
