@@ -12,7 +12,6 @@ import dagster as dg
 from assets.analysis import SPECS
 from assets.instance import the_only_run, told_before
 from assets.many import Task, Told, Watcher, analyse_many
-from resources.registry import ModelRegistry
 from resources.settings import Settings
 
 JOB = "backfill"
@@ -34,7 +33,6 @@ class BackfillConfig(dg.Config):
 def analyse_matches(
     context: dg.OpExecutionContext,
     config: BackfillConfig,
-    models: dg.ResourceParam[ModelRegistry],
     environment: dg.ResourceParam[Settings],
     watcher: dg.ResourceParam[Watcher],
 ) -> Iterator[Told]:
@@ -42,7 +40,7 @@ def analyse_matches(
     with the_only_run(context.instance, JOB, context.run_id):
         known = told_before(context.instance, [spec.key for spec in SPECS], config.matches)
         tasks = [Task(match_id, known[match_id]) for match_id in config.matches]
-        yield from analyse_many(context, tasks, models, environment, processes=config.processes, watcher=watcher)
+        yield from analyse_many(context, tasks, environment, processes=config.processes, watcher=watcher)
 
 
 @dg.job(name=JOB, description="Analyse many matches, log to segments, in a process per core.")

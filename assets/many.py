@@ -11,6 +11,7 @@ So what a killed run did not record is found in the store by the next one and to
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Protocol
 
 import dagster as dg
@@ -18,8 +19,6 @@ import dagster as dg
 from assets.analysis import TABLES, Judge, analyse, failed, reason, told, versions_outside
 from assets.event_log import many_events
 from assets.stages import MatchTables
-from pipeline.intents.model import BoosterModel, IntentModel, PriorModel
-from resources.registry import ModelRegistry
 from resources.settings import Settings
 from resources.workers import Workers, cores
 
@@ -66,26 +65,25 @@ class Nobody:
         """Nothing to do."""
 
 
-def analyst(
-    environment: Settings, model_files: dict[str, bytes] | None, upstream: Mapping[str, str], wanted: frozenset[str]
-) -> Callable[[Task], Analysed]:
+def analyst(environment: Settings, upstream: Mapping[str, str], wanted: frozenset[str]) -> Callable[[Task], Analysed]:
     """What a process does, prepared once in it.
 
+    A match is judged by whichever model answers when its intents are asked for: a promotion or a rollback takes effect
+    with the next match, and a match keeps the model it began with.
+
     Args:
-        environment: settings.
-        model_files: of the model that answers; the prior if None.
+        environment: settings, which name the store and the registry of models.
         upstream: data versions from `versions_outside`.
         wanted: the tables to make and to tell of.
     """
-    from assets.definitions import open_store
+    from assets.definitions import open_registry, open_store
 
-    store = open_store(environment)
-    model: IntentModel = BoosterModel.from_files(model_files) if model_files else PriorModel.configured()
-    judge = Judge(lambda: model, environment.hitl_conf_threshold)
+    store, models = open_store(environment), open_registry(environment)
 
     def work(task: Task) -> Analysed:
         found = Analysed()
         tables = MatchTables(store, task.match_id, found.warnings.append)
+        judge = Judge(cache(models.champion), environment.hitl_conf_threshold)
         try:
             for result in analyse(tables, judge, wanted, task.told):
                 found.events += told(result, tables, upstream)
@@ -99,7 +97,6 @@ def analyst(
 def analyse_many(
     context: Context,
     tasks: Sequence[Task],
-    models: ModelRegistry,
     environment: Settings,
     *,
     wanted: frozenset[str] = frozenset(TABLES),
@@ -111,8 +108,7 @@ def analyse_many(
     Args:
         context: of the run.
         tasks: the matches.
-        models: holds the model that answers for all of them, whatever is promoted meanwhile.
-        environment: settings, which name the store.
+        environment: settings, which name the store and the registry of models.
         wanted: the tables to make and to tell of.
         processes: how many at once; 0 for one per core.
         watcher: told of each match as it ends.
@@ -122,10 +118,8 @@ def analyse_many(
     """
     failures: dict[str, str] = {}
     warned: set[str] = set()
-    champion = models.champion() if "intents" in wanted else None
-    files = champion.files() if isinstance(champion, BoosterModel) else None
     workers: Workers[Task, Analysed] = Workers(
-        processes or cores(), analyst, environment, files, versions_outside(context.instance), wanted
+        processes or cores(), analyst, environment, versions_outside(context.instance), wanted
     )
     with many_events(context.instance) as page:
         for done in workers.run(tasks):

@@ -43,4 +43,4 @@ def match_analysis(
     # A backfill wants to see every match told of, also of those that stand already.
     tasks = [Task(match_id, told={}) for match_id in context.partition_keys]
     with the_cores(context.instance, taken=context.log.info):
-        yield from analyse_many(context, tasks, models, environment, wanted=wanted)
+        yield from analyse_many(context, tasks, environment, wanted=wanted)

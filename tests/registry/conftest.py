@@ -21,7 +21,7 @@ def rows() -> pl.DataFrame:
     random = np.random.default_rng(0)
     hold = random.random(200) < 0.5
     return pl.DataFrame({name: random.normal(size=200) + hold for name in NAMES}).with_columns(
-        pl.lit("m").alias("match_id"),
+        *(pl.lit("m").alias(name) for name in ("match_id", "series", "game")),
         pl.Series("round", np.arange(200) // 50, dtype=pl.Int32),
         pl.lit("player:a").alias("player"),
         pl.Series("t_ms", 250 * np.arange(200)),

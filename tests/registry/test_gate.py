@@ -22,9 +22,13 @@ from assets.models import (
     likeness,
     standing,
 )
+from assets.reports import INLINE
 from pipeline.features.definition import NAMES
 from pipeline.intents.training import split
+from pipeline.tables import empty
 from resources.registry import DamagedModel, ModelRegistry, RegistryUnreachable
+
+PNG = b"\x89PNG"
 
 
 @dataclass
@@ -38,6 +42,8 @@ class Labelled:
         return self.rows["match_id"].unique().sort().to_list()
 
     def read_table(self, table: str, match_id: str) -> pl.DataFrame:
+        if table in ("matches", "events"):
+            return empty(table).clear(1 if table == "matches" else 0).with_columns(match_id=pl.lit(match_id))
         rows = self.rows.filter(pl.col("match_id") == match_id)
         self.read.append(match_id)
         labels = rows.select("match_id", "player", "t_ms", "intent", rules=pl.lit(None, pl.List(pl.String)))
@@ -60,7 +66,7 @@ def played(matches: int, *, right: float = 1.0) -> pl.DataFrame:
         hold = random.random(150) < 0.5
         frames.append(
             pl.DataFrame({name: random.normal(size=150) + hold for name in NAMES}).with_columns(
-                pl.lit(f"match-{number}").alias("match_id"),
+                *(pl.lit(f"match-{number}").alias(name) for name in ("match_id", "series", "game")),
                 pl.Series("round", np.arange(150) // 10 + 1, dtype=pl.Int32),
                 pl.lit("player:a").alias("player"),
                 pl.Series("t_ms", 250 * np.arange(150)),
@@ -88,6 +94,9 @@ def night(registry: ModelRegistry, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setattr(
         "assets.intents.gold_labels", lambda store, match_id, gold: store.read_table("labels", match_id)
     )
+
+    for figure in ("confusion_figure", "reliability_figure", "importance_figure"):  # a second each
+        monkeypatch.setattr(f"pipeline.intents.evaluation.{figure}", lambda *_: PNG)
 
     def run(rows: pl.DataFrame, instance: dg.DagsterInstance | None = None) -> dg.ExecuteInProcessResult:
         return dg.materialize(
@@ -120,6 +129,26 @@ def test_the_first_model_answers_and_the_same_matches_are_not_trained_on_again(n
     assert len(registry.versions()) == 1
 
 
+def test_the_page_says_what_is_new_since_the_last_training_and_keeps_its_pictures(night, registry):
+    with dg.DagsterInstance.ephemeral() as instance:
+        first = told(night(played(6), instance=instance))
+        assert first["since_the_last_training"] == "There was no training before this one."
+        assert "only rules and the prior answered before it" in first["why"]
+        more = told(night(played(24), instance=instance))
+        again = told(night(played(24), instance=instance))
+    assert first["who_answers"] == f"{first['model_version']}, this one, as soon as models/champion has run"
+    assert "new matches (18): match-10" in more["since_the_last_training"]
+    assert f"The last training made {first['model_version']}, which was found: first" in more["since_the_last_training"]
+    assert "changed: " not in more["since_the_last_training"]  # neither settings nor code
+    assert "| macro f1 |" in more["figures_then_and_now"]
+    assert "| ECE hold |" in more["calibration_then_and_now"]
+    assert all(len(more[f"{name}_then_and_now"]) < INLINE for name in ("figures", "calibration"))
+    assert "no match, label, setting or code has changed" in again["since_the_last_training"]
+    assert "figures_then_and_now" not in again
+    assert again["reliability"] == more["reliability"] != ""  # kept in the registry, not drawn again
+    assert f"# Intent model {more['model_version']}" in again["card"]
+
+
 def test_a_worse_model_blocks_the_champion_in_the_same_run_and_a_better_one_passes(night, registry):
     assert night(played(6, right=0.7)).success
     before = registry.champion().version
@@ -127,13 +156,16 @@ def test_a_worse_model_blocks_the_champion_in_the_same_run_and_a_better_one_pass
     assert (better.success, told(better)["verdict"]) == (True, "better")
     champion = registry.champion().version
     assert champion == told(better)["model_version"] != before
-    assert "log_loss" in told(better)["against_the_champion"]
+    assert "| log loss |" in told(better)["against_the_champion"]
+    assert len(told(better)["against_the_champion"]) < INLINE
+    assert check(better, GATE_CHECK).metadata["against_the_champion"].value == told(better)["against_the_champion"]
 
     worse = night(played(6, right=0.6))
     assert not worse.success
     assert not check(worse, GATE_CHECK).passed
     assert check(worse, GATE_CHECK).severity == dg.AssetCheckSeverity.ERROR
     assert worse.asset_materializations_for_node("models__champion") == []
+    assert told(worse)["who_answers"].startswith(f"{champion} goes on answering")
     assert registry.champion().version == champion
     refused = registry.describe(told(worse)["model_version"])
     assert (refused.champion, refused.verdict.partition(":")[0]) == (False, "worse")
@@ -159,7 +191,8 @@ def test_new_matches_are_named_and_told_of_when_they_are_unlike_those_before(nig
     assert likeness(champion, played(24)).metadata["drifted"].value == "none"
     found = night(more)
     drifted = check(found, DRIFT_CHECK)
-    assert "match-23" in told(found)["new_matches"]
+    assert "new matches (18)" in told(found)["since_the_last_training"]
+    assert "match-23" in told(found)["since_the_last_training"]
     assert not drifted.passed
     assert drifted.severity == dg.AssetCheckSeverity.WARN
     assert drifted.metadata["drifted"].value == "speed_mps"

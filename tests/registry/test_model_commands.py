@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 from assets import commands, model_commands
 from assets.models import CHAMPION_KEY
 from configs.intents import load_intents
+from pipeline.tables import empty
 from resources.registry import ModelRegistry, NothingToRollBack
 
 
@@ -54,11 +55,27 @@ class Stored:
         return self.rows["match_id"].unique().sort().to_list()
 
     def read_table(self, table: str, match_id: str) -> pl.DataFrame:
+        if table in ("matches", "events"):
+            return empty(table).clear(1 if table == "matches" else 0).with_columns(match_id=pl.lit(match_id))
         rows = self.rows.filter(match_id=match_id)
         if table == "segments":
-            span = {"segment_id": "00ff", "player": "player:a", "from_ms": 0, "to_ms": 2000}
+            common = {"player": "player:a", "round": 1, "intent": "hold", "decided_by": "model"}
             return pl.DataFrame(
-                span | {"intent": "hold", "confidence": 0.8, "decided_by": "model", "model_version": self.model_version}
+                [
+                    common
+                    | {
+                        "segment_id": name,
+                        "from_ms": begin,
+                        "to_ms": begin + 2000,
+                        "confidence": sure,
+                        "model_version": version,
+                    }
+                    for name, begin, sure, version in (
+                        ("00ff", 0, 0.8, self.model_version),
+                        ("11ff", 2000, 0.3, self.model_version),
+                        ("22ff", 4000, 0.5, "prior-0"),
+                    )
+                ]
             )
         labels = rows.select("match_id", "player", "t_ms", "intent", rules=pl.lit(None, pl.List(pl.String)))
         return rows.drop("intent") if table == "features" else labels
@@ -114,7 +131,25 @@ def test_a_segment_is_explained_by_the_model_that_decided_it(call, stored):
     assert all(reason in told for reason in found["reasons"])
 
 
+def test_the_least_sure_segments_of_a_match_are_explained_where_none_is_named(call, stored):
+    found = json.loads(call("explain", "a", "--segments", "2", "--json").stdout)["segments"]
+    assert [each["segment_id"] for each in found] == ["11ff", "22ff"]
+    assert found[0]["reasons"]
+    assert found[1]["reasons"] is None  # the prior looks at nothing
+    assert "no trained model decided" in call("explain", "a", "22").stdout
+
+
 def test_what_cannot_be_done_is_refused(call, registry, model):
     registry.promote(registry.register(model(1), {}).version)
     assert isinstance(call("rollback").exception, NothingToRollBack)
     assert "no model zzz" in str(call("promote", "zzz").exception)
+
+
+def test_a_card_is_printed_and_its_pictures_are_written_where_somebody_wants_them(call, registry, model, tmp_path):
+    documents = {"card.md": "# Modell für Absichten".encode(), "reliability.png": b"\x89PNG"}
+    registry.promote(registry.register(model(1), {}, documents).version)
+    bare = registry.register(model(2), {}).version
+    assert call("card", "--out", str(tmp_path / "out")).stdout.startswith("# Modell für Absichten\n")
+    assert {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()} == documents
+    assert "no card was kept" in call("card", bare).stdout
+    assert "no model zzz" in str(call("card", "zzz").exception)
