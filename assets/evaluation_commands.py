@@ -11,6 +11,8 @@ import typer
 from rich.console import Console
 
 if TYPE_CHECKING:
+    import polars as pl
+
     from pipeline.intents.evaluation.examination import Examination
 
 console = Console(markup=False, highlight=False)
@@ -25,6 +27,10 @@ def evaluate(
     cross_validate: Annotated[
         bool, typer.Option("--cross-validate", help="Judge training itself: each match by models without its series.")
     ] = False,
+    reviews: Annotated[
+        bool,
+        typer.Option("--reviews", help="Hold predictions also against what reviewers decided about these matches."),
+    ] = False,
 ) -> None:
     """Judge predictions on logs never seen before; either format, any map."""
     from pipeline.intents.evaluation import examination
@@ -38,18 +44,26 @@ def evaluate(
             status.update(what)
 
         folder = read_folder(matches)
+        gold = _gold() if reviews else None
         if cross_validate:
-            found = examination.cross_validate(folder, progress=progress)
+            found = examination.cross_validate(folder, gold=gold, progress=progress)
         else:
             from assets.definitions import open_registry
             from resources.settings import settings
 
             registry = open_registry(settings())
             chosen = registry.champion() if model is None else registry.get(model)
-            found = examination.examine(folder, chosen, progress=progress)
+            found = examination.examine(folder, chosen, gold=gold, progress=progress)
     for name, why in folder.skipped.items():
         console.print(f"not judged: {name}: {why}", style="yellow", soft_wrap=True)
     console.print(f"report: {write(found, out)}", soft_wrap=True)
+
+
+def _gold() -> "pl.DataFrame":
+    from assets.reviews import open_reviews
+    from resources.settings import settings
+
+    return open_reviews(settings()).gold()
 
 
 def write(found: "Examination", out: Path) -> Path:

@@ -18,6 +18,7 @@ from assets.models import (
     MODEL_KEY,
     baseline,
     gate,
+    held_against,
     judge,
     likeness,
     news,
@@ -29,9 +30,11 @@ from configs.intents import load_intents
 from configs.maps import load_maps
 from configs.review import load_review
 from configs.titles import load_titles
+from pipeline.intents import kinship
 from pipeline.intents.agreement import with_people
-from pipeline.intents.card import documents
+from pipeline.intents.card import CARD, documents
 from pipeline.intents.explanation import importance
+from pipeline.intents.kinship import Recording
 from pipeline.intents.labels import label
 from pipeline.intents.model import IntentModel
 from pipeline.intents.prediction import predict
@@ -43,12 +46,30 @@ from resources.reviews import Reviews
 from resources.store import Store
 
 GROUP = "intents"
+PLOTTED = ("macro_f1_vs_labels", "log_loss_vs_labels")  # numbers, so that Dagster draws them over the nights
+PICTURES = ("confusion", "reliability")  # of a training, on its page; the importance stands there in words
 LABELS = Recipe(
     ("intents/labels", "intents/vocabulary.py", "events/model.py", "errors.py"),
     (load_intents(), load_features(), load_maps(), load_titles()),
 )
-PREDICTION = Recipe(("intents", "errors.py"), (load_intents(), load_features()))
-SEGMENTATION = Recipe(PREDICTION.rooms, (*PREDICTION.configs, load_review().reasons))
+PREDICTION = Recipe(
+    (
+        *(
+            f"intents/{name}.py"
+            for name in ("calibration", "heuristics", "hybrid", "model", "prediction", "trees", "vocabulary")
+        ),
+        "errors.py",
+    ),
+    (*load_intents().heuristics, load_features()),  # who answers where no rule does, the stamp says
+)
+SEGMENTATION = Recipe(
+    (*PREDICTION.rooms, *(f"intents/{name}.py" for name in ("review", "segmenter", "segments"))),
+    (*PREDICTION.configs, load_intents().segments, load_review().reasons),
+)
+TRAINING = Recipe(
+    (*PREDICTION.rooms, *(f"intents/{name}.py" for name in ("kinship", "training")), "intents/labels", "features"),
+    (load_intents(), load_features()),
+)
 
 LABELS_SPEC = dg.AssetSpec(
     "labels",
@@ -113,7 +134,7 @@ def segments(tables: MatchTables, review_threshold: float) -> Iterator[Made]:
     group_name=GROUP,
     deps=["features", "labels"],
     kinds={"lightgbm", "mlflow"},
-    code_version=PREDICTION.code_version,
+    code_version=TRAINING.code_version,
     check_specs=CHECKS,
 )
 def intent_model(
@@ -130,18 +151,15 @@ def intent_model(
     if not match_ids:
         raise dg.Failure("no match is labelled yet: analyse one first (gridmotion run)", allow_retries=False)
     gold = reviews.gold()
-    labelled = pl.concat(
-        [samples(store.read_table("features", name), gold_labels(store, name, gold)) for name in match_ids]
-    )
+    labelled = labelled_rows(store, gold)
     version = planned(labelled, load_intents()).version
-    pictures: dict[str, bytes] = {}
     with models.training():
         if reused := version in {known.version for known in models.versions()}:
             context.log.info(f"model {version} was already trained on exactly these {labelled.height} rows: reused")
         else:
             trained = fit(labelled)
-            pictures = dict(trained.figures)
-            models.register(trained.model, trained.metrics, documents(trained))
+            kept = documents(trained)
+            models.register(trained.model, trained.metrics, kept, kept[CARD].decode())
     before = models.answering()
     champion = standing(models)
     if champion is None and before != NOBODY:
@@ -150,24 +168,43 @@ def intent_model(
     if verdict.word != ANSWERS:
         models.judge(version, verdict.text)
     context.log.info(f"model {version}: {verdict.text}")
-    metrics = dict(models.describe(version).metrics)
+    metrics, kept, by_people = dict(models.describe(version).metrics), models.documents(version), with_people(gold)
+    last = context.instance.get_latest_materialization_event(MODEL_KEY)
+    told = {} if last is None or last.asset_materialization is None else last.asset_materialization.metadata
+    shares = importance(models.get(version)).with_columns(pl.col("share").round(4))
     return dg.MaterializeResult(
         data_version=dg.DataVersion(version),
         metadata={
             "model_version": version,
+            **news(models, version, champion, told, int(by_people["judged_by_people"]), verdict),
+            "champion_before": before if champion is None else champion.version,
+            **held_against(verdict.comparison),
             "reused": reused,
             "matches": len(match_ids),
             "rows": labelled.height,
-            **news(champion, before, verdict, labelled),
-            **with_people(gold),
+            **by_people,
+            **{name: round(metrics[f"hybrid_{name}"], 4) for name in PLOTTED if f"hybrid_{name}" in metrics},
             **reports.class_balance(labelled, "Labelled rows"),
-            **{name.removesuffix(".png"): reports.picture(png, name) for name, png in pictures.items()},
-            **reports.figures(metrics),
-            "importance": reports.table(
-                importance(models.get(version)).with_columns(pl.col("share").round(4)), limit=20
-            ),
+            **{name: reports.picture(kept[f"{name}.png"], name) for name in PICTURES if f"{name}.png" in kept},
+            "importance": reports.table(shares, limit=20),
+            "card": dg.MetadataValue.md(kept[CARD].decode()) if CARD in kept else "none was kept",
         },
         check_results=[baseline(metrics), gate(verdict), likeness(champion, labelled)],
+    )
+
+
+def labelled_rows(store: Store, gold: pl.DataFrame) -> pl.DataFrame:
+    """Every labelled row of the store, with whose kin its match is.
+
+    Args:
+        store: holds at least one match with table `labels`.
+        gold: see `gold_labels`.
+    """
+    names = store.keys("labels")
+    told = [Recording.of(store.read_table("matches", name), store.read_table("events", name)) for name in names]
+    kin = kinship.kin(told)
+    return pl.concat(
+        [samples(store.read_table("features", name), gold_labels(store, name, gold), kin[name]) for name in names]
     )
 
 

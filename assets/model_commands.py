@@ -6,6 +6,7 @@ Belongs here: arguments, words for people, JSON for programs. Does not belong he
 
 import json
 import math
+from pathlib import Path
 from typing import Annotated, Any
 
 import dagster as dg
@@ -74,23 +75,21 @@ def compare_models(
 ) -> None:
     """Hold a model against another on held-out rows that neither learned from, as the gate does."""
     from assets.definitions import open_store
-    from assets.intents import gold_labels
+    from assets.intents import labelled_rows
     from assets.reviews import open_reviews
     from configs.intents import load_intents
     from pipeline.intents.model import BoosterModel
     from pipeline.intents.promotion import compare, unseen
-    from pipeline.intents.training import TEST, samples, split
+    from pipeline.intents.training import TEST, split
 
     models, store = _registry(), open_store(settings())
     new, old = models.get(challenger), models.champion() if champion is None else models.get(champion)
-    gold, names = open_reviews(settings()).gold(), store.keys("labels")
-    if not names:
+    gold = open_reviews(settings()).gold()
+    if not store.keys("labels"):
         console.print("no match is labelled yet: analyse one first (gridmotion run)", style="red")
         raise typer.Exit(1)
     with console.status("comparing"):
-        labelled = pl.concat(
-            [samples(store.read_table("features", name), gold_labels(store, name, gold)) for name in names]
-        )
+        labelled = labelled_rows(store, gold)
         held = split(labelled, load_intents().training).filter(pl.col("part") == TEST)
         for model in (new, old):
             held = unseen(held, model.manifest) if isinstance(model, BoosterModel) else held
@@ -106,6 +105,26 @@ def compare_models(
     console.print(view)
     console.print(f"on {found.rows:,} rows of {', '.join(found.matches) or 'no match'}", soft_wrap=True)
     console.print(f"{found.verdict}: {'; '.join(found.reasons)}", soft_wrap=True)
+
+
+@app.command()
+def card(
+    version: Annotated[
+        str | None, typer.Argument(help="As `models list` names it; the one that answers if not given.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Also write its pictures and its signature to this folder.")] = None,
+) -> None:
+    """Print a model's card: what it was trained on, what it is for, every figure of its training."""
+    from pipeline.intents.card import CARD
+
+    models = _registry()
+    kept = models.documents(models.champion().version if version is None else version)
+    typer.echo(kept[CARD].decode() if CARD in kept else "no card was kept with this model")
+    if out is not None:
+        out.mkdir(parents=True, exist_ok=True)
+        for name, content in kept.items():
+            (out / name).write_bytes(content)
+        console.print(f"{', '.join(kept)}: {out}", soft_wrap=True)
 
 
 @app.command()
@@ -132,28 +151,42 @@ def rollback(
 @app.command()
 def explain(
     match: Annotated[str, typer.Argument(help="Match id.")],
-    segment: Annotated[str, typer.Argument(help="A segment's id, or how it begins.")],
+    segment: Annotated[
+        str | None, typer.Argument(help="A segment's id, or how it begins; the least sure ones if not given.")
+    ] = None,
     most: Annotated[int, typer.Option(help="At most this many features.", min=1)] = 3,
+    segments: Annotated[int, typer.Option(help="So many of the least sure, where no segment is named.", min=1)] = 10,
     as_json: Json = False,
 ) -> None:
-    """Say in words what spoke for the intent of a segment."""
+    """Say in words what spoke for the intent of a segment in the model that decided it."""
     from assets.definitions import open_store
+    from assets.reviews import spoke_for
     from assets.summary import whole_segment_id
-    from pipeline.intents.explanation import reasons
 
     store = open_store(settings())
-    chosen = whole_segment_id(store, match, segment)
-    row = store.read_table("segments", match).row(by_predicate=pl.col("segment_id") == chosen, named=True)
-    model = _registry().get(row["model_version"])
-    here = (pl.col("player") == row["player"]) & pl.col("t_ms").is_between(row["from_ms"], row["to_ms"], closed="left")
-    why = reasons(model, store.read_table("features", match).filter(here), row["intent"], most=most)
+    chosen = store.read_table("segments", match).sort("confidence", "segment_id")
+    if segment is not None:
+        chosen = chosen.filter(segment_id=whole_segment_id(store, match, segment))
+    else:
+        chosen = chosen.head(segments)
+    why = spoke_for(_registry(), chosen, store.read_table("features", match), most=most)
+    told = chosen.join(why, on="segment_id", how="left", maintain_order="left")
     if as_json:
-        _say({name: row[name] for name in ("segment_id", "intent", "confidence", "decided_by")} | {"reasons": why})
+        names = ("segment_id", "round", "player", "from_ms", "to_ms", "intent", "confidence", "decided_by", "reasons")
+        found = told.select(names).to_dicts()
+        _say({"segments": found} if segment is None else found[0])
         return
-    console.print(f"{chosen}: {row['intent']}, {row['confidence']:.2f}, decided by {row['decided_by']}")
-    console.print("what spoke for it in the model:" if why else "nothing spoke for it in the model", soft_wrap=True)
-    for each in why:
-        console.print(f"  {each}", soft_wrap=True)
+    for row in told.iter_rows(named=True):
+        when = f"{row['from_ms'] / 1000:.2f} to {row['to_ms'] / 1000:.2f} s"
+        who = f"{row['player']}, round {row['round']}, {when}"
+        console.print(f"{row['segment_id']}: {row['intent']}, {row['confidence']:.2f}, decided by {row['decided_by']}")
+        console.print(f"  {who}", soft_wrap=True)
+        if row["reasons"] is None:
+            console.print("  no trained model decided, or it is no longer registered", soft_wrap=True)
+        elif not row["reasons"]:
+            console.print("  nothing spoke for it in the model", soft_wrap=True)
+        for each in row["reasons"] or ():
+            console.print(f"  {each}", soft_wrap=True)
 
 
 def _report(made: Registered, as_json: bool) -> None:

@@ -6,6 +6,7 @@ Concept: https://docs.dagster.io/guides/test/asset-checks
 """
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import dagster as dg
@@ -13,11 +14,12 @@ import polars as pl
 
 from assets import reports
 from configs.intents import load_intents
+from pipeline.intents.card import changes
 from pipeline.intents.drift import drift
 from pipeline.intents.model import BoosterModel
 from pipeline.intents.promotion import BETTER, WORSE, Comparison, compare, unseen
 from pipeline.intents.training import TEST, split
-from resources.registry import ChampionChanged, DamagedModel, ModelRegistry
+from resources.registry import NOBODY, ChampionChanged, DamagedModel, ModelNotFound, ModelRegistry
 
 logger = logging.getLogger(__name__)
 
@@ -96,9 +98,12 @@ def judge(models: ModelRegistry, version: str, champion: BoosterModel | None, la
     if why := models.describe(version).rolled_back:
         return Verdict(ROLLED_BACK, f"{why}; only `gridmotion models promote {version}` lets it answer again")
     if champion is None:
-        return Verdict(FIRST, "no model answers that could be kept")
+        before = models.answering()
+        nobody = "only rules and the prior answered before it"
+        broken = f"champion {before} cannot be loaded any more, so whatever is trained takes its place"
+        return Verdict(FIRST, nobody if before == NOBODY else broken)
     if champion.version == version:
-        return Verdict(ANSWERS, "trained on exactly these rows before, and it is the champion")
+        return Verdict(ANSWERS, "it is the champion: trained on exactly these rows, with these settings, before")
     held = split(labelled, load_intents().training).filter(pl.col("part") == TEST)
     found = compare(champion, models.get(version), unseen(held, champion.manifest))
     return Verdict(found.verdict, "; ".join(found.reasons), found)
@@ -108,7 +113,7 @@ def gate(verdict: Verdict) -> dg.AssetCheckResult:
     """The gate's check: an error, which blocks the champion, only where the model is worse."""
     passed = verdict.word in (*PROMOTED, ANSWERS)
     severity = dg.AssetCheckSeverity.ERROR if verdict.word in (*PROMOTED, WORSE) else dg.AssetCheckSeverity.WARN
-    metadata = {"verdict": verdict.word, "why": verdict.why}
+    metadata = {"verdict": verdict.word, "why": verdict.why, **held_against(verdict.comparison)}
     return dg.AssetCheckResult(
         check_name=GATE_CHECK, asset_key=MODEL_KEY, passed=passed, severity=severity, metadata=metadata
     )
@@ -149,30 +154,80 @@ def likeness(champion: BoosterModel | None, labelled: pl.DataFrame) -> dg.AssetC
     )
 
 
-def news(champion: BoosterModel | None, before: str, verdict: Verdict, labelled: pl.DataFrame) -> reports.Metadata:
-    """What changed since the champion was trained: matches, and every figure on rows that neither model saw.
+def held_against(found: Comparison | None) -> reports.Metadata:
+    """Model and champion on the same rows: each figure of both, and their difference with its interval."""
+    if found is None:
+        return {}
+    told: reports.Metadata = {
+        "compared_on_matches": ", ".join(found.matches) or "none",
+        "compared_on_rows": found.rows,
+    }
+    return told | (reports.compared(found.table) if found.measures else {})
+
+
+def answerer(version: str, verdict: Verdict, champion: str) -> str:
+    """Who answers from the next match on, in words.
 
     Args:
-        champion: what `standing` returned.
-        before: the version that answered then, or NOBODY; also one that could not be loaded.
-        verdict: what becomes of the new model.
-        labelled: all labelled rows of tonight.
+        version: tonight's.
+        verdict: what becomes of it.
+        champion: who answers now, or NOBODY.
     """
-    matches = set(labelled["match_id"].unique())
-    known = set() if champion is None else set(champion.manifest.matches)
+    if verdict.word in (*PROMOTED, ANSWERS):
+        return f"{version}, this one" + ("" if champion == version else ", as soon as models/champion has run")
+    return f"{champion} goes on answering; `gridmotion models promote {version}` would change that"
+
+
+def news(
+    models: ModelRegistry,
+    version: str,
+    champion: BoosterModel | None,
+    last: Mapping[str, dg.MetadataValue],
+    judged_by_people: int,
+    verdict: Verdict,
+) -> reports.Metadata:
+    """What an analyst asks first: what is new since the last training, what it came to, and who answers from now on.
+
+    The figures then and now are each of its own held-out rows, which new matches change; `held_against` has both models
+    on the same rows.
+
+    Args:
+        models: knows both trainings.
+        version: tonight's.
+        champion: what `standing` returned; stands for the last training where Dagster knows of none.
+        last: what the materialization before this one told; nothing if there is none.
+        judged_by_people: how many segments people have judged by now.
+        verdict: what becomes of the new model.
+    """
     told: reports.Metadata = {
         "verdict": verdict.word,
         "why": verdict.why,
-        "champion_before": before if champion is None else champion.version,
-        "new_matches": ", ".join(sorted(matches - known)) or "none",
-        "matches_gone": ", ".join(sorted(known - matches)) or "none",
+        "who_answers": answerer(version, verdict, models.answering()),
     }
-    if found := verdict.comparison:
-        told |= {"compared_on_matches": ", ".join(found.matches) or "none", "compared_on_rows": found.rows}
-        if found.measures:
-            numbers = pl.col(pl.Float64).round(4)
-            told["against_the_champion"] = reports.table(found.table.with_columns(numbers), limit=found.table.height)
-    return told
+    before = str(last["model_version"].value) if "model_version" in last else champion.version if champion else ""
+    if not before:
+        return told | {"since_the_last_training": dg.MetadataValue.md("There was no training before this one.")}
+    lines = []
+    if before == version:
+        lines.append("the same training: no match, label, setting or code has changed")
+    else:
+        try:
+            lines += changes(models.get(before).manifest, models.get(version).manifest)
+        except (ModelNotFound, DamagedModel) as error:
+            lines.append(f"what it was trained on cannot be read: {error}")
+    known = last.get("judged_by_people")
+    more = judged_by_people - (int(str(known.value)) if known else 0)
+    lines += [f"{more:+,} segments judged by people"] if more else []
+    fate = f", which was found: {last['verdict'].value}" if "verdict" in last else ""
+    head = f"The last training made {before}{fate}. Since then:\n\n"
+    told["since_the_last_training"] = dg.MetadataValue.md(head + "\n".join(f"- {line}" for line in lines))
+    if before == version:
+        return told
+    try:
+        then = models.describe(before)
+    except ModelNotFound:
+        return told
+    return told | reports.side_by_side(then.metrics, models.describe(version).metrics)
 
 
 @dg.asset(

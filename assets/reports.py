@@ -5,6 +5,7 @@ Concept: https://docs.dagster.io/guides/build/assets/metadata-and-tags
 """
 
 import base64
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -13,19 +14,12 @@ import polars as pl
 
 from assets import plots
 from pipeline.events.model import is_attacker
+from pipeline.intents.colours import INTENT_COLOURS
 from pipeline.intents.labels import judgement
 from pipeline.intents.vocabulary import INTENTS
 
 Metadata = dict[str, Any]
 
-# Colour-blind safe (Okabe-Ito), one per intent, in the vocabulary's order.
-INTENT_COLOURS: dict[str, str] = dict(
-    zip(
-        INTENTS,
-        ("#0072B2", "#56B4E9", "#999999", "#F0E442", "#D55E00", "#009E73", "#CC79A7", "#7A4FBF", "#B22222"),
-        strict=True,
-    )
-)
 # The colours that the clips' mannequins wear: attackers orange, defenders blue.
 _ROLE_COLOURS: dict[bool | None, str] = {True: "#E8710A", False: "#1D4ED8", None: "#666666"}
 
@@ -228,10 +222,100 @@ def clips(frame: pl.DataFrame, contact_sheet: bytes | None) -> Metadata:
     return shown | ({"previews": picture(contact_sheet, "clips", "image/jpeg")} if contact_sheet else {})
 
 
-def figures(metrics: Mapping[str, float]) -> Metadata:
-    """Metrics of a training, as a table."""
-    rows = pl.DataFrame({"metric": list(metrics), "value": [f"{value:.4f}" for value in metrics.values()]})
-    return {"metrics": table(rows, limit=rows.height)}
+def explained(segments: pl.DataFrame, reasons: pl.DataFrame) -> dg.MarkdownMetadataValue:
+    """Segments, why somebody should look at them, and what spoke for their intents.
+
+    Args:
+        segments: `segment_id`, `round`, `player`, `from_ms`, `to_ms`, `intent`, `confidence`, `decided_by`, `reasons`.
+        reasons: as `pipeline.intents.explanation.explained` returns it.
+    """
+    rows = segments.join(
+        reasons.select("segment_id", spoke="reasons"), on="segment_id", how="left", maintain_order="left"
+    )
+    seconds = ((pl.col("to_ms") - pl.col("from_ms")) / 1000).round(2)
+    return table(
+        rows.select(
+            pl.col("segment_id").str.slice(0, 8).alias("segment"),
+            "round",
+            pl.col("player").str.strip_prefix("player:"),
+            (pl.col("from_ms") / 1000).alias("from s"),
+            seconds.alias("for s"),
+            "intent",
+            pl.col("confidence").round(2),
+            "decided_by",
+            pl.col("reasons").list.join(", ").alias("asked because"),
+            pl.col("spoke")
+            .list.join("; ")
+            .fill_null("not known: no trained model decided, or it cannot be had")
+            .alias("what spoke for it"),
+        )
+    )
+
+
+INLINE = 1_000
+"""Characters of Markdown from which on Dagster's page hides it behind a link."""
+
+_ENDING = "_vs_labels"
+_OVERALL = ("macro_f1", "accuracy", "log_loss")
+CALIBRATION = "calibration_error_"
+
+
+def side_by_side(before: Mapping[str, float], after: Mapping[str, float]) -> Metadata:
+    """The figures of two trainings of what predicts (rules, then the model), each on its own held-out rows."""
+    old, new = (
+        {name.removeprefix("hybrid_").removesuffix(_ENDING): value for name, value in each.items()}
+        for each in (before, after)
+    )
+    named = {
+        "figures_then_and_now": [*_OVERALL, *(f"f1_{intent}" for intent in INTENTS)],
+        "calibration_then_and_now": [f"{CALIBRATION}{intent}" for intent in INTENTS],
+    }
+    return {
+        title: table(
+            pl.DataFrame(
+                [
+                    {
+                        "measure": _measure(name),
+                        "then": _figure(old.get(name)),
+                        "now": _figure(new.get(name)),
+                        "change": _figure(new[name] - old[name], "+") if name in old and name in new else "",
+                    }
+                    for name in names
+                ]
+            )
+        )
+        for title, names in named.items()
+    }
+
+
+def compared(measures: pl.DataFrame) -> Metadata:
+    """Two models on the same rows: each figure of both, and their difference with its interval.
+
+    Args:
+        measures: `measure`, `champion`, `challenger`, `difference`, `low`, `high`.
+    """
+    rows = [
+        {
+            "measure": _measure(name),
+            "champion": _figure(old),
+            "this": _figure(new),
+            "difference": f"{_figure(apart, '+')} [{_figure(low, '+')}, {_figure(high, '+')}]",
+        }
+        for name, old, new, apart, low, high in measures.iter_rows()
+        if not math.isnan(apart)
+    ]
+    of_calibration = [row for row in rows if row["measure"].startswith(_measure(CALIBRATION))]
+    others = [row for row in rows if row not in of_calibration]
+    named = {"against_the_champion": others, "calibration_against_the_champion": of_calibration}
+    return {title: table(pl.DataFrame(found)) for title, found in named.items() if found}
+
+
+def _measure(name: str) -> str:
+    return name.replace(CALIBRATION, "ECE ").replace("_", " ")
+
+
+def _figure(value: float | None, sign: str = "") -> str:
+    return "" if value is None or math.isnan(value) else f"{round(value, 3) + 0.0:{sign}.3f}"  # never -0.000
 
 
 def _rounded(value: Any) -> float | None:

@@ -97,6 +97,9 @@ def _show(claim: "Claim") -> None:
     if job["preview_uri"]:
         job["preview_uri"] = f"{settings().store_url}/{job['preview_uri']}"
     console.print(described(job), soft_wrap=True)
+    if job["decided_by"].startswith("model:"):
+        why = f"gridmotion models explain {job['match_id']} {job['segment_id']}"
+        console.print(f"What spoke for it in the model: {why}", soft_wrap=True)
     console.print(f"\nYours until {claim.expires_at:%H:%M:%S} UTC. Say what it was:", soft_wrap=True)
     who = "" if claim.reviewer == _name(None) else f" --reviewer {shlex.quote(claim.reviewer)}"
     begin = f"gridmotion review decide {job['job_id']}"

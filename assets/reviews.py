@@ -6,6 +6,7 @@ Concept: https://docs.dagster.io/guides/automate/sensors
 """
 
 import json
+import logging
 from collections import Counter
 from collections.abc import Mapping
 
@@ -18,13 +19,18 @@ from assets.partitions import MATCH, matches, one_match_per_run
 from assets.stages import MatchTables
 from configs.review import load_review
 from pipeline.intents.agreement import agreement, mean_kappa
+from pipeline.intents.explanation import EXPLANATION, explained
 from pipeline.intents.review import OPEN, doubtful, jobs, standing
 from pipeline.versions import code_version
+from resources.registry import DamagedModel, ModelNotFound, ModelRegistry, RegistryUnreachable
 from resources.reviews import Reviews
 from resources.reviews.jobs import Opened
 from resources.settings import Settings
 from resources.store import PartMissing, Store
 
+logger = logging.getLogger(__name__)
+
+EXPLAINED = 10  # jobs of a match, the most urgent; 30 ms each
 RETRAINED_FOR = "gridmotion/decisions"
 
 
@@ -42,7 +48,10 @@ def open_reviews(environment: Settings) -> Reviews:
     code_version=code_version("intents/review.py"),
 )
 def review_jobs(
-    context: dg.AssetExecutionContext, store: dg.ResourceParam[Store], reviews: dg.ResourceParam[Reviews]
+    context: dg.AssetExecutionContext,
+    store: dg.ResourceParam[Store],
+    reviews: dg.ResourceParam[Reviews],
+    models: dg.ResourceParam[ModelRegistry],
 ) -> dg.MaterializeResult:
     """What people are asked about a match: one job per segment that somebody should look at, most urgent first."""
     match_id = context.partition_key
@@ -56,7 +65,30 @@ def review_jobs(
     asked = jobs(segments, tables.read("intents"), tables.read("features"), clips, reviews.config)
     opened = reviews.open(match_id, asked)
     left = doubtful(segments, clips, reviews.config.jobs).height - asked.height
-    return dg.MaterializeResult(metadata={"not_opened": left, **told(match_id, segments, asked, opened, reviews)})
+    first = reports.explained(asked.head(EXPLAINED), spoke_for(models, asked.head(EXPLAINED), tables.read("features")))
+    return dg.MaterializeResult(
+        metadata={"not_opened": left, **told(match_id, segments, asked, opened, reviews), "asked_first": first}
+    )
+
+
+def spoke_for(models: ModelRegistry, segments: pl.DataFrame, features: pl.DataFrame, *, most: int = 3) -> pl.DataFrame:
+    """What spoke for the intent of segments in the model that decided them, as `explained` tells it.
+
+    Those of a model that cannot be had, or of the prior, which looks at nothing, are left out.
+
+    Args:
+        models: knows the models.
+        segments: `segment_id`, `player`, `from_ms`, `to_ms`, `intent`, `model_version` of one match.
+        features: table `features` of it.
+        most: at most this many features of each.
+    """
+    found = [pl.DataFrame(schema=EXPLANATION)]
+    for (version,), mine in segments.group_by("model_version", maintain_order=True):
+        try:
+            found.append(explained(models.get(str(version)), mine, features, most=most))
+        except (ModelNotFound, DamagedModel, RegistryUnreachable) as error:
+            logger.info("not explained: %s", error)
+    return pl.concat(found)
 
 
 def told(

@@ -47,10 +47,11 @@ MLFLOW_DEFAULTS = {
 """What MLflow reads from the environment, where the operator has not set it."""
 
 _VERSION = "version"
-_FOLDER = "model"
+_FOLDER, _DOCUMENTS = "model", "documents"  # of a run's artefacts
 _BEFORE = "before"  # tag of a version: MLflow's numbers of those that answered before it, the latest first
 _ROLLED_BACK = "rolled_back"  # tag of a version: why it answers no more
 _VERDICT = "verdict"  # tag of a version
+_LONGEST_DESCRIPTION = 5_000  # characters; the column of MLflow's database
 _REMEMBERED = 100  # versions in that tag; MLflow takes some thousand
 
 NOBODY = "none"
@@ -116,22 +117,37 @@ class ModelRegistry:
         model: BoosterModel,
         metrics: Mapping[str, float],
         documents: Mapping[str, bytes] | None = None,
+        description: str = "",
     ) -> Registered:
         """Keeps a model with its measures; it does not answer before it is promoted.
 
-        A version that is registered already is not kept twice.
+        A version that is registered already is not kept twice, and not if another machine registers it meanwhile.
 
         Args:
             model: the model; its manifest is kept with it.
             metrics: its measures by name.
             documents: pictures, model card, signature, by file name.
+            description: Markdown that MLflow shows on the version's page, which takes 5,000 characters of it.
 
         Raises:
             RegistryUnreachable: if MLflow does not answer.
         """
         with self._reached():
-            made = self._find(model.version) or self._keep(model, metrics, documents or {})
+            made = self._find(model.version) or self._keep(model, metrics, documents or {}, description)
             return self._describe(made)
+
+    def documents(self, version: str) -> dict[str, bytes]:
+        """Pictures, model card and signature of a version, by file name.
+
+        Raises:
+            ModelNotFound: if it is not registered.
+            RegistryUnreachable: if MLflow does not answer.
+        """
+        made = self._known(version)
+        with self._reached(), tempfile.TemporaryDirectory() as folder:
+            listed = self._client.list_artifacts(str(made.run_id), _DOCUMENTS)
+            there = sorted(each.path for each in listed)
+            return {Path(path).name: self._download(made, path, folder).read_bytes() for path in there}
 
     def judge(self, version: str, verdict: str) -> None:
         """Keeps with a version what became of it when it was held against the champion.
@@ -170,7 +186,7 @@ class ModelRegistry:
             DamagedModel: if its files are missing or changed; then nothing changes.
         """
         self.get(version)  # a model that cannot be loaded must not answer
-        with self._reached():
+        with self._reached(), self._alone("champion"):
             made, champion = self._known(version), self._champion()
             if champion is None or champion.version != made.version:
                 if instead_of is not None:
@@ -198,16 +214,15 @@ class ModelRegistry:
             RegistryUnreachable: if MLflow does not answer.
             DamagedModel: if the files of the earlier one are missing or changed; then nothing changes.
         """
-        with self._reached():
+        with self._reached(), self._alone("champion"):
             champion = None if self._is_empty else self._champion()
-            earlier = None if champion is None else self._earlier(champion)
-        if champion is None:
-            raise NothingToRollBack(f"{self}: no model answers")
-        if earlier is None:
-            passed = f"none answered before {champion.tags[_VERSION]} that was not rolled back"
-            raise NothingToRollBack(f"{self}: {passed}; `gridmotion models promote` takes any")
-        self._load(earlier)
-        with self._reached():
+            if champion is None:
+                raise NothingToRollBack(f"{self}: no model answers")
+            earlier = self._earlier(champion)
+            if earlier is None:
+                passed = f"none answered before {champion.tags[_VERSION]} that was not rolled back"
+                raise NothingToRollBack(f"{self}: {passed}; `gridmotion models promote` takes any")
+            self._load(earlier)
             self._client.set_model_version_tag(NAME, str(champion.version), _ROLLED_BACK, reason)
             self._client.set_registered_model_alias(NAME, CHAMPION, str(earlier.version))
             logger.info("model %s is champion again", earlier.tags[_VERSION])
@@ -227,12 +242,23 @@ class ModelRegistry:
 
     @contextmanager
     def training(self) -> Iterator[None]:
-        """Keeps other trainings of this machine waiting until this one is registered, or its process has died."""
+        """Keeps other trainings of this machine waiting until this one is registered, or its process has died.
+
+        Trainings of several machines at once cost time and nothing else: of one set of rows one version is kept
+        (`register`), of several sets each is judged, and promoted only in place of the champion that it was judged
+        against (`promote`).
+        """
+        with self._alone("training"):
+            yield
+
+    @contextmanager
+    def _alone(self, what: str) -> Iterator[None]:
+        """Keeps other processes of this machine waiting that do the same."""
         if self.artifact_root is None:
             yield
             return
         self.artifact_root.mkdir(parents=True, exist_ok=True)
-        with (self.artifact_root / "training.lock").open("w") as lock:
+        with (self.artifact_root / f"{what}.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
 
@@ -276,7 +302,10 @@ class ModelRegistry:
             return []
         with self._reached():
             found = self._client.search_model_versions(f"name = '{NAME}'")
-            return [self._describe(each) for each in sorted(found, key=lambda each: int(each.version))]
+            first: dict[str, ModelVersion] = {}  # a process killed on the way may have left a version twice
+            for each in sorted(found, key=lambda each: int(each.version)):
+                first.setdefault(each.tags[_VERSION], each)
+            return [self._describe(each) for each in first.values()]
 
     def __str__(self) -> str:
         """The tracking address without what stands before an @, which may be a password."""
@@ -318,7 +347,7 @@ class ModelRegistry:
             raise RegistryUnreachable(f"MLflow at {self}: {text}; check MLFLOW_TRACKING_URI") from cause
 
     def _keep(
-        self, model: BoosterModel, metrics: Mapping[str, float], documents: Mapping[str, bytes]
+        self, model: BoosterModel, metrics: Mapping[str, float], documents: Mapping[str, bytes], description: str
     ) -> "ModelVersion":
         files = model.files()
         tags = {_VERSION: model.version} | {name: hashlib.sha256(files[name]).hexdigest() for name in FILES}
@@ -330,13 +359,21 @@ class ModelRegistry:
             for name, content in {**files, **documents}.items():
                 path = Path(folder, name)
                 path.write_bytes(content)
-                self._client.log_artifact(run.info.run_id, str(path), _FOLDER if name in files else "documents")
+                self._client.log_artifact(run.info.run_id, str(path), _FOLDER if name in files else _DOCUMENTS)
         self._client.set_terminated(run.info.run_id)
         self._ensure_registered_model()
         if found := self._find(model.version):  # by another training, on another machine
             return found
         source = f"{run.info.artifact_uri}/{_FOLDER}"
-        return self._client.create_model_version(NAME, source, run_id=run.info.run_id, tags=tags)
+        made = self._client.create_model_version(
+            NAME, source, run_id=run.info.run_id, tags=tags, description=_shortened(description) or None
+        )
+        # MLflow creates a version whatever there is. Who registers looks after it has: of two that do so at once the
+        # one with the lower number stands, which both see, and nobody ever got the other one by its name.
+        first = self._find(model.version) or made
+        if first.version != made.version:
+            self._client.delete_model_version(NAME, str(made.version))
+        return first
 
     def _end_unfinished(self, experiment: str, version: str) -> None:
         """Marks the runs of this version that were killed before it was registered."""
@@ -345,14 +382,28 @@ class ModelRegistry:
             self._client.set_terminated(run.info.run_id, "KILLED")
 
     def _experiment(self) -> str:
+        from mlflow.exceptions import MlflowException
+
         if experiment := self._client.get_experiment_by_name(NAME):
             return str(experiment.experiment_id)
         location = None if self.artifact_root is None else (self.artifact_root / NAME).as_uri()
-        return str(self._client.create_experiment(NAME, artifact_location=location))
+        try:
+            return str(self._client.create_experiment(NAME, artifact_location=location))
+        except MlflowException:
+            if experiment := self._client.get_experiment_by_name(NAME):  # another training made it meanwhile
+                return str(experiment.experiment_id)
+            raise
 
     def _ensure_registered_model(self) -> None:
-        if not self._client.search_registered_models(f"name = '{NAME}'"):
-            self._client.create_registered_model(NAME)
+        from mlflow.exceptions import MlflowException
+
+        named = f"name = '{NAME}'"
+        if not self._client.search_registered_models(named):
+            try:
+                self._client.create_registered_model(NAME)
+            except MlflowException:
+                if not self._client.search_registered_models(named):
+                    raise
 
     def _find(self, version: str) -> "ModelVersion | None":
         found = self._client.search_model_versions(f"name = '{NAME}'")
@@ -410,7 +461,7 @@ class ModelRegistry:
                 raise RegistryUnreachable(f"{name}: none of its files is there; {wanted}")
             if missing:
                 raise DamagedModel(f"{name}: {', '.join(missing)} is missing; {advice}")
-            files = {file: self._download(version, file, folder).read_bytes() for file in FILES}
+            files = {file: self._download(version, f"{_FOLDER}/{file}", folder).read_bytes() for file in FILES}
         for file, content in files.items():
             if hashlib.sha256(content).hexdigest() != version.tags.get(file):
                 raise DamagedModel(f"{name}: {file} is not the file that was registered; {advice}")
@@ -419,8 +470,15 @@ class ModelRegistry:
         except UnusableModel as error:
             raise DamagedModel(f"{name}: {error}; {advice}") from error
 
-    def _download(self, version: "ModelVersion", file: str, folder: str) -> Path:
-        return Path(self._client.download_artifacts(str(version.run_id), f"{_FOLDER}/{file}", folder))
+    def _download(self, version: "ModelVersion", path: str, folder: str) -> Path:
+        return Path(self._client.download_artifacts(str(version.run_id), path, folder))
+
+
+def _shortened(description: str) -> str:
+    if len(description) <= _LONGEST_DESCRIPTION:
+        return description
+    rest = "\n\n(cut here; the whole of it is among the documents)\n"
+    return description[: _LONGEST_DESCRIPTION - len(rest)].rpartition("\n")[0] + rest
 
 
 def _before(version: "ModelVersion") -> list[str]:

@@ -1,13 +1,13 @@
 """What is kept beside a model for people and programs that never saw its training.
 
-Belongs here: the model card (Mitchell et al. 2019, Model Cards for Model Reporting) and the signature.
-Does not belong here: the figures themselves (`training`, `promotion`).
+Belongs here: the model card (Mitchell et al. 2019, Model Cards for Model Reporting), the signature, what two trainings
+differ in. Does not belong here: the figures themselves (`training`, `promotion`).
 """
 
 import json
 from collections.abc import Mapping
 
-from pipeline.intents.model import BoosterModel
+from pipeline.intents.model import BoosterModel, Manifest
 from pipeline.intents.training import TEST, TRAIN, Trained
 from pipeline.intents.vocabulary import INTENTS, PROBABILITIES
 
@@ -24,6 +24,47 @@ def signature(model: BoosterModel) -> str:
     inputs = [{"type": "float", "name": name, "required": False} for name in model.manifest.features]
     outputs = [{"type": "double", "name": name, "required": True} for name in PROBABILITIES]
     return json.dumps({"inputs": inputs, "outputs": outputs}, indent=1) + "\n"
+
+
+def changes(before: Manifest, after: Manifest) -> list[str]:
+    """In what a training differs from an earlier one, in words; nothing if they are the same training.
+
+    Args:
+        before: what the earlier one depended on.
+        after: what the later one depends on.
+    """
+    came, went = (sorted(set(one) - set(other)) for one, other in _both_ways(after.matches, before.matches))
+    told = [f"new matches ({len(came)}): {_list(came)}"] if came else []
+    told += [f"matches gone ({len(went)}): {_list(went)}"] if went else []
+    if after.rows != before.rows:
+        told.append(f"{after.rows:,} labelled rows, {after.rows - before.rows:+,}")
+    elif after.rows_sha256 != before.rows_sha256 and not (came or went):
+        told.append("as many labelled rows of the same matches, but other labels or features in them")
+    kept, freed = (sorted(set(one) - set(other)) for one, other in _both_ways(after.held_out, before.held_out))
+    told += [f"held out from training now: {_list(kept)}"] if kept else []
+    told += [f"no longer held out: {_list(freed)}"] if freed else []
+    named = {
+        "config_hash": "settings of labels, rules or training (configs/intents.yaml)",
+        "label_version": "code of the labels",
+        "code_version": "code of features, training or calibration",
+        "features": "list of features",
+        "intents": "list of intents",
+        "seed": "seed",
+    }
+    told += [f"changed: {words}" for name, words in named.items() if getattr(after, name) != getattr(before, name)]
+    old, new = before.libraries, after.libraries
+    for name in sorted({*old, *new}):
+        if old.get(name) != new.get(name):
+            told.append(f"{name} {old.get(name, 'not used')} → {new.get(name, 'not used')}")
+    return told
+
+
+def _both_ways(one: tuple[str, ...], other: tuple[str, ...]) -> tuple[tuple[tuple[str, ...], tuple[str, ...]], ...]:
+    return (one, other), (other, one)
+
+
+def _list(names: list[str], most: int = 20) -> str:
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
 def card(trained: Trained) -> str:

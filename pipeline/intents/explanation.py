@@ -18,6 +18,9 @@ from pipeline.features.definition import FEATURES, Feature
 from pipeline.intents.model import BoosterModel, vectors
 from pipeline.intents.vocabulary import INTENTS
 
+EXPLANATION: dict[str, pl.DataType | type[pl.DataType]] = {"segment_id": pl.String, "reasons": pl.List(pl.String)}
+"""Columns of `explained`."""
+
 _BY_NAME = {feature.name: feature for feature in FEATURES}
 
 
@@ -52,6 +55,27 @@ def reasons(model: BoosterModel, features: pl.DataFrame, intent: str, *, most: i
     return [_words(_BY_NAME[names[place]], features[names[place]], mean[place]) for place in strongest]
 
 
+def explained(model: BoosterModel, segments: pl.DataFrame, features: pl.DataFrame, *, most: int = 3) -> pl.DataFrame:
+    """What spoke for the intent of each segment.
+
+    Args:
+        model: the model that decided.
+        segments: rows of table `segments` of one match; 1 ms of work per instant in them.
+        features: table `features` of it.
+        most: at most this many features of each.
+
+    Returns:
+        EXPLANATION, in the order of the segments; reasons are sentences, the strongest first.
+    """
+    told = []
+    for name, player, begin, end, intent in segments.select(
+        "segment_id", "player", "from_ms", "to_ms", pl.col("intent").cast(pl.String)
+    ).iter_rows():
+        here = features.filter((pl.col("player") == player) & pl.col("t_ms").is_between(begin, end, closed="left"))
+        told.append({"segment_id": name, "reasons": reasons(model, here, intent, most=most) if here.height else []})
+    return pl.DataFrame(told, schema=EXPLANATION)
+
+
 def importance(model: BoosterModel) -> pl.DataFrame:
     """Share of each feature in what the trees gained by their splits: `feature`, `share`, `meaning`; greatest first."""
     import lightgbm
@@ -64,7 +88,13 @@ def importance(model: BoosterModel) -> pl.DataFrame:
 
 
 def _words(feature: Feature, values: pl.Series, weight: float) -> str:
-    known = values.drop_nulls()
-    unit = "" if feature.unit in ("1", "0/1", "count") else f" {feature.unit}"
-    value = "not known" if known.is_empty() else f"{float(known.median()):.3g}{unit}"  # type: ignore[arg-type]
-    return f"{feature.name} is {value} ({feature.meaning}), {weight:+.2f}"
+    return f"{feature.name} is {_value(feature, values.drop_nulls())} ({feature.meaning}), {weight:+.2f}"
+
+
+def _value(feature: Feature, known: pl.Series) -> str:
+    if known.is_empty():
+        return "not known"
+    middle = float(known.median())  # type: ignore[arg-type]  # polars types a median as any scalar
+    if feature.unit == "0/1":
+        return "yes" if middle > 0.5 else "no" if middle < 0.5 else "yes half the time"
+    return f"{middle:.3g}" + ("" if feature.unit in ("1", "count") else f" {feature.unit}")

@@ -6,6 +6,7 @@ import pytest
 
 from assets.reviews import accepted_sensor, decisions_sensor, due, news, open_reviews, review_jobs
 from pipeline.tables import empty
+from resources.registry import ModelRegistry
 from resources.reviews import Decision, Reviews
 from resources.settings import Settings
 from resources.store import Stamp, Store
@@ -26,10 +27,14 @@ def workspace(tmp_path, match) -> tuple[Store, Reviews]:
 
 
 def _materialize(store: Store, reviews: Reviews) -> dict:
+    models = ModelRegistry(f"sqlite:///{store.url}/none/mlflow.db", f"{store.url}/none")
     with dg.DagsterInstance.ephemeral() as instance:
         instance.add_dynamic_partitions("match_id", ["m"])
         done = dg.materialize(
-            [review_jobs], instance=instance, partition_key="m", resources={"store": store, "reviews": reviews}
+            [review_jobs],
+            instance=instance,
+            partition_key="m",
+            resources={"store": store, "reviews": reviews, "models": models},
         )
         metadata = done.asset_materializations_for_node("review_jobs")[0].metadata
     return {name: value.value for name, value in metadata.items()}
@@ -41,6 +46,11 @@ def test_the_jobs_of_a_match_are_opened_once_and_told(workspace):
     assert (first["segments"], first["asked"], first["new"], again["new"], again["known"]) == (3, 2, 2, 0, 2)
     assert (first["not_opened"], first["final_segments"]) == (0, 3)
     assert first["reasons"] == {"disagreement": 1, "low_confidence": 1}
+    lines = first["asked_first"].splitlines()
+    assert (
+        "| peek | 0.9 | rule:r | disagreement | not known: no trained model decided, or it cannot be had |" in lines[2]
+    )
+    assert len(lines) == 4
     assert reviews.next("ann").job["reasons"] == ["disagreement"]
     assert "kappa" not in first
 
@@ -52,6 +62,7 @@ def test_a_clip_that_cannot_be_made_asks_for_a_look(workspace):
         "clip_key": "0" * 32, "segment_id": f"{2:016x}", "match_id": "m", "round": 1, "player": "player:a",
         "intent": "hold", "from_ms": 2000, "to_ms": 3000, "interest": "hold", "backend": "local", "trainable": True,
         "feasible": False, "reason": "too few samples", "measures": "{}", "model_version": "v",
+        "features_hash": "0" * 16,
     }  # fmt: skip
     store.write_table("clips", "m", pl.DataFrame([failed], schema=empty("clips").schema), STAMP)
     told = _materialize(store, reviews)

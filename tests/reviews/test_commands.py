@@ -1,13 +1,15 @@
 """`gridmotion review` as scripts use it: JSON on one line, exit codes."""
 
 import json
+from types import SimpleNamespace
 
+import polars as pl
 import pytest
 from typer.testing import CliRunner, Result
 
 from assets.review_commands import NOTHING, app
 from resources.errors import ResourceError
-from resources.reviews import AlreadyDecided, JobUnknown, LeaseLost, Reviews
+from resources.reviews import AlreadyDecided, Decision, JobUnknown, LeaseLost, Reviews
 from resources.settings import settings
 
 
@@ -103,3 +105,33 @@ def test_status_counts_and_tells_how_far_reviewers_agree(call, url, asked):
     shown = call("status").stdout
     assert "ann and bob: 2 jobs, 100% agreed, kappa 1.00" in shown
     assert "predicted right: 50% of 2 segments that people agree on" in shown
+
+
+def test_what_is_final_is_told_and_written_as_people_corrected_it(
+    call, reviews, asked, match, config, tmp_path, monkeypatch
+):
+    segments, _ = match(("hold", 4, 0.9, None), ("peek", 4, 0.4, None), ("advance", 4, 0.4, None))
+    store = SimpleNamespace(read_table=lambda table, match_id: segments)
+    monkeypatch.setattr("assets.definitions.open_store", lambda environment: store)
+    spans = segments["segment_id"].to_list(), segments["from_ms"].to_list(), segments["to_ms"].to_list()
+    ids, begins, ends = (list(each[1:]) for each in spans)
+    reviews.open(
+        "m",
+        asked(2, segment_id=ids, from_ms=begins, to_ms=ends, intent=["peek", "advance"], required=[True, True]),
+    )
+    told = json.loads(call("final", "m", "--json").stdout)
+    assert (told["segments"], told["final"], told["waiting"]) == (3, 1, 2)
+    assert "gridmotion review next --match m" in call("final", "m").stdout
+    first = reviews.next("ann")
+    reviews.decide(Decision(first.job["job_id"], "ann", "correct", "trade", token=first.token))
+    out = tmp_path / "final.parquet"
+    told = json.loads(call("final", "m", "--out", str(out), "--json").stdout)
+    assert (told["final"], told["waiting"], told["reviewed"]) == (2, 1, 1)
+    assert pl.read_parquet(out).select("intent", "reviewed").rows() == [("hold", False), ("trade", True)]
+
+
+def test_a_reviewer_is_told_how_to_ask_what_spoke_for_a_models_answer(call, reviews, asked):
+    reviews.open("m", asked(2, priority=[0.9, 0.1], decided_by=["model:v1", "rule:planting"]))
+    segment = reviews.next("ann").job["segment_id"]
+    assert f"gridmotion models explain m {segment}" in call("next", "--reviewer", "ann").stdout
+    assert "models explain" not in call("next", "--reviewer", "bob").stdout

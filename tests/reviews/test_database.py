@@ -1,8 +1,11 @@
 """The schema, how it comes about, what nobody may change, and what errors tell; on both real servers."""
 
+import sqlite3
 import subprocess
 import sys
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -130,3 +133,43 @@ def test_a_file_that_is_no_database_is_told(tmp_path):
     (tmp_path / "reviews.db").write_text("nothing of the kind " * 100)
     with pytest.raises(DatabaseUnusable, match="not a database"):
         Reviews(f"sqlite:///{tmp_path / 'reviews.db'}").counts()
+
+
+@contextmanager
+def _gone(url: str) -> Iterator[None]:
+    """The database answers nobody: PostgreSQL lets nobody in and ends whoever is, SQLite's file is held by another."""
+    if url.startswith("sqlite"):
+        holder = sqlite3.connect(sa.make_url(url).database, isolation_level=None)
+        holder.execute("BEGIN EXCLUSIVE")
+        try:
+            yield
+        finally:
+            holder.execute("ROLLBACK")
+            holder.close()
+        return
+    name = sa.make_url(url).database
+    admin = sa.create_engine(
+        sa.make_url(url).set(database="postgres"), isolation_level="AUTOCOMMIT", poolclass=sa.NullPool
+    )
+    with admin.connect() as connection:
+        connection.execute(sa.text(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false"))
+        connection.execute(sa.text(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"))
+        try:
+            yield
+        finally:
+            connection.execute(sa.text(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true"))
+
+
+def test_a_database_that_is_gone_between_claim_and_decision_loses_neither(url, asked, config):
+    hurried = config.model_copy(update={"queue": config.queue.model_copy(update={"wait_s": 0.2})})
+    reviews = Reviews(url, hurried)
+    reviews.open("m", asked())
+    claim = reviews.next("ann")
+    said = Decision(claim.job["job_id"], "ann", "accept", token=claim.token)
+    with _gone(url):
+        for ask in (lambda: reviews.decide(said), lambda: reviews.next("bob"), lambda: reviews.open("m", asked())):
+            with pytest.raises(DatabaseUnusable, match="DATABASE_URL"):
+                ask()
+    assert [reviews.decide(said).new for _ in range(2)] == [True, False]
+    assert reviews.decided() == 1
+    assert reviews.counts() == {"closed": 1}
