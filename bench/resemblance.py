@@ -448,6 +448,6 @@ def _rates(play: Play) -> Floats:
     return _array((long["n"] - 1) / long["seconds"])
 
 
-def figures(play: Play) -> dict[str, Floats | float]:
+def traits(play: Play) -> dict[str, Floats | float]:
     """All figures of a match by group and name."""
     return {figure.key: figure.of(play) for figure in FIGURES}

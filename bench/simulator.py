@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from assets.plots import bars
-from bench.resemblance import FIGURES, Figure, Floats, Play, figures
+from bench.resemblance import FIGURES, Figure, Floats, Play, traits
 from bench.workload import SHARED
 from pipeline.events.reader import read_log
 from pipeline.events.sources.simulator import simulate, write
@@ -76,7 +76,7 @@ def judged(figure: Figure, recorded: list[Floats | float], simulated: list[Float
 
 def compared(recorded: Sequence[Play], simulated: Sequence[Play]) -> list[Verdict]:
     """All figures, in their order."""
-    real, played = [figures(play) for play in recorded], [figures(play) for play in simulated]
+    real, played = [traits(play) for play in recorded], [traits(play) for play in simulated]
     return [
         judged(figure, [each[figure.key] for each in real], [each[figure.key] for each in played]) for figure in FIGURES
     ]

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench.resemblance import FIGURES, Figure, Play, figures
+from bench.resemblance import FIGURES, Figure, Play, traits
 from bench.simulator import judged
 from pipeline.events.reader import read_log
 from pipeline.events.sources.simulator import write
@@ -35,7 +35,7 @@ def test_samples_are_inside_if_no_stranger_than_the_strangest_recorded_match():
 
 
 def test_every_figure_of_a_simulated_match_is_told_and_finite(play):
-    found = figures(play)
+    found = traits(play)
     assert list(found) == [figure.key for figure in FIGURES]
     for figure in FIGURES:
         values = np.atleast_1d(np.asarray(found[figure.key]))
@@ -43,7 +43,7 @@ def test_every_figure_of_a_simulated_match_is_told_and_finite(play):
 
 
 def test_figures_say_what_the_recording_knows(play, match):
-    found = figures(play)
+    found = traits(play)
     rounds = match.recording.rounds
     assert found["Rounds: won by attackers"] == pytest.approx(np.mean([r.winner == "attackers" for r in rounds]))
     assert sorted(found["Rounds: length"]) == pytest.approx(sorted((r.end - r.live) / 64 for r in rounds), abs=0.002)
@@ -54,7 +54,7 @@ def test_figures_say_what_the_recording_knows(play, match):
 
 def test_recorded_players_walk_half_of_their_time(shared_data):
     (reading,) = read_log(shared_data / "cs2" / "cs2-sf-mirage.jsonl.gz", log_id="x").matches.values()
-    found = figures(Play.of(reading))
+    found = traits(Play.of(reading))
     assert 0.4 < found["Movement: walking"] < 0.55
     assert found["Movement: standing"] + found["Movement: walking"] + found["Movement: running"] == pytest.approx(1.0)
     assert len(found["Fights: kills a round"]) == 20
