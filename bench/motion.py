@@ -1,6 +1,7 @@
 """From a segment's path to a body that moves along it, and to the files that show it."""
 
-from bench.measure import Figure, interleaved
+from bench.measure import Figure, Goal, interleaved
+from bench.motion_clips import test_paths
 from bench.workload import Workload
 from pipeline.features.match import match_features
 from pipeline.intents.model import PriorModel
@@ -30,7 +31,17 @@ def figures(load: Workload) -> list[Figure]:
         except Infeasible:
             continue
     many = float(len(clips))
+    walks = [each.request for each in test_paths()][:: 8 if load.quick else 1]
     return [
+        interleaved(
+            "path → GLB, test paths of five seconds",
+            lambda: [glb(synthesize(request), {}) for request in walks],
+            None,
+            "",
+            float(len(walks)),
+            "clips",
+            Goal(at_least=200.0),
+        ),
         interleaved("path → clip", lambda: [synthesize(request) for request, _ in clips], None, "", many, "clips"),
         interleaved("clip → GLB", lambda: [glb(clip, {}) for _, clip in clips], None, "", many, "clips"),
         interleaved("clip → still", lambda: still(clips[0][1]), None, "", 1.0, "stills"),

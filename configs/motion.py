@@ -84,18 +84,60 @@ class Gait(Config):
     slope_stride: float
     sideways_stride: float
     backward_stride: float
+    backward_ahead_m: float
+    backward_lean: float
     still_mps: float
     min_step_s: float
+    apart_m: float
+    shortest_swing_s: float
+    braking_swing_s: float
+    longest_swing_s: float
     longest_stance_m: float
     max_reach: float
+    brace_m: tuple[float, float, float]
+    tiptoe_m: float
 
     @model_validator(mode="after")
     def _tabulated(self) -> "Gait":
         for name, value in self:
-            if isinstance(value, tuple) and len(value) != len(self.speed_mps):
+            if name != "brace_m" and isinstance(value, tuple) and len(value) != len(self.speed_mps):
                 raise ValueError(f"gait.{name} has {len(value)} values, gait.speed_mps has {len(self.speed_mps)}")
         if list(self.speed_mps) != sorted(set(self.speed_mps)):
             raise ValueError("gait.speed_mps does not rise")
+        return self
+
+
+Knots = tuple[tuple[float, float], ...]
+"""Times and values of a curve between its ends, times rising within 0 and 1."""
+
+
+class Swing(Config):
+    """The shape of a foot's swing: of walking, of running, and of who does not go forwards."""
+
+    hip_below_m: tuple[float, float]
+    around_m: float
+    behind_m: float
+    across_m: float
+    aside_m: float
+    ankle_deg: tuple[float, float]
+    walk_way: Knots
+    run_way: Knots
+    plain_way: Knots
+    walk_lift: Knots
+    run_lift: Knots
+    plain_lift: Knots
+    walk_pitch: Knots
+    run_pitch: Knots
+    plain_pitch: Knots
+
+    @model_validator(mode="after")
+    def _rising(self) -> "Swing":
+        for name, knots in self:
+            if not name.endswith(("_way", "_lift", "_pitch")):
+                continue
+            times = [0.0, *(t for t, _ in knots), 1.0]
+            if times != sorted(set(times)):
+                raise ValueError(f"swing.{name}: the times do not rise within 0 and 1")
         return self
 
 
@@ -109,6 +151,8 @@ class Turning(Config):
     dead_zone_deg: float
     chest_limit_deg: float
     head_limit_deg: float
+    trunk_limit_deg: float
+    neck_limit_deg: float
     step_angle_deg: float
     step_offset_m: float
     step_s: float
@@ -138,6 +182,50 @@ class Acting(Config):
     rotate: Act
     trade: Act
     engage: Act
+
+
+Triple = tuple[float, float, float]
+
+
+class Pose(Config):
+    """Hands and elbows of one arm pose, left then right."""
+
+    hands: tuple[Triple, Triple]
+    elbows: tuple[Triple, Triple]
+    rise: Triple
+    follows: float
+
+
+class Poses(Config):
+    """One `Pose` for each arm pose, and what is common to them."""
+
+    ready: Pose
+    aim: Pose
+    carry: Pose
+    low: Pose
+    curl_deg: float
+    reach_deg: float
+
+
+class Body(Config):
+    """How trunk, feet and legs go with the stride and the path."""
+
+    drop_deg: float
+    drop_phase_deg: float
+    push: tuple[float, float]
+    bank: tuple[float, float]
+    pelvis_lean: tuple[float, float]
+    counter_twist: float
+    counter_drop: float
+    spine: tuple[float, float]
+    sink_m: float
+    nod_rad: float
+    toes_out_deg: float
+    kneel_stance: tuple[Triple, Triple]
+    kneel_tuck_deg: float
+    tuck_m: float
+    heel_deg: float
+    hurried_deg: float
 
 
 class Actions(Config):
@@ -239,8 +327,11 @@ class MotionConfig(Config):
     clips: Clips
     path: PathConfig
     gait: Gait
+    swing: Swing
     turning: Turning
     acting: Acting
+    poses: Poses
+    body: Body
     actions: Actions
     moments: Moments
     export: Export

@@ -46,13 +46,16 @@ class Action:
     blade: Array
 
 
-def act(intent: Intent, path: Path, headings: Headings, config: MotionConfig, rng: np.random.Generator) -> Action:
+def act(
+    intent: Intent, path: Path, headings: Headings, kneel: Array, config: MotionConfig, rng: np.random.Generator
+) -> Action:
     """The action of an intent on a path.
 
     Args:
         intent: what is acted.
         path: for time, speed and view.
         headings: for how the body already looks.
+        kneel: `(N,)` how far down on one knee, from `kneeling`.
         config: sizes and times.
         rng: for phases and pauses; every intent draws the same numbers in the same order.
     """
@@ -69,7 +72,6 @@ def act(intent: Intent, path: Path, headings: Headings, config: MotionConfig, rn
     )
     zero = np.zeros(time.size)
     standing = 1.0 - headings.going
-    kneel = _kneeling(path, config, how.blend_s) if intent in ("plant", "defuse") else zero
     crouch = how.crouch_m * pose
     if intent in ("plant", "defuse"):
         crouch = sizes.crouch_move_m * (1.0 - kneel) * ease(smooth(kneel, 0.25 * fps), 0.0, 0.3)
@@ -101,8 +103,19 @@ def act(intent: Intent, path: Path, headings: Headings, config: MotionConfig, rn
     )
 
 
-def _kneeling(path: Path, config: MotionConfig, blend_s: float) -> Array:
-    """How far down on one knee: in the longest standing stretch of the clip, if there is time to get down and up."""
+def kneeling(intent: Intent, path: Path, config: MotionConfig) -> Array:
+    """How far down on one knee, `(N,)` from 0 to 1.
+
+    Whoever plants or defuses kneels in the longest standing stretch of the clip, if there is time to get down and up.
+
+    Args:
+        intent: what is acted.
+        path: for time and speed.
+        config: how slow is slow enough, and the time it takes.
+    """
+    if intent not in ("plant", "defuse"):
+        return np.zeros(path.time.size)
+    blend_s = getattr(config.acting, intent).blend_s
     slow = smooth(path.speed, 0.1 * config.clips.fps) < config.actions.kneel_speed_mps
     first, last = path.clip.start, path.clip.stop - 1
     slow[:first], slow[last + 1 :] = False, False

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from configs.motion import ArmPose
+from configs.motion import ArmPose, Poses
 from pipeline.motion.actions import Action
 from pipeline.motion.gait import Manner
 from pipeline.motion.headings import limit
@@ -22,27 +22,6 @@ from pipeline.motion.skeleton import FOREARM_M, INDEX, OFFSETS, UPPER_ARM_M
 
 BETWEEN_SHOULDERS = np.array([0.0, 0.107, 0.0])
 """From Spine3, in its own frame."""
-
-HANDS: dict[ArmPose, tuple[tuple[float, float, float], tuple[float, float, float]]] = {
-    "ready": ((0.050, -0.275, 0.370), (-0.120, -0.225, 0.170)),
-    "aim": ((-0.066, -0.050, 0.415), (-0.084, -0.050, 0.180)),
-    "carry": ((0.115, -0.180, 0.290), (-0.125, -0.380, 0.200)),
-    "low": ((0.020, -0.190, 0.500), (-0.145, -0.200, 0.480)),
-}
-RISE: dict[ArmPose, tuple[float, float, float]] = {
-    "ready": (0.0, 0.0, 0.0),
-    "aim": (-0.018, 0.0, 0.0),
-    "carry": (0.0, 0.0, 0.05),
-    "low": (0.0, 0.0, 0.0),
-}
-"""Added to the way from the right to the left hand, to give the direction of what they hold."""
-CURL = np.radians(14.0)
-ELBOWS: dict[ArmPose, tuple[tuple[float, float, float], tuple[float, float, float]]] = {
-    "ready": ((0.55, -0.80, -0.30), (-0.60, -0.70, -0.45)),
-    "aim": ((0.45, -1.00, 0.10), (-0.85, -0.60, -0.25)),
-    "carry": ((0.75, -0.75, -0.30), (-0.60, -0.60, -0.65)),
-    "low": ((0.80, -0.35, -0.50), (-0.80, -0.35, -0.50)),
-}
 
 
 @dataclass(frozen=True)
@@ -56,6 +35,7 @@ class Arms:
 
 def hold(
     pose: ArmPose,
+    poses: Poses,
     posture: Posture,
     aim_heading: Array,
     aim_pitch: Array,
@@ -71,6 +51,7 @@ def hold(
 
     Args:
         pose: the intent's arm pose; the ready pose where the intent is not taken up.
+        poses: where hands and elbows are in each pose.
         posture: for the chest they hang from.
         aim_heading: `(N,)` direction of the view.
         aim_pitch: `(N,)` of the view, positive downwards.
@@ -85,17 +66,17 @@ def hold(
     spine3 = posture.root + _down_the_spine(posture)
     middle = spine3 + rotate(chest, BETWEEN_SHOULDERS)
     share = action.pose[:, None]
-    follows = {"aim": 1.0, "ready": 0.6, "carry": 0.2, "low": 0.2}
-    aimed = follows["ready"] + (follows[pose] - follows["ready"]) * action.pose
-    heading = chest_heading + aimed * limit(wrap(aim_heading - chest_heading), np.radians(45.0))
+    ready, taken = poses.ready, getattr(poses, pose)
+    aimed = ready.follows + (taken.follows - ready.follows) * action.pose
+    heading = chest_heading + aimed * limit(wrap(aim_heading - chest_heading), np.radians(poses.reach_deg))
     level = body(heading, np.clip(aim_pitch, -0.7, 0.7) * aimed + (1.0 - aimed) * 0.12, np.zeros(stride.size))
     frame = _between(level, chest, action.kneel)
-    places = [np.array(HANDS["ready"][k]) * (1.0 - share) + np.array(HANDS[pose][k]) * share for k in (0, 1)]
-    barrel = unit(rotate(frame, places[0] - places[1] + np.array(RISE[pose]) * share))
+    places = [np.array(ready.hands[k]) * (1.0 - share) + np.array(taken.hands[k]) * share for k in (0, 1)]
+    barrel = unit(rotate(frame, places[0] - places[1] + np.array(taken.rise) * share))
 
     uppers, fores, palms = [], [], []
     for k, side in ((0, 1), (1, -1)):
-        to = np.array(ELBOWS["ready"][k]) * (1.0 - share) + np.array(ELBOWS[pose][k]) * share
+        to = np.array(ready.elbows[k]) * (1.0 - share) + np.array(taken.elbows[k]) * share
         at = places[k] + _moved(pose, k, manner, stride, beat, action, recoil_m)
         collar = INDEX["L_Collar" if side > 0 else "R_Collar"]
         shoulder = spine3 + rotate(chest, OFFSETS[collar] + OFFSETS[INDEX["L_Shoulder" if side > 0 else "R_Shoulder"]])
@@ -106,7 +87,7 @@ def hold(
         )
         uppers.append(upper)
         fores.append(fore)
-        loose = multiply(fore, about(2, np.full(stride.size, -side * CURL)))
+        loose = multiply(fore, about(2, np.full(stride.size, -side * np.radians(poses.curl_deg))))
         palms.append(_between(_gripping(barrel, frame), loose, action.kneel) if side < 0 else loose)
     return Arms((uppers[0], uppers[1]), (fores[0], fores[1]), (palms[0], palms[1]))
 

@@ -40,6 +40,8 @@ class ClipRequest:
         yaw_mdeg: int32 view about +y, 0 = +x; `NULL` where unknown.
         pitch_mdeg: int32 view, positive downwards; `NULL` where unknown.
         seed: of all variation.
+        model_version: of the model that decided the intent; empty when nobody did.
+        features_hash: names the features it decided by; empty when there are none.
     """
 
     match_id: str
@@ -56,6 +58,8 @@ class ClipRequest:
     yaw_mdeg: NDArray[np.int32]
     pitch_mdeg: NDArray[np.int32]
     seed: int
+    model_version: str = ""
+    features_hash: str = ""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "t_ms", _frozen(self.t_ms, np.int64))
@@ -86,6 +90,7 @@ class Clip:
         backend: who synthesised it.
         trainable: whether it may train other models.
         notes: figures of the synthesis, such as how far the path was smoothed.
+        made_with: what else its maker says, such as the model and the prompt.
     """
 
     rotations: Array
@@ -101,6 +106,7 @@ class Clip:
     backend: str = "local"
     trainable: bool = True
     notes: dict[str, float] = field(default_factory=dict)
+    made_with: dict[str, str] = field(default_factory=dict)
 
     @property
     def hands_free(self) -> bool:

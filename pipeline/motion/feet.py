@@ -3,24 +3,32 @@
 Belongs here: the path and pitch of feet between planned stances. Does not belong here: the legs above them (legs).
 
 While a foot stands, the ball (or, in the first moment of a heel strike, the heel) is fixed in the world. A swing is a
-minimum-jerk curve (Flash and Hogan 1985) in the ground plane, with a bump in height.
+minimum-jerk curve (Flash and Hogan 1985) in the ground plane, through via points of recorded swings.
 """
 
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
-from pipeline.motion.footfalls import Plan, Stance
+from configs.motion import Swing
+from pipeline.motion.footfalls import Plan
 from pipeline.motion.gait import Manner
 from pipeline.motion.path import Path
-from pipeline.motion.rotations import Array
-from pipeline.motion.skeleton import ANKLE_TO_BALL_M, BALL_M, HEEL_M, TOE_M
+from pipeline.motion.rotations import Array, body, rotate
+from pipeline.motion.skeleton import ANKLE_M, ANKLE_TO_BALL_M, BALL_M, HEEL_M, SHANK_M, THIGH_M, TOE_M
 
+ANKLE_UP_M = ANKLE_M - BALL_M
+ANKLE_FROM_BALL = np.array([0.0, ANKLE_UP_M, -ANKLE_TO_BALL_M])
 SOLE_M = ANKLE_TO_BALL_M + HEEL_M
 """From the heel to the ball of the foot."""
-TUCK_M = 0.16
-"""How far feet are drawn up in a jump."""
+SPREAD = (1.0 / 24.0, 3.0 / 24.0, 5.0 / 24.0, 6.0 / 24.0, 5.0 / 24.0, 3.0 / 24.0, 1.0 / 24.0)
+"""Weights over seven frames that bring a correction in and out."""
+SHAPE_CELLS = 401
+CLEAR_M = 0.06
+"""A swinging foot is lowered for its hip no further than to this over the ground."""
 MAX_TOE_BEND = np.radians(88.0)
 
 
@@ -34,6 +42,7 @@ class FootMotion:
         pitch: `(N,)` radians, positive lifts the heel.
         toe: `(N,)` radians, pitch of the toes in the world.
         contact: `(N,)` the ball is held by the ground.
+        floor: `(N,)` metres, the ground under it.
     """
 
     ball: Array
@@ -41,14 +50,46 @@ class FootMotion:
     pitch: Array
     toe: Array
     contact: NDArray[np.bool_]
+    floor: Array
+
+    @property
+    def turned(self) -> Array:
+        """Rotation of the foot at the ankle, `(N, 4)`."""
+        return body(self.yaw, self.pitch, np.zeros(self.yaw.size))
+
+    @property
+    def ankle(self) -> Array:
+        """Where the ankle is, `(N, 3)`."""
+        return self.ball + rotate(self.turned, ANKLE_FROM_BALL)
 
 
-def minimum_jerk(u: Array) -> Array:
-    """Share of the way at share `u` of the time, at rest at both ends (Flash and Hogan 1985)."""
-    return u * u * u * (10.0 + u * (6.0 * u - 15.0))
+@cache
+def _shapes(config: Swing) -> Array:
+    """Curves of a swing over its time, `(4, 3, cells)`: way, lift, pitch, and what is left of the pitch at its start.
+
+    Of each, walking, running and the plain one. The way is a minimum-jerk curve through via points, a quintic spline
+    at rest at both ends.
+    """
+    from scipy.interpolate import PchipInterpolator, make_interp_spline
+
+    at = np.linspace(0.0, 1.0, SHAPE_CELLS)
+    rest = [(1, 0.0), (2, 0.0)]
+    out = np.empty((4, 3, SHAPE_CELLS))
+    for k, kind in enumerate(("walk", "run", "plain")):
+        t, w = np.array([(0.0, 0.0), *getattr(config, f"{kind}_way"), (1.0, 1.0)]).T
+        out[0, k] = make_interp_spline(t, w, k=5, bc_type=(rest, rest))(at)
+        t, w = np.array([(0.0, 0.0), *getattr(config, f"{kind}_lift"), (1.0, 0.0)]).T
+        out[1, k] = PchipInterpolator(t, w)(at)
+        t, w = np.array([*getattr(config, f"{kind}_pitch"), (1.0, 0.0)]).T
+        out[2, k] = PchipInterpolator(t, w)(np.maximum(at, t[0]))
+        u = np.minimum(at / t[0], 1.0)
+        out[3, k] = 1.0 - u * u * u * (10.0 + u * (6.0 * u - 15.0))
+    return out
 
 
-def move(plan: Plan, path: Path, manner: Manner, tucked: Array) -> tuple[FootMotion, FootMotion]:
+def move(
+    plan: Plan, path: Path, manner: Manner, tucked: Array, swing: Swing, tuck_m: float
+) -> tuple[FootMotion, FootMotion]:
     """Both feet at every frame of the path.
 
     Args:
@@ -56,120 +97,328 @@ def move(plan: Plan, path: Path, manner: Manner, tucked: Array) -> tuple[FootMot
         path: for time, and height over the ground in flight.
         manner: for clearance and foot pitch in the swing.
         tucked: `(N, 2)` radians of extra pitch of a standing foot, as of the rear foot of someone kneeling.
+        swing: shapes of a swing.
+        tuck_m: how far feet are drawn up in a jump, metres.
     """
-    return _move(plan.stances[0], path, manner, tucked[:, 0]), _move(plan.stances[1], path, manner, tucked[:, 1])
+    line = np.stack([path.ground[:, 0], path.floor + path.air, path.ground[:, 1]], axis=-1)
+    gait = np.stack([manner.clearance, manner.kick, manner.stride, manner.run, manner.forward], axis=-1)
+    tables = _shapes(swing)
+    feet = []
+    for foot in (0, 1):
+        stances = np.array([(s.on, s.off, s.x, s.y, s.z, s.yaw, s.land, s.roll) for s in plan.stances[foot]])
+        n = path.time.size
+        ball, yaw, pitch = np.zeros((n, 3)), np.zeros(n), np.zeros(n)
+        floor, contact = np.zeros(n), np.zeros(n, dtype=np.bool_)
+        around = swing.around_m if foot == 0 else -swing.around_m
+        _move(
+            stances,
+            path.time,
+            line,
+            path.flying,
+            gait,
+            tucked[:, foot],
+            tables,
+            around,
+            tuck_m,
+            ball,
+            yaw,
+            pitch,
+            floor,
+            contact,
+        )
+        feet.append(FootMotion(ball, yaw, pitch, toes(ball[:, 1] - floor, pitch), contact, floor))
+    return feet[0], feet[1]
 
 
-def _move(stances: list[Stance], path: Path, manner: Manner, tucked: Array) -> FootMotion:
-    time = path.time
-    n = time.size
-    ball, yaw, pitch = np.zeros((n, 3)), np.zeros(n), np.zeros(n)
-    floor, contact = np.zeros(n), np.zeros(n, dtype=bool)
-    for i, s in enumerate(stances):
-        begin, end = np.searchsorted(time, [s.on, s.off], side="left")
-        if end > begin:
-            frames = slice(begin, end)
-            ball[frames], pitch[frames], contact[frames] = _standing(s, time[frames], tucked[frames])
-            yaw[frames], floor[frames] = s.yaw, s.y
-        if i + 1 < len(stances):
-            following = stances[i + 1]
-            until = int(np.searchsorted(time, following.on, side="left"))
-            if until > end:
-                frames = slice(int(end), until)
-                tuck = float(np.interp(s.off, time, tucked)), float(np.interp(following.on, time, tucked))
-                u = (time[frames] - s.off) / (following.on - s.off)
-                w = minimum_jerk(u)
-                ball[frames], pitch[frames] = _swinging(
-                    s, following, u, manner.at(time, 0.5 * (s.off + following.on)), tuck
+@njit(cache=True)
+def _move(
+    stances: Array,
+    time: Array,
+    line: Array,
+    flying: NDArray[np.bool_],
+    gait: Array,
+    tucked: Array,
+    tables: Array,
+    around: float,
+    tuck_m: float,
+    ball: Array,
+    yaw: Array,
+    pitch: Array,
+    floor: Array,
+    contact: NDArray[np.bool_],
+) -> None:
+    """Fills a foot's place, direction, pitch, ground and contact at every frame from its stances."""
+    n, i = time.size, 0
+    for k in range(stances.shape[0]):
+        on, off, x, y, z, heading, land, roll = stances[k]
+        while i < n and time[i] < on:
+            i += 1
+        length = off - on
+        arrive, leave = min(0.11, 0.28 * length), min(0.26, 0.52 * length)
+        while i < n and time[i] < off:
+            a = min(max((time[i] - on) / arrive, 0.0), 1.0)
+            b = min(max((time[i] - (off - leave)) / leave, 0.0), 1.0)
+            landing = land * (1.0 - a) ** 2 * (1.0 + 2.0 * a)
+            pitch[i] = landing + max(roll - tucked[i], 0.0) * b * b + tucked[i]
+            _on_heel(ball[i], x, y, z, heading, min(pitch[i], 0.0))
+            contact[i] = pitch[i] >= -1e-3
+            yaw[i], floor[i] = heading, y
+            i += 1
+        if k + 1 < stances.shape[0]:
+            first = i
+            while i < n and time[i] < stances[k + 1, 0]:
+                i += 1
+            if i > first:
+                _swing(
+                    stances[k],
+                    stances[k + 1],
+                    first,
+                    i,
+                    time,
+                    line,
+                    flying,
+                    gait,
+                    tucked,
+                    tables,
+                    around,
+                    tuck_m,
+                    ball,
+                    yaw,
+                    pitch,
                 )
-                if path.flying[frames].any():
-                    ball[frames] = _carried(s, following, u, ball[frames], frames, path, tuck)
-                yaw[frames] = s.yaw + w * (following.yaw - s.yaw)
-                floor[frames] = s.y + w * (following.y - s.y)
-    toe = np.minimum(pitch, np.arcsin(np.clip((ball[:, 1] - floor - BALL_M) / TOE_M, 0.0, 1.0)))
-    toe = np.where(pitch > 0.0, np.maximum(toe, pitch - MAX_TOE_BEND), pitch)
-    return FootMotion(ball, yaw, pitch, toe, contact)
+                for f in range(first, i):
+                    w = _minimum_jerk((time[f] - off) / (stances[k + 1, 0] - off))
+                    floor[f] = y + w * (stances[k + 1, 3] - y)
 
 
-def _standing(s: Stance, t: Array, tucked: Array) -> tuple[Array, Array, NDArray[np.bool_]]:
-    """Heel strike, flat, heel off: ball `(n, 3)`, pitch `(n,)` and whether the ball is held."""
-    length = s.off - s.on
-    arrive, leave = _rolls(length)
-    a = np.clip((t - s.on) / arrive, 0.0, 1.0)
-    b = np.clip((t - (s.off - leave)) / leave, 0.0, 1.0)
-    landing = s.land * (1.0 - a) ** 2 * (1.0 + 2.0 * a)
-    pitch = landing + np.maximum(s.roll - tucked, 0.0) * b * b + tucked
-    ball = _on_heel(s, np.minimum(pitch, 0.0))
-    return ball, pitch, (pitch >= -1e-3)
+@njit(cache=True)
+def _swing(
+    s: Array,
+    following: Array,
+    first: int,
+    last: int,
+    time: Array,
+    line: Array,
+    flying: NDArray[np.bool_],
+    gait: Array,
+    tucked: Array,
+    tables: Array,
+    around: float,
+    tuck_m: float,
+    ball: Array,
+    yaw: Array,
+    pitch: Array,
+) -> None:
+    """A foot between two stances, in the frames `[first, last)`."""
+    frame = time[1] - time[0]
+    seconds = following[0] - s[1]
+    leaves, lands = _between(time, frame, s[1]), _between(time, frame, following[0])
+    before, after = _lerp(tucked, leaves), _lerp(tucked, lands)
+    middle = _between(time, frame, 0.5 * (s[1] + following[0]))
+    clearance, most = _lerp(gait[:, 0], middle), _lerp(gait[:, 1], middle)
+    stride, run, forward = _lerp(gait[:, 2], middle), _lerp(gait[:, 3], middle), _lerp(gait[:, 4], middle)
+    land = following[6] + after
+    end = np.empty(3)
+    _on_heel(end, following[2], following[3], following[4], following[5], min(land, 0.0))
+    begin = np.array([s[2], s[3] + BALL_M, s[4]])
+    way = np.hypot(end[0] - begin[0], end[2] - begin[2])
+    share = min(max(way / (0.5 * stride), 0.15), 1.0)
+    like = forward * share * share
+    kinds = (like * (1.0 - run), like * run, 1.0 - like)
+    clear = clearance * max(share, 0.5) + min(0.35 * abs(end[1] - begin[1]), 0.10)
+    off = max(s[7], before)
+    kick = max(off + max(most - off, 0.0) * share * share, land + 0.05)
+    jumps = 0
+    for i in range(first, last):
+        jumps += flying[i]
+    carried = jumps > 0.3 * (last - first)
+    for i in range(first, last):
+        u = (time[i] - s[1]) / seconds
+        w = _minimum_jerk(u)
+        yaw[i] = s[5] + w * (following[5] - s[5])
+        start = _shape(tables, 3, kinds, u)
+        rise = _shape(tables, 2, kinds, u) * (1.0 - start) + (off - land) / (kick - land) * start
+        pitch[i] = land + (kick - land) * rise
+        if carried:
+            for axis in range(3):
+                from_body = begin[axis] - _lerp(line[:, axis], leaves)
+                to_body = end[axis] - _lerp(line[:, axis], lands)
+                ball[i, axis] = line[i, axis] + from_body + w * (to_body - from_body)
+            hill = 4.0 * u * (1.0 - u)
+            ball[i, 0] += around * hill * np.cos(yaw[i])
+            ball[i, 1] += tuck_m * hill
+            ball[i, 2] -= around * hill * np.sin(yaw[i])
+        else:
+            gone = _shape(tables, 0, kinds, u)
+            out = around * share * (4.0 * u * (1.0 - u)) ** 2
+            ball[i, 0] = begin[0] + gone * (end[0] - begin[0]) + out * np.cos(yaw[i])
+            ball[i, 2] = begin[2] + gone * (end[2] - begin[2]) - out * np.sin(yaw[i])
+            ball[i, 1] = begin[1] + (end[1] - begin[1]) * _minimum_jerk(min(1.15 * u, 1.0))
+            ball[i, 1] += clear * _shape(tables, 1, kinds, u)
 
 
-def _rolls(length: float) -> tuple[float, float]:
-    """Seconds of a stance in which the foot comes down, and in which it rolls off."""
-    return min(0.11, 0.28 * length), min(0.26, 0.52 * length)
+@njit(cache=True)
+def _minimum_jerk(u: float) -> float:
+    """Share of the way at share `u` of the time, at rest at both ends (Flash and Hogan 1985)."""
+    return u * u * u * (10.0 + u * (6.0 * u - 15.0))
 
 
-def _on_heel(s: Stance, pitch: Array) -> Array:
-    """The ball of a foot that stands on its heel with a pitch of 0 or less."""
-    ahead = SOLE_M * (np.cos(pitch) - 1.0) + BALL_M * np.sin(pitch)
-    out = np.empty((pitch.size, 3))
-    out[:, 0] = s.x + ahead * np.sin(s.yaw)
-    out[:, 1] = s.y + BALL_M * np.cos(pitch) - SOLE_M * np.sin(pitch)
-    out[:, 2] = s.z + ahead * np.cos(s.yaw)
+@njit(cache=True)
+def _between(time: Array, frame: float, t: float) -> float:
+    """Where among the frames an instant is."""
+    at: float = min(max((t - time[0]) / frame, 0.0), time.size - 1.0)
+    return at
+
+
+@njit(cache=True)
+def _lerp(values: Array, at: float) -> float:
+    """A value between two frames."""
+    i = min(int(at), values.size - 2)
+    out: float = values[i] + (at - i) * (values[i + 1] - values[i])
     return out
 
 
-def _swinging(s: Stance, following: Stance, u: Array, m: Manner, tuck: tuple[float, float]) -> tuple[Array, Array]:
-    begin = np.array([s.x, s.y + BALL_M, s.z])
-    land = following.land + tuck[1]
-    end = _on_heel(following, np.array([min(land, 0.0)]))[0]
-    way = float(np.hypot(end[0] - begin[0], end[2] - begin[2]))
-    share = float(np.clip(way / (0.5 * float(m.stride)), 0.15, 1.0))
-    ball = begin + minimum_jerk(u)[:, None] * (end - begin)
-    ball[:, 1] = begin[1] + (end[1] - begin[1]) * minimum_jerk(np.clip(u * 1.15, 0.0, 1.0))
-    ball[:, 1] += float(m.clearance) * max(share, 0.6) * _bump(u, 1.25, 1.55) + 0.5 * abs(end[1] - begin[1]) * _bump(
-        u, 1.0, 1.0
+@njit(cache=True)
+def _shape(tables: Array, which: int, kinds: tuple[float, float, float], u: float) -> float:
+    """A curve of the swing at share `u` of its time, mixed of its three kinds."""
+    at = min(max(u, 0.0), 1.0) * (tables.shape[2] - 1)
+    i = min(int(at), tables.shape[2] - 2)
+    out = 0.0
+    for kind in range(3):
+        table = tables[which, kind]
+        out += kinds[kind] * (table[i] + (at - i) * (table[i + 1] - table[i]))
+    return out
+
+
+@njit(cache=True)
+def _on_heel(ball: Array, x: float, y: float, z: float, yaw: float, pitch: float) -> None:
+    """The ball of a foot that stands on its heel with a pitch of 0 or less."""
+    ahead = SOLE_M * (np.cos(pitch) - 1.0) + BALL_M * np.sin(pitch)
+    ball[0] = x + ahead * np.sin(yaw)
+    ball[1] = y + BALL_M * np.cos(pitch) - SOLE_M * np.sin(pitch)
+    ball[2] = z + ahead * np.cos(yaw)
+
+
+def toes(height: Array, pitch: Array) -> Array:
+    """Pitch of the toes in the world: flat on the ground as long as they reach it.
+
+    Args:
+        height: of the ball over the ground.
+        pitch: of the foot.
+    """
+    toe = np.minimum(pitch, np.arcsin(np.clip((height - BALL_M) / TOE_M, 0.0, 1.0)))
+    return np.where(pitch > 0.0, np.maximum(toe, pitch - MAX_TOE_BEND), pitch)
+
+
+def eased(
+    foot: FootMotion, hip: Array, heading: Array, config: Swing, longest: float, steepest: float, side: float
+) -> FootMotion:
+    """A foot as the leg above it can follow.
+
+    A swinging foot stays some way below its hip, as a thigh can't be lifted higher. Where a shank leans so far over its
+    foot (or so far back) that the ankle would have to bend beyond its range, the foot is pitched with it: who sinks
+    deep into a knee raises the heel. So does who leaves a standing foot further behind than a leg is long.
+
+    Args:
+        foot: as planned.
+        hip: `(N, 3)` metres.
+        heading: `(N,)` direction of the hips.
+        config: how far below, how far an ankle bends.
+        longest: greatest distance from hip to ankle, metres.
+        steepest: pitch to which a heel is raised at most, radians.
+        side: 1 left, -1 right.
+    """
+    low, high = np.radians(config.ankle_deg)
+    behind, before = config.hip_below_m
+    limits = (
+        config.behind_m,
+        config.across_m,
+        config.aside_m,
+        behind,
+        before,
+        float(low),
+        float(high),
+        longest,
+        steepest,
     )
-    off = max(s.roll, tuck[0])
-    kick = off + max(float(m.kick) - off, 0.0) * share**2
-    seconds = following.on - s.off
-    rate = 2.0 * max(s.roll - tuck[0], 0.0) / _rolls(min(s.off - s.on, 10.0))[1] * seconds
-    knots = np.array([0.0, 0.20, 0.48, 0.80, 1.0])
-    values = np.array([off, kick, 0.55 * kick + 0.45 * land, land + 0.10 * (kick - land) * 0.5, land])
-    return ball, _hermite(u, knots, values, min(rate, 1.5 * (kick - off) / 0.20))
+    ball, pitch = _eased(foot.ball, foot.yaw, foot.pitch, foot.contact, foot.floor, hip, heading, side, limits)
+    return FootMotion(ball, foot.yaw, pitch, toes(ball[:, 1] - foot.floor, pitch), foot.contact, foot.floor)
 
 
-def _carried(
-    s: Stance, following: Stance, u: Array, ball: Array, frames: slice, path: Path, tuck: tuple[float, float]
-) -> Array:
-    """A swing in a jump: the foot goes with the body, from its place beside it to the next, a little tucked."""
-    end = _on_heel(following, np.array([min(following.land + tuck[1], 0.0)]))[0]
-    line = np.stack([path.ground[:, 0], path.floor + path.air, path.ground[:, 1]], axis=-1)
-    bodies = [np.array([np.interp(t, path.time, line[:, k]) for k in range(3)]) for t in (s.off, following.on)]
-    before, after = np.array([s.x, s.y + BALL_M, s.z]) - bodies[0], end - bodies[1]
-    w = minimum_jerk(u)[:, None]
-    out = line[frames] + before + w * (after - before)
-    out[:, 1] += TUCK_M * _bump(u, 1.0, 1.0)
-    return out if path.flying[frames].mean() > 0.3 else ball
+@njit(cache=True)
+def _eased(
+    ball: Array,
+    yaw: Array,
+    planned: Array,
+    contact: NDArray[np.bool_],
+    floor: Array,
+    hip: Array,
+    heading: Array,
+    side: float,
+    limits: tuple[float, float, float, float, float, float, float, float, float],
+) -> tuple[Array, Array]:
+    """The ball and the pitch of an eased foot."""
+    trails, crosses, parts, behind, before, low, high, longest, steepest = limits
+    n = yaw.size
+    out, pitch = ball.copy(), planned.copy()
+    over = np.zeros(n)
+    for i in range(n):
+        if contact[i]:
+            continue
+        sine, cosine = np.sin(heading[i]), np.cos(heading[i])
+        ahead = (ball[i, 0] - hip[i, 0]) * sine + (ball[i, 2] - hip[i, 2]) * cosine
+        aside = side * ((ball[i, 0] - hip[i, 0]) * cosine - (ball[i, 2] - hip[i, 2]) * sine)
+        forth, apart = max(-trails - ahead, 0.0), side * (max(-crosses - aside, 0.0) - max(aside - parts, 0.0))
+        out[i, 0] += forth * sine + apart * cosine
+        out[i, 2] += forth * cosine - apart * sine
+        share = min(max((ahead + 0.25) / 0.55, 0.0), 1.0)
+        ankle = ball[i, 1] + ANKLE_UP_M * np.cos(planned[i]) + ANKLE_TO_BALL_M * np.sin(planned[i])
+        over[i] = max(ankle - hip[i, 1] + behind + share * (before - behind), 0.0)
+    over = spread(over)
+    excess = np.empty(n)
+    for i in range(n):
+        out[i, 1] = max(out[i, 1] - over[i], min(out[i, 1], floor[i] + BALL_M + CLEAR_M))
+    whole = THIGH_M + SHANK_M
+    for _ in range(3):
+        for i in range(n):
+            sine, cosine = np.sin(pitch[i]), np.cos(pitch[i])
+            along = -ANKLE_TO_BALL_M * cosine + ANKLE_UP_M * sine
+            up = hip[i, 1] - out[i, 1] - (ANKLE_UP_M * cosine + ANKLE_TO_BALL_M * sine)
+            x = hip[i, 0] - out[i, 0] - along * np.sin(yaw[i])
+            z = hip[i, 2] - out[i, 2] - along * np.cos(yaw[i])
+            true = np.sqrt(x * x + up * up + z * z)
+            length = min(max(true, 0.36 * whole), 0.999 * whole)
+            lean = np.arctan2(x * np.sin(yaw[i]) + z * np.cos(yaw[i]), up)
+            knee = np.arccos((SHANK_M**2 + length**2 - THIGH_M**2) / (2.0 * SHANK_M * length))
+            bent = lean + knee - pitch[i]
+            excess[i] = max(bent - high, 0.0) if pitch[i] >= 0.0 else 0.0
+            if not contact[i]:
+                excess[i] += min(bent - low, 0.0)
+            elif lean > 0.0 and pitch[i] >= 0.0:
+                excess[i] += max(true - longest, 0.0) / ANKLE_TO_BALL_M
+        added = spread(excess)
+        for i in range(n):
+            pitch[i] = min(pitch[i] + added[i], max(pitch[i], steepest))
+    for i in range(n):
+        if not contact[i]:
+            toe = np.arcsin(min(max((out[i, 1] - floor[i] - BALL_M) / TOE_M, 0.0), 1.0))
+            pitch[i] = min(pitch[i], MAX_TOE_BEND + toe)
+    return out, pitch
 
 
-def _bump(u: Array, a: float, b: float) -> Array:
-    """A hill over [0, 1] of height 1 with its top at a / (a + b)."""
-    top = a / (a + b)
-    result: Array = np.clip(u, 0.0, 1.0) ** a * np.clip(1.0 - u, 0.0, 1.0) ** b / (top**a * (1.0 - top) ** b)
-    return result
+@njit(cache=True)
+def spread(excess: Array) -> Array:
+    """A correction spread over its neighbours in time, so that it comes and goes smoothly.
 
-
-def _hermite(u: Array, knots: Array, values: Array, first_slope: float) -> Array:
-    """Cubic through knots, slopes of neighbours' chords, a given slope at the start and none at the end."""
-    slopes = np.zeros(knots.size)
-    slopes[1:-1] = (values[2:] - values[:-2]) / (knots[2:] - knots[:-2])
-    slopes[0] = first_slope
-    i = np.clip(np.searchsorted(knots, u, side="right") - 1, 0, knots.size - 2)
-    h = knots[i + 1] - knots[i]
-    w = (u - knots[i]) / h
-    return (
-        (1.0 + 2.0 * w) * (1.0 - w) ** 2 * values[i]
-        + w * (1.0 - w) ** 2 * h * slopes[i]
-        + w * w * (3.0 - 2.0 * w) * values[i + 1]
-        + w * w * (w - 1.0) * h * slopes[i + 1]
-    )
+    The greatest of three frames (or the least, where that is further from 0), then a mean over seven.
+    """
+    n = excess.size
+    outer, out = np.empty(n), np.zeros(n)
+    for i in range(n):
+        a, b, c = excess[max(i - 1, 0)], excess[i], excess[min(i + 1, n - 1)]
+        most, least = max(a, b, c), min(a, b, c)
+        outer[i] = max(most, 0.0) if most > -least else min(least, 0.0)
+    for i in range(n):
+        for k in range(-3, 4):
+            out[i] += SPREAD[k + 3] * outer[min(max(i + k, 0), n - 1)]
+    return out

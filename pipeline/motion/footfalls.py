@@ -10,8 +10,10 @@ body turns on the spot, widens its stance or kneels.
 
 from dataclasses import dataclass
 from itertools import pairwise
+from math import cos, hypot, pi, radians, sin, sqrt
 
 import numpy as np
+from numba import njit
 
 from configs.motion import Gait, Turning
 from pipeline.motion.gait import Manner
@@ -21,8 +23,10 @@ from pipeline.motion.rotations import Array
 
 LEFT, RIGHT = 0, 1
 NEVER = 1e9
-HURRIED_ROLL = np.radians(52.0)
-"""Pitch of a foot that leaves because the body has run away from it."""
+AHEAD_ENOUGH = 0.2
+"""Sine of the angle between hips and travel up to which feet pass one another; at twice that they don't."""
+FARTHEST_ASIDE_M = 0.5
+"""A foot's place is moved to its own side by no more."""
 HIP_OVER_PATH_M = 0.80
 """Height over the path from which a leg's reach is judged: a hip that has sunk as far as looks natural."""
 
@@ -65,62 +69,105 @@ class Plan:
     stride: Array
 
 
+class _Curve:
+    """Values at the frames, read between them one at a time: plain numbers are ten times as fast as arrays of one."""
+
+    def __init__(self, values: Array, begin: float, fps: float) -> None:
+        self.values: list[float] = values.tolist()
+        self.begin, self.fps, self.last = begin, fps, values.size - 1
+
+    def __call__(self, t: float) -> float:
+        at = (t - self.begin) * self.fps
+        if at <= 0.0:
+            return self.values[0]
+        i = int(at)
+        if i >= self.last:
+            return self.values[-1]
+        share = at - i
+        return self.values[i] * (1.0 - share) + self.values[i + 1] * share
+
+
 class _Planner:
     def __init__(
         self, path: Path, headings: Headings, manner: Manner, places: Array, gait: Gait, turning: Turning, seed: float
     ) -> None:
-        self.path, self.headings, self.manner, self.places = path, headings, manner, places
+        self.path, self.manner = path, manner
         self.gait, self.turning = gait, turning
         self.offset = seed
         self.time = path.time
+        self.frame = float(path.time[1] - path.time[0])
         self.stride = np.zeros(path.time.size)
         t0 = float(self.time[0])
+
+        def curve(values: Array) -> _Curve:
+            return _Curve(values, t0, 1.0 / self.frame)
+
+        self.x, self.z, self.floor = curve(path.ground[:, 0]), curve(path.ground[:, 1]), curve(path.floor)
+        self.hips, self.going, self.speed = curve(headings.hips), curve(headings.going), curve(path.speed)
+        self.forward, self.duty = curve(manner.forward), curve(manner.duty)
+        self.stride_m, self.off, self.land = curve(manner.stride), curve(manner.off), curve(manner.land)
+        self.places = [[curve(places[:, foot, k]) for k in range(3)] for foot in (LEFT, RIGHT)]
         self.feet: tuple[list[Stance], list[Stance]] = ([], [])
         for foot in (LEFT, RIGHT):
             x, z, y, yaw = self.place(foot, t0)
             self.feet[foot].append(Stance(t0 - 1.0, NEVER, x, z, y, yaw, 0.0, 0.3))
 
-    def sample(self, values: Array, t: float) -> float:
-        return float(np.interp(t, self.time, values))
-
     def place(self, foot: int, t: float) -> tuple[float, float, float, float]:
         """Where a foot belongs at an instant: x, z, floor, direction."""
-        aside, ahead, turn = (self.sample(self.places[:, foot, k], t) for k in range(3))
-        h = self.sample(self.headings.hips, t)
-        x = self.sample(self.path.ground[:, 0], t) + ahead * np.sin(h) + aside * np.cos(h)
-        z = self.sample(self.path.ground[:, 1], t) + ahead * np.cos(h) - aside * np.sin(h)
-        return float(x), float(z), self.sample(self.path.floor, t), h + turn
+        aside, ahead, turn = (curve(t) for curve in self.places[foot])
+        h = self.hips(t)
+        sine, cosine = sin(h), cos(h)
+        return (
+            self.x(t) + ahead * sine + aside * cosine,
+            self.z(t) + ahead * cosine - aside * sine,
+            self.floor(t),
+            h + turn,
+        )
 
     def step(self, foot: int, off: float, on: float, aim: float, roll: float, land: float) -> None:
         last = self.feet[foot][-1]
-        off = max(off, last.on + 0.05)
-        if on < off + 0.12:
-            off = max(last.on + 0.03, on - 0.12)
+        shortest = self.gait.shortest_swing_s
+        off = max(min(off, on - shortest), last.on + 0.06)
+        on = max(on, off + 0.8 * shortest)
+        braking = self.speed(on) < 0.5 * self.speed(off)
+        longest = self.gait.braking_swing_s if braking else self.gait.longest_swing_s
+        if on - off > longest:
+            if self.speed(on) < self.speed(off):
+                on = off + longest
+            else:
+                off = on - longest
         last.off, last.roll = off, roll
         x, z, y, yaw = self.place(foot, aim)
-        yaw = last.yaw + float((yaw - last.yaw + np.pi) % (2 * np.pi) - np.pi)
-        self.feet[foot].append(Stance(max(on, off + 0.08), NEVER, x, z, y, yaw, land, 0.3))
+        x, z = self.apart(foot, x, z, aim)
+        yaw = last.yaw + (yaw - last.yaw + pi) % (2 * pi) - pi
+        self.feet[foot].append(Stance(on, NEVER, x, z, y, yaw, land, 0.3))
+
+    def apart(self, foot: int, x: float, z: float, t: float) -> tuple[float, float]:
+        """A place that doesn't make the legs cross: sideways and backwards a foot stays on its side of the other."""
+        other = self.feet[1 - foot][-1]
+        h, side = self.hips(t), 1.0 if foot == LEFT else -1.0
+        aside = side * ((x - other.x) * cos(h) - (z - other.z) * sin(h))
+        share = min(max((sqrt(1.0 - self.forward(t)) - AHEAD_ENOUGH) / AHEAD_ENOUGH, 0.0), 1.0)
+        missing = min(max(self.gait.apart_m - aside, 0.0), FARTHEST_ASIDE_M) * share
+        return x + side * missing * cos(h), z - side * missing * sin(h)
 
     def error(self, foot: int, t: float) -> float:
         """How badly a standing foot is placed: 1 is the limit."""
         last = self.feet[foot][-1]
         x, z, _, yaw = self.place(foot, t)
-        turn = abs(float((yaw - last.yaw + np.pi) % (2 * np.pi) - np.pi))
-        return max(
-            float(np.hypot(x - last.x, z - last.z)) / self.turning.step_offset_m,
-            turn / float(np.radians(self.turning.step_angle_deg)),
-        )
+        turn = abs((yaw - last.yaw + pi) % (2 * pi) - pi)
+        away = hypot(x - last.x, z - last.z)
+        return max(away / self.turning.step_offset_m, turn / radians(self.turning.step_angle_deg))
 
     def stand(self, begin: float, end: float) -> None:
         """Small steps that keep a standing body's feet where they belong."""
         busy = max(begin, *(foot[-1].on for foot in self.feet))
-        frame = 2.0 * float(self.time[1] - self.time[0])
         t, took = busy, self.turning.step_s
         while t + 0.6 * took < end:
             errors = [self.error(foot, t + 0.7 * took) for foot in (LEFT, RIGHT)]
-            foot = int(np.argmax(errors))
+            foot = LEFT if errors[LEFT] >= errors[RIGHT] else RIGHT
             if errors[foot] < 1.0:
-                t += frame
+                t += 2.0 * self.frame
                 continue
             on = min(t + took, end - 0.02)
             self.step(foot, t, on, min(on + 0.25, end), 0.35, -0.05)
@@ -131,7 +178,7 @@ class _Planner:
         time, n = self.time, self.time.size
         begin, end = float(time[first]), float(time[last])
         frequency = self.manner.frequency[first : last + 1]
-        phase = np.concatenate([[0.0], np.cumsum(0.5 * (frequency[1:] + frequency[:-1]))]) * float(time[1] - time[0])
+        phase = np.concatenate([[0.0], np.cumsum(0.5 * (frequency[1:] + frequency[:-1]))]) * self.frame
         total = float(phase[-1])
         if first == 0:
             phase, total = phase + self.offset, total + self.offset
@@ -148,18 +195,17 @@ class _Planner:
         foot = self._first(begin, end)
         self.stride[first : last + 1] = np.pi * (phase - (1.0 if foot == LEFT else 0.0))
         self.stride[last + 1 :] = self.stride[last]
-        for k in range(1, count + 1):
-            on = float(np.interp(k, phase, clock))
-            m = self.manner.at(time, on)
-            duty = float(m.duty)
-            off = float(np.interp(k - 2.0 * (1.0 - duty), phase, clock))
-            until = k + 2.0 * duty
-            middle = float(np.interp(0.5 * (k + until), phase, clock)) if until <= phase[-1] else end
-            if open_end and until > phase[-1]:
-                middle = min(on + duty * float(m.stride) / max(float(np.interp(on, time, self.path.speed)), 0.3), end)
-            leave = self.manner.at(time, off)
-            brisk = float(np.interp(off, time, self.headings.going))
-            self.step(foot, off, on, middle, 0.25 + brisk * (float(leave.off) - 0.25), float(m.land) * brisk)
+        steps = np.arange(1, count + 1, dtype=np.float64)
+        landings = np.interp(steps, phase, clock).tolist()
+        duties = np.array([self.duty(t) for t in landings])
+        before = np.array([self.duty(t) for t in np.interp(steps - 1.0, phase, clock).tolist()])
+        leavings = np.interp(steps - 2.0 * (1.0 - before), phase, clock).tolist()
+        middles = np.interp(steps + duties, phase, clock).tolist()
+        for k, (on, off, middle, duty) in enumerate(zip(landings, leavings, middles, duties.tolist(), strict=True), 1):
+            if k + 2.0 * duty > phase[-1]:
+                middle = min(on + duty * self.stride_m(on) / max(self.speed(on), 0.3), end) if open_end else end
+            brisk = self.going(off)
+            self.step(foot, off, on, middle, 0.25 + brisk * (self.off(off) - 0.25), self.land(on) * brisk)
             foot = 1 - foot
 
     def _first(self, begin: float, end: float) -> int:
@@ -172,7 +218,15 @@ class _Planner:
 
 
 def plan(
-    path: Path, headings: Headings, manner: Manner, places: Array, gait: Gait, turning: Turning, *, phase: float
+    path: Path,
+    headings: Headings,
+    manner: Manner,
+    places: Array,
+    gait: Gait,
+    turning: Turning,
+    *,
+    hurried: float,
+    phase: float,
 ) -> Plan:
     """Stances of both feet on a path.
 
@@ -184,6 +238,7 @@ def plan(
             ahead, radians of turn.
         gait: what is standing, the quickest step.
         turning: when a standing foot steps.
+        hurried: pitch of a foot that leaves because the body has run away from it, radians.
         phase: 0 to 1, where in a step a clip begins that begins in motion.
     """
     planner = _Planner(path, headings, manner, places, gait, turning, phase)
@@ -194,7 +249,7 @@ def plan(
             planner.stand(float(path.time[first]), float(path.time[last]))
     for foot in (LEFT, RIGHT):
         _lift_in_flight(planner, foot)
-        _lift_out_of_reach(planner, foot, gait.longest_stance_m)
+        _lift_out_of_reach(planner, foot, gait.longest_stance_m, hurried)
     return Plan(planner.feet, planner.stride)
 
 
@@ -234,32 +289,52 @@ def _lift_in_flight(planner: _Planner, foot: int) -> None:
         planner.feet[foot][:] = kept
 
 
-def _lift_out_of_reach(planner: _Planner, foot: int, longest: float) -> None:
+def _lift_out_of_reach(planner: _Planner, foot: int, longest: float, hurried: float) -> None:
     """Ends a stance when the body has left it too far behind, and begins it only when the body is near enough.
 
     A sudden turn would otherwise leave a foot where no leg reaches, and the body would have to squat down to it.
     """
-    path, time = planner.path, planner.time
-    frame = float(time[1] - time[0])
+    path, frame = planner.path, planner.frame
     kept: list[Stance] = []
     for s in planner.feet[foot]:
-        a, b = np.searchsorted(time, [s.on, s.off])
-        below = np.maximum(path.floor[a:b] - s.y, -HIP_OVER_PATH_M)
-        away = np.sqrt(
-            (path.ground[a:b, 0] - s.x) ** 2 + (path.ground[a:b, 1] - s.z) ** 2 + (HIP_OVER_PATH_M + below) ** 2
-        )
-        if away.size == 0 or away.max() <= longest:
+        a, b = np.searchsorted(path.time, [s.on, s.off])
+        near, nearest, first, last = _reached(path.ground, path.floor, int(a), int(b), s.x, s.y, s.z, longest)
+        if near < 0 or first < 0:
             kept.append(s)
             continue
-        near = int(np.argmin(away))
-        if away[near] > 0.95 * longest:
+        if nearest > 0.99 * longest:
             continue
-        late, early = np.flatnonzero(away[near:] > longest), np.flatnonzero(away[:near] > longest)
-        if late.size:
-            s.off = float(time[a + near + late[0]]) - frame
-            s.roll = max(s.roll, HURRIED_ROLL)
-        if early.size:
-            s.on = float(time[a + early[-1]]) + frame
+        if last < b - 1:
+            s.off = float(path.time[last + 1]) - frame
+            s.roll = max(s.roll, hurried)
+        if first > a:
+            s.on = float(path.time[first - 1]) + frame
         if s.off - s.on > 2.0 * frame:
             kept.append(s)
     planner.feet[foot][:] = kept
+
+
+@njit(cache=True)
+def _reached(
+    ground: Array, floor: Array, a: int, b: int, x: float, y: float, z: float, longest: float
+) -> tuple[int, float, int, int]:
+    """Of the frames `[a, b)`, the one nearest a foot and its distance, and the first and the last around it in reach.
+
+    The first is -1 where all are in reach, all four are where there is no frame.
+    """
+    near, nearest, within = -1, np.inf, True
+    away = np.empty(max(b - a, 0))
+    for i in range(a, b):
+        below = max(floor[i] - y, -HIP_OVER_PATH_M) + HIP_OVER_PATH_M
+        away[i - a] = np.sqrt((ground[i, 0] - x) ** 2 + (ground[i, 1] - z) ** 2 + below**2)
+        within = within and away[i - a] <= longest
+        if away[i - a] < nearest:
+            near, nearest = i, away[i - a]
+    if near < 0 or within:
+        return near, nearest, -1, -1
+    first = last = near
+    while first > a and away[first - 1 - a] <= longest:
+        first -= 1
+    while last < b - 1 and away[last + 1 - a] <= longest:
+        last += 1
+    return near, nearest, first, last

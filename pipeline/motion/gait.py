@@ -4,7 +4,7 @@ Belongs here: gait as a function of speed and direction. Does not belong here: w
 themselves and their sources (configs/motion.yaml).
 """
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -33,6 +33,7 @@ class Manner:
         twist: half the pelvis's turn in a stride.
         swing: half the swing of a free upper arm.
         frequency: steps a second.
+        forward: 1 forwards, 0 sideways or backwards.
     """
 
     stride: Array
@@ -51,14 +52,16 @@ class Manner:
     twist: Array
     swing: Array
     frequency: Array
+    forward: Array
 
-    def at(self, time: Array, t: float) -> "Manner":
-        """The gait at one instant between the frames of `time`."""
-        i = int(np.clip(np.searchsorted(time, t), 1, time.size - 1))
-        w = float(np.clip((t - time[i - 1]) / (time[i] - time[i - 1]), 0.0, 1.0))
-        return Manner(
-            **{f.name: (1 - w) * getattr(self, f.name)[i - 1] + w * getattr(self, f.name)[i] for f in fields(self)}
-        )
+
+_COLUMNS = tuple(
+    (name, key, scale)
+    for name in Manner.__dataclass_fields__
+    for key, scale in ((name, 1.0), (f"{name}_m", 1.0), (f"{name}_deg", np.pi / 180.0))
+    if key in Gait.model_fields
+)
+"""Fields that the configuration tabulates: the name here, the name there, and its unit in ours."""
 
 
 def manner(speed: Array, sideways: Array, slope: Array, config: Gait) -> Manner:
@@ -70,11 +73,7 @@ def manner(speed: Array, sideways: Array, slope: Array, config: Gait) -> Manner:
         slope: rise over way of the ground, without sign; steps on stairs are shorter.
         config: the table by speed.
     """
-    table: dict[str, Array] = {}
-    for name in Manner.__dataclass_fields__:
-        for key, scale in ((name, 1.0), (f"{name}_m", 1.0), (f"{name}_deg", np.pi / 180.0)):
-            if hasattr(config, key):
-                table[name] = np.interp(speed, config.speed_mps, getattr(config, key)) * scale
+    table = {name: np.interp(speed, config.speed_mps, getattr(config, key)) * scale for name, key, scale in _COLUMNS}
     ahead = np.cos(sideways)
     across = np.abs(np.sin(sideways))
     table["stride"] = (
@@ -87,8 +86,9 @@ def manner(speed: Array, sideways: Array, slope: Array, config: Gait) -> Manner:
     for name in ("kick", "clearance", "off"):
         table[name] = table[name] * (1.0 - 0.45 * np.maximum(backwards, 0.6 * across))
     table["land"] = table["land"] * np.clip(ahead, -0.3, 1.0) - 0.35 * backwards * table["land"]
-    table["lean"] = table["lean"] * ahead
-    table["ahead"] = table["ahead"] * np.abs(ahead) + 0.03 * across
+    table["lean"] = table["lean"] * np.where(ahead < 0.0, -config.backward_lean, 1.0) * ahead
+    table["ahead"] = table["ahead"] * np.abs(ahead) + 0.03 * across + config.backward_ahead_m * backwards
     table["step_width"] = table["step_width"] + 0.20 * across
+    table["forward"] = np.clip(ahead, 0.0, 1.0) ** 2
     table["frequency"] = 2.0 * speed / table["stride"]
     return Manner(**table)

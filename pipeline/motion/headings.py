@@ -10,6 +10,7 @@ steps.
 from dataclasses import dataclass
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
 from configs.motion import Turning
@@ -27,6 +28,7 @@ class Headings:
         head: `(N,)` near `chest`.
         travel: `(N,)` direction of travel, held while standing.
         going: `(N,)` 0 standing to 1 going.
+        push: `(N, 2)` m/s², acceleration of the body ahead of the hips and to their left.
     """
 
     hips: Array
@@ -34,6 +36,7 @@ class Headings:
     head: Array
     travel: Array
     going: Array
+    push: Array
 
 
 def ease(values: Array, low: float, high: float) -> Array:
@@ -43,11 +46,22 @@ def ease(values: Array, low: float, high: float) -> Array:
 
 
 def limit(angle: Array, bound: float) -> Array:
-    """An angle pressed smoothly into (-bound, bound): nearly itself up to half of it."""
-    return bound * np.tanh(angle / bound)
+    """An angle pressed smoothly into (-bound, bound): itself, to 6 %, up to 0.7 of it."""
+    squared = (angle / bound) ** 2
+    result: Array = angle / np.sqrt(np.sqrt(1.0 + squared * squared))
+    return result
 
 
-def directions(path: Path, fps: int, still_mps: float, config: Turning, *, chest: float, head: float) -> Headings:
+def directions(
+    path: Path,
+    fps: int,
+    still_mps: float,
+    config: Turning,
+    *,
+    chest: float,
+    head: float,
+    fixed: NDArray[np.bool_],
+) -> Headings:
     """Directions of hips, chest and head along a path.
 
     Args:
@@ -57,6 +71,7 @@ def directions(path: Path, fps: int, still_mps: float, config: Turning, *, chest
         config: shares and limits.
         chest: share of the view that the chest follows, the rest being the hips'.
         head: share of the view that the head follows, the rest being the chest's.
+        fixed: `(N,)` the hips stay as they are, as of someone on a knee.
     """
     speed = np.maximum(smooth(path.speed, 0.08 * fps), 0.0)
     going = ease(speed, still_mps, 4.0 * still_mps)
@@ -68,11 +83,23 @@ def directions(path: Path, fps: int, still_mps: float, config: Turning, *, chest
     backwards = np.clip(config.hip_gain * wrap(away + np.pi), -bound, bound)
     back = ease(np.abs(away), *np.radians(config.backpedal_deg))
     target = path.view + going * ((1.0 - back) * forwards + back * backwards)
-    hips = smooth(_followed(target, going, fps, config), 0.07 * fps)
+    target = _held(target, ~fixed, target) if fixed.any() else target
+    hips = smooth(
+        _followed(target, going, np.radians(config.dead_zone_deg), np.radians(config.rate_dps) / fps), 0.07 * fps
+    )
     turned = limit(wrap(path.view - hips), np.radians(config.chest_limit_deg))
     chests = hips + chest * turned
     heads = chests + head * limit(wrap(path.view - chests), np.radians(config.head_limit_deg))
-    return Headings(hips, smooth(chests, 0.05 * fps), smooth(heads, 0.04 * fps), travel, going)
+    acceleration = smooth(np.gradient(smooth(path.velocity, 0.10 * fps), 1.0 / fps, axis=0), 0.06 * fps)
+    sine, cosine = np.sin(hips), np.cos(hips)
+    push = np.stack(
+        [
+            acceleration[:, 0] * sine + acceleration[:, 1] * cosine,
+            acceleration[:, 0] * cosine - acceleration[:, 1] * sine,
+        ],
+        axis=-1,
+    )
+    return Headings(hips, smooth(chests, 0.05 * fps), smooth(heads, 0.04 * fps), travel, going, push)
 
 
 def _held(angle: Array, valid: NDArray[np.bool_], fallback: Array) -> Array:
@@ -84,13 +111,20 @@ def _held(angle: Array, valid: NDArray[np.bool_], fallback: Array) -> Array:
     return angle[last]
 
 
-def _followed(target: Array, going: Array, fps: int, config: Turning) -> Array:
-    """Hips that follow a direction: at once while going, past a dead zone while standing."""
-    dead, rate = np.radians(config.dead_zone_deg), np.radians(config.rate_dps) / fps
+@njit(cache=True)
+def _followed(target: Array, going: Array, dead: float, rate: float) -> Array:
+    """Hips that follow a direction: at once while going, past a dead zone while standing.
+
+    Args:
+        target: `(N,)` radians.
+        going: `(N,)` 0 standing to 1 going.
+        dead: radians that the hips leave to the upper body while standing.
+        rate: greatest turn, radians a frame.
+    """
     out = np.empty_like(target)
-    now, turning = float(target[0]), False
+    now, turning = target[0], False
     for i in range(target.size):
-        error = float(wrap(target[i] - now))
+        error = (target[i] - now + np.pi) % (2.0 * np.pi) - np.pi
         if going[i] > 0.3 or abs(error) > dead:
             turning = True
         elif abs(error) < 0.12:

@@ -52,5 +52,6 @@ def _path_bytes(request: ClipRequest) -> bytes:
 
 def synthesis_hash(config: MotionConfig) -> str:
     """16 hex digits over the configuration that changes a clip or its pictures."""
-    parts = (config.clips, config.path, config.gait, config.turning, config.acting, config.actions)
-    return config_hash(*parts, config.export, config.preview)
+    walked = (config.clips, config.path, config.gait, config.swing, config.turning)
+    acted = (config.acting, config.poses, config.body, config.actions)
+    return config_hash(*walked, *acted, config.export, config.preview)

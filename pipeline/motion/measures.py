@@ -29,7 +29,7 @@ def measure(clip: Clip, request: ClipRequest) -> dict[str, float]:
         request: what it had to follow.
     """
     positions, turned = forward(clip.rotations, clip.root)
-    floor = floor_under(clip.frames, clip.fps, clip.footprints)
+    floor = floor_under(clip.path[:, 1], clip.fps, clip.footprints)
     t = request.from_ms / 1000.0 + np.arange(clip.frames) / clip.fps
     raw = (
         np.stack([np.interp(t, request.t_ms / 1000.0, v / 1000.0) for v in (request.x_mm, request.z_mm)], axis=-1)
@@ -40,7 +40,7 @@ def measure(clip: Clip, request: ClipRequest) -> dict[str, float]:
         **path_error(positions[:, 0], raw, "raw_path"),
         **contact_slip(positions, clip.contacts, clip.fps),
         "skating_ratio": skating_ratio(positions, floor, clip.fps),
-        **ground_error(positions, turned, floor, clip.contacts),
+        **ground_error(soles(positions, turned), floor, clip.contacts),
         **smoothness(positions, clip.fps),
         "speed_mean_mps": float(np.mean(np.hypot(*np.diff(clip.path[:, [0, 2]], axis=0).T)) * clip.fps),
         **clip.notes,
@@ -111,14 +111,12 @@ def skating_ratio(positions: Array, floor: Array, fps: int) -> float:
     return float(np.mean(np.any(skates, axis=1)))
 
 
-def ground_error(positions: Array, turned: Array, floor: Array, contacts: NDArray[np.bool_]) -> dict[str, float]:
-    """How far soles go into the ground, and how far standing ones float over it, mm beyond a tolerance of 5 mm.
+def soles(positions: Array, turned: Array) -> Array:
+    """Height of the lowest point of each sole, `(T, 2)`: heel, ball or tip of the toes.
 
     Args:
         positions: joints `(T, 22, 3)`.
         turned: global quaternions `(T, 22, 4)`.
-        floor: `(T, 2)` height of the ground under each foot.
-        contacts: `(T, 2)`.
     """
     lowest = np.empty((positions.shape[0], 2))
     for foot in (0, 1):
@@ -129,6 +127,17 @@ def ground_error(positions: Array, turned: Array, floor: Array, contacts: NDArra
             ball + rotate(turned[:, BALLS[foot]], np.array([0.0, -BALL_M, TOE_M])),
         ]
         lowest[:, foot] = np.min(np.stack([p[:, 1] for p in points]), axis=0)
+    return lowest
+
+
+def ground_error(lowest: Array, floor: Array, contacts: NDArray[np.bool_]) -> dict[str, float]:
+    """How far soles go into the ground, and how far standing ones float over it, mm beyond a tolerance of 5 mm.
+
+    Args:
+        lowest: `(T, 2)` height of the lowest point of each sole.
+        floor: `(T, 2)` height of the ground under each foot.
+        contacts: `(T, 2)`.
+    """
     into = np.maximum(floor - lowest - TOLERANCE_M, 0.0) * 1000.0
     over = np.maximum(lowest - floor - TOLERANCE_M, 0.0)[contacts] * 1000.0
     return {
@@ -148,20 +157,24 @@ def smoothness(positions: Array, fps: int) -> dict[str, float]:
     return {"jitter_mps3": mean(3), "acceleration_mps2": mean(2)}
 
 
-def floor_under(frames: int, fps: int, footprints: Array) -> Array:
-    """Height of the ground under each foot, `(T, 2)`: of its footprint, or the lower of the two it is between.
+def floor_under(path: Array, fps: int, footprints: Array) -> Array:
+    """Height of the ground under each foot, `(T, 2)`: of its footprint; in the air, the lowest that it can be over.
+
+    That is the lower of the footprints it is between and the ground under the body.
 
     Args:
-        frames: number of frames.
+        path: `(T,)` height of the ground under the body.
         fps: frames a second.
         footprints: as in `Clip`.
     """
-    t = np.arange(frames) / fps
-    out = np.zeros((frames, 2))
+    t = np.arange(path.size) / fps
+    out = np.stack([path, path], axis=-1)
     for foot in (0, 1):
         own = footprints[footprints[:, 4] == foot]
         if own.size:
             last = np.clip(np.searchsorted(own[:, 5], t, side="right") - 1, 0, own.shape[0] - 1)
             following = np.minimum(last + (t > own[last, 6]), own.shape[0] - 1)
-            out[:, foot] = np.minimum(own[last, 1], own[following, 1])
+            stands = (t >= own[last, 5]) & (t <= own[last, 6])
+            between = np.minimum(np.minimum(own[last, 1], own[following, 1]), path)
+            out[:, foot] = np.where(stands, own[last, 1], between)
     return out

@@ -175,7 +175,7 @@ def clip_request(segment: dict[str, Any], tracks: pl.DataFrame, *, config: Motio
     from_ms, to_ms = _window(intent, from_ms, to_ms, own, config)
     margin = (t >= from_ms - clips.margin_ms) & (t <= to_ms + clips.margin_ms)
     own = own.filter(pl.Series(margin))
-    columns = {name: own[name].cast(pl.Int64).fill_null(NULL).to_numpy() for name in _COLUMNS}
+    columns: dict[str, Any] = {name: own[name].cast(pl.Int64).fill_null(NULL).to_numpy() for name in _COLUMNS}
     request = ClipRequest(
         match_id=segment["match_id"],
         segment_id=segment["segment_id"],

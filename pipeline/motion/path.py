@@ -8,8 +8,10 @@ mid-stride. Where the samples end, the margin goes on at the last velocity.
 """
 
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
 from configs.motion import Clips, PathConfig
@@ -42,6 +44,8 @@ class Path:
         origin: `(3,)` metres in match coordinates.
         slope: `(N,)` rise of the floor over the way, without sign.
         deviation: `(n,)` metres between path and recorded polyline at the clip's frames.
+        gap_s: median time between the samples it was made from, seconds.
+        planar: whether the source has no heights.
     """
 
     time: Array
@@ -56,6 +60,8 @@ class Path:
     origin: Array
     slope: Array
     deviation: Array
+    gap_s: float
+    planar: bool
 
     @property
     def speed(self) -> Array:
@@ -68,16 +74,35 @@ def smooth(values: Array, sigma_frames: float) -> Array:
     radius = min(int(np.ceil(3.0 * sigma_frames)), values.shape[0] - 1)
     if radius < 1 or sigma_frames <= 0.0:
         return values.copy()
-    steps = np.arange(-radius, radius + 1)
-    kernel = np.exp(-0.5 * (steps / sigma_frames) ** 2)
-    kernel /= kernel.sum()
-    head = 2.0 * values[:1] - values[radius:0:-1]
-    tail = 2.0 * values[-1:] - values[-2 : -2 - radius : -1]
-    padded = np.concatenate([head, values, tail])
-    if values.ndim == 1:
-        return np.convolve(padded, kernel, mode="valid")
-    flat = padded.reshape(padded.shape[0], -1)
-    return np.stack([np.convolve(column, kernel, mode="valid") for column in flat.T], axis=-1).reshape(values.shape)
+    flat = np.ascontiguousarray(values, dtype=np.float64).reshape(values.shape[0], -1)
+    out = np.empty_like(flat)
+    _smooth(flat, _gaussian(sigma_frames, radius), out)
+    return out.reshape(values.shape)
+
+
+@cache
+def _gaussian(sigma_frames: float, radius: int) -> Array:
+    """Weights of a Gaussian mean from its middle outwards, `(radius + 1,)`; all of them, both sides, sum to 1."""
+    weights = np.exp(-0.5 * (np.arange(radius + 1) / sigma_frames) ** 2)
+    result: Array = weights / (2.0 * weights.sum() - weights[0])
+    return result
+
+
+@njit(cache=True)
+def _smooth(values: Array, weights: Array, out: Array) -> None:
+    n = values.shape[0]
+    for column in range(values.shape[1]):
+        for i in range(n):
+            total = weights[0] * values[i, column]
+            for k in range(1, weights.size):
+                left, right = i - k, i + k
+                before = values[left, column] if left >= 0 else 2.0 * values[0, column] - values[-left, column]
+                if right < n:
+                    after = values[right, column]
+                else:
+                    after = 2.0 * values[n - 1, column] - values[2 * (n - 1) - right, column]
+                total += weights[k] * (before + after)
+            out[i, column] = total
 
 
 def plan(request: ClipRequest, clips: Clips, config: PathConfig) -> Path:
@@ -135,7 +160,22 @@ def plan(request: ClipRequest, clips: Clips, config: PathConfig) -> Path:
     pace = np.maximum(smooth(np.hypot(velocity[:, 0], velocity[:, 1]), 0.1 * clips.fps), 0.5)
     slope = smooth(np.abs(np.gradient(floor, 1.0 / clips.fps)) / pace, 0.12 * clips.fps) * ~flying
     deviation = np.hypot(*(ground - line)[clip].T)
-    return Path(time, ground, floor, air, flying, velocity, view, pitch, clip, origin_mm / 1000.0, slope, deviation)
+    return Path(
+        time,
+        ground,
+        floor,
+        air,
+        flying,
+        velocity,
+        view,
+        pitch,
+        clip,
+        origin_mm / 1000.0,
+        slope,
+        deviation,
+        gap_s,
+        planar,
+    )
 
 
 def _usable(request: ClipRequest, config: PathConfig) -> NDArray[np.int64]:

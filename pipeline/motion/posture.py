@@ -9,18 +9,19 @@ and wherever a standing leg would have to be longer than it is.
 from dataclasses import dataclass
 
 import numpy as np
+from numba import njit
 
+from configs.motion import Body, Swing, Turning
 from pipeline.motion.actions import Action
-from pipeline.motion.feet import FootMotion
+from pipeline.motion.feet import SPREAD, FootMotion, eased
 from pipeline.motion.footfalls import Plan
 from pipeline.motion.gait import Manner
-from pipeline.motion.headings import Headings, limit
+from pipeline.motion.headings import Headings, ease, limit
 from pipeline.motion.path import Path, smooth
 from pipeline.motion.rotations import Array, body, rotate, wrap
-from pipeline.motion.skeleton import ANKLE_M, ANKLE_TO_BALL_M, BALL_M, INDEX, OFFSETS, SHANK_M, THIGH_M
+from pipeline.motion.skeleton import INDEX, OFFSETS, SHANK_M, THIGH_M
 
 STANDING_M = float(OFFSETS[0, 1])
-ANKLE_FROM_BALL = np.array([0.0, ANKLE_M - BALL_M, -ANKLE_TO_BALL_M])
 GRAVITY = 9.81
 
 
@@ -34,8 +35,7 @@ class Posture:
         spine: rotations of Spine1, Spine2 and Spine3.
         neck: its rotation.
         head: its rotation.
-        ankles: left and right, where the feet put them.
-        feet: rotations of left and right foot at the ankle.
+        feet: left and right, as the legs above them can follow.
     """
 
     root: Array
@@ -43,8 +43,7 @@ class Posture:
     spine: tuple[Array, Array, Array]
     neck: Array
     head: Array
-    ankles: tuple[Array, Array]
-    feet: tuple[Array, Array]
+    feet: tuple[FootMotion, FootMotion]
 
 
 def stand(
@@ -57,8 +56,12 @@ def stand(
     *,
     kneel_m: float,
     reach: float,
+    tiptoe: float,
     recoil: float,
     fps: int,
+    turning: Turning,
+    swing: Swing,
+    limbs: Body,
 ) -> Posture:
     """The trunk over its feet.
 
@@ -71,24 +74,26 @@ def stand(
         action: the intent's own movement.
         kneel_m: pelvis below standing on one knee.
         reach: greatest share of a leg's straight length.
+        tiptoe: greatest distance from the hip to the ball of a foot behind, metres.
         recoil: chest pitch of a shot, radians.
         fps: frames a second.
+        turning: how far trunk and neck turn.
+        swing: how far ankles bend, how high a swinging foot comes.
+        limbs: how the trunk goes with the stride and the path.
     """
     going = headings.going
     grounded = 1.0 - np.minimum(smooth(path.flying.astype(float), 0.08 * fps), 1.0)
     beat = going * grounded
     middle = np.pi * manner.duty
     twist = -manner.twist * np.cos(plan.stride) * beat
-    drop = np.radians(3.2) * np.sin(plan.stride + np.radians(25.0)) * beat
+    drop = np.radians(limbs.drop_deg) * np.sin(plan.stride + np.radians(limbs.drop_phase_deg)) * beat
 
-    acceleration = smooth(np.gradient(smooth(path.velocity, 0.10 * fps), 1.0 / fps, axis=0), 0.06 * fps)
-    ahead = np.stack([np.sin(headings.hips), np.cos(headings.hips)], axis=-1)
     aside = np.stack([np.cos(headings.hips), -np.sin(headings.hips)], axis=-1)
-    push = limit(0.55 * np.sum(acceleration * ahead, axis=-1) / GRAVITY, 0.22)
-    bank = -limit(0.55 * np.sum(acceleration * aside, axis=-1) / GRAVITY, 0.24)
+    push = limit(limbs.push[0] * headings.push[:, 0] / GRAVITY, limbs.push[1])
+    bank = -limit(limbs.bank[0] * headings.push[:, 1] / GRAVITY, limbs.bank[1])
 
     trunk = manner.lean * beat + action.lean + push
-    hips_lean = 0.35 * trunk + 0.10 * action.kneel
+    hips_lean = (limbs.pelvis_lean[0] + limbs.pelvis_lean[1] * beat * manner.run) * trunk + 0.10 * action.kneel
     hips_tilt = 0.5 * bank + drop + 0.25 * action.tilt
     hips = headings.hips + twist - 0.3 * action.blade * (1.0 - going)
     pelvis = body(hips, hips_lean, hips_tilt)
@@ -99,19 +104,25 @@ def stand(
     root[:, 0] = path.ground[:, 0] + sway * aside[:, 0]
     root[:, 2] = path.ground[:, 1] + sway * aside[:, 1]
     bob = manner.bob * (1.0 - 2.0 * manner.run) * np.cos(2.0 * (plan.stride - middle)) * beat
-    sink = 0.012 + (manner.sink - 0.012) * beat
+    sink = limbs.sink_m + (manner.sink - limbs.sink_m) * beat
     root[:, 1] = path.floor + path.air + STANDING_M - sink - action.crouch - kneel_m * action.kneel + bob
 
-    ankle_turn = tuple(body(foot.yaw, foot.pitch, np.zeros(foot.yaw.size)) for foot in feet)
-    ankles = tuple(foot.ball + rotate(turn, ANKLE_FROM_BALL) for foot, turn in zip(feet, ankle_turn, strict=True))
-    root[:, 1] = _within_reach(root, pelvis, ankles, feet, 0.988 * reach * (THIGH_M + SHANK_M))
+    steepest = float(np.radians(limbs.heel_deg))
+    longest = 0.988 * reach * (THIGH_M + SHANK_M)
+    root[:, 1] = _within_reach(root, pelvis, tuple(foot.ankle for foot in feet), feet, longest, tiptoe, headings.hips)
+    moved = tuple(
+        eased(foot, root + rotate(pelvis, OFFSETS[INDEX[hip]]), headings.hips, swing, longest, steepest, side)
+        for foot, hip, side in zip(feet, ("L_Hip", "R_Hip"), (1.0, -1.0), strict=True)
+    )
 
-    chest = headings.chest - 0.9 * twist - action.blade
+    chest = hips + limit(
+        wrap(headings.chest - limbs.counter_twist * twist - action.blade - hips), np.radians(turning.trunk_limit_deg)
+    )
     chest_lean = trunk + action.breath - recoil * action.recoil
-    chest_tilt = 0.9 * bank - 0.6 * drop + action.tilt
+    chest_tilt = 0.9 * bank - limbs.counter_drop * drop + action.tilt
     spine = []
     turn = wrap(chest - hips)
-    for share in (0.30, 0.65, 1.0):
+    for share in (*limbs.spine, 1.0):
         spine.append(
             body(
                 hips + share * turn,
@@ -120,19 +131,27 @@ def stand(
             )
         )
     gaze = headings.head + action.look
-    nod = np.clip(path.pitch, -0.9, 0.9) * (1.0 - action.kneel) + action.kneel * 0.75 + 0.10 * action.lean
-    head_turn = wrap(gaze - headings.chest)
-    head = body(headings.chest + head_turn, nod, 0.25 * chest_tilt + 0.35 * action.blade)
-    neck = body(chest + 0.5 * head_turn, 0.5 * (chest_lean + nod), 0.6 * chest_tilt)
-    return Posture(
-        root, pelvis, (spine[0], spine[1], spine[2]), neck, head, (ankles[0], ankles[1]), (ankle_turn[0], ankle_turn[1])
+    nod = (
+        np.clip(path.pitch, -limbs.nod_rad, limbs.nod_rad) * (1.0 - action.kneel)
+        + action.kneel * 0.75
+        + 0.10 * action.lean
     )
+    head_turn = limit(wrap(gaze - chest), np.radians(turning.neck_limit_deg))
+    head = body(chest + head_turn, nod, 0.25 * chest_tilt + 0.35 * action.blade)
+    neck = body(chest + 0.5 * head_turn, 0.5 * (chest_lean + nod), 0.6 * chest_tilt)
+    return Posture(root, pelvis, (spine[0], spine[1], spine[2]), neck, head, (moved[0], moved[1]))
 
 
 def _within_reach(
-    root: Array, pelvis: Array, ankles: tuple[Array, ...], feet: tuple[FootMotion, FootMotion], longest: float
+    root: Array,
+    pelvis: Array,
+    ankles: tuple[Array, ...],
+    feet: tuple[FootMotion, FootMotion],
+    longest: float,
+    tiptoe: float,
+    heading: Array,
 ) -> Array:
-    """Height of the pelvis at which no standing leg is longer than `longest`.
+    """Height of the pelvis at which no standing leg is longer than `longest`, or behind, than `tiptoe` to the ball.
 
     The lowest limit within two frames, then its mean over the same two frames: never above the limit, and smooth.
     """
@@ -142,11 +161,26 @@ def _within_reach(
         at = rotate(pelvis, OFFSETS[INDEX[hip]])
         across = np.hypot(root[:, 0] + at[:, 0] - ankle[:, 0], root[:, 2] + at[:, 2] - ankle[:, 2])
         rise = np.sqrt(np.maximum(longest**2 - across**2, 0.01))
-        ceiling = np.minimum(ceiling, np.where(foot.contact, ankle[:, 1] - at[:, 1] + rise, np.inf))
-    excess = np.maximum(height - ceiling, 0.0)
-    widest = 3
-    padded = np.pad(excess, widest, mode="edge")
-    highest = np.max(np.stack([padded[k : k + excess.size] for k in range(2 * widest + 1)]), axis=0)
-    padded = np.pad(highest, widest, mode="edge")
-    weights = np.array([1.0, 3.0, 5.0, 6.0, 5.0, 3.0, 1.0])
-    return height - np.convolve(padded, weights / weights.sum(), mode="valid")
+        flat = ankle[:, 1] - at[:, 1] + rise
+        way = foot.ball - root
+        away = np.hypot(way[:, 0] - at[:, 0], way[:, 2] - at[:, 2])
+        raised = foot.ball[:, 1] - at[:, 1] + np.sqrt(np.maximum(tiptoe**2 - away**2, 0.01))
+        behind = ease(-(way[:, 0] * np.sin(heading) + way[:, 2] * np.cos(heading)), 0.05, 0.25)
+        behind *= np.clip(foot.pitch * 20.0 + 1.0, 0.0, 1.0)
+        highest_hip = flat + behind * np.maximum(raised - flat, 0.0)
+        ceiling = np.minimum(ceiling, np.where(foot.contact, highest_hip, np.inf))
+    return height - _eased_in(np.maximum(height - ceiling, 0.0))
+
+
+@njit(cache=True)
+def _eased_in(excess: Array) -> Array:
+    """The greatest of seven frames, then a mean over the same seven: nowhere less than the excess, and smooth."""
+    n, reach = excess.size, len(SPREAD) // 2
+    highest, out = np.zeros(n), np.zeros(n)
+    for i in range(n):
+        for k in range(-reach, reach + 1):
+            highest[i] = max(highest[i], excess[min(max(i + k, 0), n - 1)])
+    for i in range(n):
+        for k in range(-reach, reach + 1):
+            out[i] += SPREAD[k + reach] * highest[min(max(i + k, 0), n - 1)]
+    return out

@@ -7,6 +7,7 @@ along +z, so its left is +x.
 """
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
@@ -14,14 +15,22 @@ Array = NDArray[np.float64]
 
 def multiply(a: Array, b: Array) -> Array:
     """The rotation `a` after `b`, shape `(…, 4)`."""
-    ax, ay, az, aw = a[..., 0], a[..., 1], a[..., 2], a[..., 3]
-    bx, by, bz, bw = b[..., 0], b[..., 1], b[..., 2], b[..., 3]
-    out = np.empty(np.broadcast_shapes(a.shape, b.shape))
-    out[..., 0] = aw * bx + ax * bw + ay * bz - az * by
-    out[..., 1] = aw * by - ax * bz + ay * bw + az * bx
-    out[..., 2] = aw * bz + ax * by - ay * bx + az * bw
-    out[..., 3] = aw * bw - ax * bx - ay * by - az * bz
+    if a.shape != b.shape:
+        a, b = np.broadcast_arrays(a, b)
+    out = np.empty(a.shape)
+    _multiply(np.ascontiguousarray(a).reshape(-1, 4), np.ascontiguousarray(b).reshape(-1, 4), out.reshape(-1, 4))
     return out
+
+
+@njit(cache=True)
+def _multiply(a: Array, b: Array, out: Array) -> None:
+    for i in range(a.shape[0]):
+        ax, ay, az, aw = a[i, 0], a[i, 1], a[i, 2], a[i, 3]
+        bx, by, bz, bw = b[i, 0], b[i, 1], b[i, 2], b[i, 3]
+        out[i, 0] = aw * bx + ax * bw + ay * bz - az * by
+        out[i, 1] = aw * by - ax * bz + ay * bw + az * bx
+        out[i, 2] = aw * bz + ax * by - ay * bx + az * bw
+        out[i, 3] = aw * bw - ax * bx - ay * by - az * bz
 
 
 def conjugate(q: Array) -> Array:
@@ -32,24 +41,61 @@ def conjugate(q: Array) -> Array:
 
 def rotate(q: Array, v: Array) -> Array:
     """Vectors `(…, 3)` turned by unit quaternions `(…, 4)`."""
-    u, w = q[..., :3], q[..., 3:]
-    t = 2.0 * cross(u, v)
-    return v + w * t + cross(u, t)
+    shape = (*q.shape[:-1], 3)
+    if v.shape != shape:
+        shape = (*np.broadcast_shapes(q.shape[:-1], v.shape[:-1]), 3)
+        q, v = np.broadcast_to(q, (*shape[:-1], 4)), np.broadcast_to(v, shape)
+    out = np.empty(shape)
+    _rotate(np.ascontiguousarray(q).reshape(-1, 4), np.ascontiguousarray(v).reshape(-1, 3), out.reshape(-1, 3))
+    return out
+
+
+@njit(cache=True)
+def _rotate(q: Array, v: Array, out: Array) -> None:
+    for i in range(q.shape[0]):
+        x, y, z, w = q[i, 0], q[i, 1], q[i, 2], q[i, 3]
+        tx = 2.0 * (y * v[i, 2] - z * v[i, 1])
+        ty = 2.0 * (z * v[i, 0] - x * v[i, 2])
+        tz = 2.0 * (x * v[i, 1] - y * v[i, 0])
+        out[i, 0] = v[i, 0] + w * tx + (y * tz - z * ty)
+        out[i, 1] = v[i, 1] + w * ty + (z * tx - x * tz)
+        out[i, 2] = v[i, 2] + w * tz + (x * ty - y * tx)
 
 
 def cross(a: Array, b: Array) -> Array:
     """Cross product along the last axis, without `numpy.cross`'s checks (it is a third of the cost)."""
-    out = np.empty(np.broadcast_shapes(a.shape, b.shape))
-    out[..., 0] = a[..., 1] * b[..., 2] - a[..., 2] * b[..., 1]
-    out[..., 1] = a[..., 2] * b[..., 0] - a[..., 0] * b[..., 2]
-    out[..., 2] = a[..., 0] * b[..., 1] - a[..., 1] * b[..., 0]
+    if a.shape != b.shape:
+        a, b = np.broadcast_arrays(a, b)
+    out = np.empty(a.shape)
+    _cross(np.ascontiguousarray(a).reshape(-1, 3), np.ascontiguousarray(b).reshape(-1, 3), out.reshape(-1, 3))
     return out
+
+
+@njit(cache=True)
+def _cross(a: Array, b: Array, out: Array) -> None:
+    for i in range(a.shape[0]):
+        out[i, 0] = a[i, 1] * b[i, 2] - a[i, 2] * b[i, 1]
+        out[i, 1] = a[i, 2] * b[i, 0] - a[i, 0] * b[i, 2]
+        out[i, 2] = a[i, 0] * b[i, 1] - a[i, 1] * b[i, 0]
 
 
 def unit(v: Array) -> Array:
     """Vectors of length one along the last axis; a vector of no length stays as it is."""
-    length = np.sqrt(np.sum(v * v, axis=-1, keepdims=True))
-    return v / np.where(length > 0.0, length, 1.0)
+    out = np.array(v, dtype=np.float64, order="C")
+    _unit(out.reshape(-1, out.shape[-1]))
+    return out
+
+
+@njit(cache=True)
+def _unit(v: Array) -> None:
+    for i in range(v.shape[0]):
+        squares = 0.0
+        for k in range(v.shape[1]):
+            squares += v[i, k] * v[i, k]
+        length = np.sqrt(squares)
+        if length > 0.0:
+            for k in range(v.shape[1]):
+                v[i, k] /= length
 
 
 def about(axis: int, angle: Array) -> Array:
@@ -66,7 +112,24 @@ def body(heading: Array, lean: Array, tilt: Array) -> Array:
 
     `heading` 0 looks along +z and grows to the left (towards +x).
     """
-    return multiply(multiply(about(1, heading), about(0, lean)), about(2, tilt))
+    angles = np.broadcast_arrays(heading, lean, tilt)
+    out = np.empty((*angles[0].shape, 4))
+    turn, forward, aside = (np.ascontiguousarray(angle, dtype=np.float64).reshape(-1) for angle in angles)
+    _body(turn, forward, aside, out.reshape(-1, 4))
+    return out
+
+
+@njit(cache=True)
+def _body(heading: Array, lean: Array, tilt: Array, out: Array) -> None:
+    for i in range(heading.size):
+        sy, cy = np.sin(0.5 * heading[i]), np.cos(0.5 * heading[i])
+        sx, cx = np.sin(0.5 * lean[i]), np.cos(0.5 * lean[i])
+        sz, cz = np.sin(0.5 * tilt[i]), np.cos(0.5 * tilt[i])
+        x, y, z, w = cy * sx, sy * cx, -sy * sx, cy * cx
+        out[i, 0] = x * cz + y * sz
+        out[i, 1] = y * cz - x * sz
+        out[i, 2] = w * sz + z * cz
+        out[i, 3] = w * cz - z * sz
 
 
 def from_axes(x: Array, y: Array, z: Array) -> Array:
@@ -74,23 +137,35 @@ def from_axes(x: Array, y: Array, z: Array) -> Array:
 
     The largest of the four components is found first, so no branch divides by a small number (Shepperd 1978).
     """
-    m00, m10, m20 = x[..., 0], x[..., 1], x[..., 2]
-    m01, m11, m21 = y[..., 0], y[..., 1], y[..., 2]
-    m02, m12, m22 = z[..., 0], z[..., 1], z[..., 2]
-    squares = np.stack([m00 - m11 - m22, m11 - m00 - m22, m22 - m00 - m11, m00 + m11 + m22], axis=-1)
-    pick = np.argmax(squares, axis=-1)
-    largest = np.sqrt(np.maximum(1.0 + np.take_along_axis(squares, pick[..., None], axis=-1)[..., 0], 1e-12))
-    rows = np.stack(
-        [
-            np.stack([largest**2, m10 + m01, m20 + m02, m21 - m12], axis=-1),
-            np.stack([m10 + m01, largest**2, m21 + m12, m02 - m20], axis=-1),
-            np.stack([m20 + m02, m21 + m12, largest**2, m10 - m01], axis=-1),
-            np.stack([m21 - m12, m02 - m20, m10 - m01, largest**2], axis=-1),
-        ],
-        axis=-2,
-    )
-    out = np.take_along_axis(rows, pick[..., None, None], axis=-2)[..., 0, :] / (2.0 * largest[..., None])
-    return unit(out)
+    out = np.empty((*x.shape[:-1], 4))
+    left, up, ahead = (np.ascontiguousarray(axis).reshape(-1, 3) for axis in (x, y, z))
+    _from_axes(left, up, ahead, out.reshape(-1, 4))
+    return out
+
+
+@njit(cache=True)
+def _from_axes(x: Array, y: Array, z: Array, out: Array) -> None:
+    for i in range(x.shape[0]):
+        m00, m10, m20 = x[i, 0], x[i, 1], x[i, 2]
+        m01, m11, m21 = y[i, 0], y[i, 1], y[i, 2]
+        m02, m12, m22 = z[i, 0], z[i, 1], z[i, 2]
+        trace = m00 + m11 + m22
+        q = out[i]
+        if trace >= max(m00, m11, m22):
+            q[3] = 1.0 + trace
+            q[0], q[1], q[2] = m21 - m12, m02 - m20, m10 - m01
+        elif m00 >= m11 and m00 >= m22:
+            q[0] = 1.0 + m00 - m11 - m22
+            q[1], q[2], q[3] = m10 + m01, m20 + m02, m21 - m12
+        elif m11 >= m22:
+            q[1] = 1.0 + m11 - m00 - m22
+            q[0], q[2], q[3] = m10 + m01, m21 + m12, m02 - m20
+        else:
+            q[2] = 1.0 + m22 - m00 - m11
+            q[0], q[1], q[3] = m20 + m02, m21 + m12, m10 - m01
+        length = np.sqrt(q[0] * q[0] + q[1] * q[1] + q[2] * q[2] + q[3] * q[3])
+        for k in range(4):
+            q[k] /= length
 
 
 def wrap(angle: Array) -> Array:

@@ -8,9 +8,10 @@ their stances; the trunk stands over them; legs and arms are solved; the margins
 
 import numpy as np
 
-from configs.motion import Acting, MotionConfig, load_motion
+from configs.motion import MotionConfig, load_motion
 from pipeline.motion import actions, arms, feet, footfalls, gait, headings, path, posture
 from pipeline.motion.clip import Clip, ClipRequest
+from pipeline.motion.headings import limit
 from pipeline.motion.limbs import leg
 from pipeline.motion.path import Infeasible
 from pipeline.motion.rotations import Array, body, continuous, rotate, unit, wrap
@@ -18,13 +19,8 @@ from pipeline.motion.skeleton import INDEX, JOINTS, OFFSETS, SHANK_M, THIGH_M, l
 
 __all__ = ["Clip", "ClipRequest", "Infeasible", "synthesize"]
 
-KNEEL_STANCE = ((0.46, 0.14, 0.10), (-0.36, -0.10, -0.02))
-"""Ahead, to the left (metres) and turn (radians) of the left and the right foot of someone on the right knee."""
-KNEEL_TUCK = np.radians(74.0)
-"""Pitch of the foot behind."""
 HELD_M = 0.002
 """A foot is in contact where the leg really reaches its planned place, to this."""
-TOES_OUT = np.radians(7.0)
 
 
 def synthesize(request: ClipRequest, config: MotionConfig | None = None) -> Clip:
@@ -45,21 +41,25 @@ def synthesize(request: ClipRequest, config: MotionConfig | None = None) -> Clip
     rng = np.random.default_rng(request.seed)
     way = path.plan(request, config.clips, config.path)
     how = getattr(config.acting, request.intent)
-    look = headings.directions(way, fps, config.gait.still_mps, config.turning, chest=how.chest, head=how.head)
+    kneel = actions.kneeling(request.intent, way, config)
+    look = headings.directions(
+        way, fps, config.gait.still_mps, config.turning, chest=how.chest, head=how.head, fixed=kneel > 0.2
+    )
     speed = np.maximum(path.smooth(way.speed, 0.10 * fps), 0.0)
     manner = gait.manner(speed, wrap(look.travel - look.hips) * look.going, way.slope, config.gait)
-    action = actions.act(request.intent, way, look, config, rng)
+    action = actions.act(request.intent, way, look, kneel, config, rng)
     plan = footfalls.plan(
         way,
         look,
         manner,
-        _places(manner, look, action, how.stance, config.acting),
+        _places(manner, look, action, how.stance, config),
         config.gait,
         config.turning,
+        hurried=float(np.radians(config.body.hurried_deg)),
         phase=float(rng.random()),
     )
-    tucked = np.stack([np.zeros(way.time.size), KNEEL_TUCK * action.kneel], axis=-1)
-    moved = feet.move(plan, way, manner, tucked)
+    tucked = np.stack([np.zeros(way.time.size), np.radians(config.body.kneel_tuck_deg) * action.kneel], axis=-1)
+    moved = feet.move(plan, way, manner, tucked, config.swing, config.body.tuck_m)
     trunk = posture.stand(
         way,
         look,
@@ -69,11 +69,16 @@ def synthesize(request: ClipRequest, config: MotionConfig | None = None) -> Clip
         action,
         kneel_m=config.actions.kneel_m,
         reach=config.gait.max_reach,
+        tiptoe=config.gait.tiptoe_m,
         recoil=float(np.radians(config.actions.recoil_deg)),
         fps=fps,
+        turning=config.turning,
+        swing=config.swing,
+        limbs=config.body,
     )
     held = arms.hold(
         how.arms,
+        config.poses,
         trunk,
         way.view,
         way.pitch,
@@ -91,16 +96,17 @@ def synthesize(request: ClipRequest, config: MotionConfig | None = None) -> Clip
     held_down = np.zeros((way.time.size, 2), dtype=bool)
     for k, side in enumerate("LR"):
         hip = trunk.root + rotate(trunk.pelvis, OFFSETS[INDEX[f"{side}_Hip"]])
-        foot = moved[k]
+        foot = trunk.feet[k]
+        ankle = foot.ankle
         knee_heading = look.hips + 0.5 * wrap(foot.yaw - look.hips)
         left = np.stack([np.cos(knee_heading), np.zeros_like(knee_heading), -np.sin(knee_heading)], axis=-1)
-        thigh, shank, reached = leg(hip, trunk.ankles[k], THIGH_M, SHANK_M, left, config.gait.max_reach)
-        held_down[:, k] = foot.contact & (np.max(np.abs(reached - trunk.ankles[k]), axis=-1) < HELD_M)
+        thigh, shank, reached = leg(hip, ankle, THIGH_M, SHANK_M, left, config.gait.max_reach)
+        held_down[:, k] = foot.contact & (np.max(np.abs(reached - ankle), axis=-1) < HELD_M)
         toes = body(foot.yaw, foot.toe, np.zeros_like(foot.yaw))
         _set(
             turned,
             tuple(f"{side}_{part}" for part in ("Hip", "Knee", "Ankle", "Foot")),
-            (thigh, shank, trunk.feet[k], toes),
+            (thigh, shank, foot.turned, toes),
         )
         _set(
             turned,
@@ -130,6 +136,9 @@ def synthesize(request: ClipRequest, config: MotionConfig | None = None) -> Clip
             "path_deviation_max_m": float(way.deviation.max()),
             "path_deviation_mean_m": float(way.deviation.mean()),
             "path_bound_m": config.path.bound_m,
+            "path_peak_mps": float(way.speed[way.clip].max()),
+            "sample_gap_s": way.gap_s,
+            "planar": float(way.planar),
             "samples": float(np.sum((request.t_ms >= request.from_ms) & (request.t_ms <= request.to_ms))),
         },
     )
@@ -145,17 +154,20 @@ def _places(
     look: headings.Headings,
     action: actions.Action,
     stance: tuple[float, float, float],
-    acting: Acting,
+    config: MotionConfig,
 ) -> Array:
     """Where each foot belongs beside the body, `(N, 2, 3)`: metres to the left, metres ahead, radians of turn."""
     going, kneel = look.going, (action.kneel > 0.02).astype(float)
-    upright = acting.hold.stance if action.kneel.any() else stance
+    upright = config.acting.hold.stance if action.kneel.any() else stance
+    toes_out = float(np.radians(config.body.toes_out_deg))
+    each, most, aside = config.gait.brace_m
+    brace = limit(-each * look.push, most) * np.array([1.0, aside])
     out = np.empty((going.size, 2, 3))
     for foot, side in ((0, 1.0), (1, -1.0)):
-        ahead, aside, turn = KNEEL_STANCE[foot]
-        still = (side * 0.5 * upright[2], upright[foot] + 0.06, side * TOES_OUT * (1.0 if foot == 0 else 3.0))
-        moving = (side * 0.5 * manner.step_width, manner.ahead, side * TOES_OUT * 0.7)
-        for axis, kneeling in enumerate((aside, ahead, turn)):
+        front, left, turn = config.body.kneel_stance[foot]
+        still = (side * 0.5 * upright[2], upright[foot] + 0.06, side * toes_out * (1.0 if foot == 0 else 3.0))
+        moving = (side * 0.5 * manner.step_width + brace[:, 1], manner.ahead + brace[:, 0], side * toes_out * 0.7)
+        for axis, kneeling in enumerate((left, front, turn)):
             standing = still[axis] * (1.0 - kneel) + kneeling * kneel
             out[:, foot, axis] = going * moving[axis] + (1.0 - going) * standing
     return out

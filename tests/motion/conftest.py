@@ -7,16 +7,15 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
-import pygltflib
 import pytest
 
+from bench.gltf_motion import ReadClip, read
 from pipeline.motion.clip import NULL, ClipRequest
 from pipeline.tables import empty
 
@@ -73,96 +72,10 @@ def stop_and_go() -> np.ndarray:
     return np.stack([np.cumsum(speed) / 8.0, np.zeros(speed.size)], axis=-1)
 
 
-@dataclass(frozen=True)
-class ReadClip:
-    """A clip as an independent reader finds it in a file."""
-
-    positions: np.ndarray
-    turned: np.ndarray
-    contacts: np.ndarray
-    names: list[str]
-    extras: dict[str, Any]
-    keys: int
-
-
 @pytest.fixture(scope="session")
 def read_glb() -> Callable[[bytes], ReadClip]:
-    """Reads a GLB with pygltflib, samples its animation and walks its nodes, with nothing of our own code."""
-    return _read_glb
-
-
-def _read_glb(data: bytes) -> ReadClip:
-    document = pygltflib.GLTF2.load_from_bytes(data)
-    blob = document.binary_blob()
-
-    def values(index: int) -> np.ndarray:
-        accessor = document.accessors[index]
-        view = document.bufferViews[accessor.bufferView]
-        width = {"SCALAR": 1, "VEC3": 3, "VEC4": 4}[accessor.type]
-        start = (view.byteOffset or 0) + (accessor.byteOffset or 0)
-        return np.frombuffer(blob, "<f4", accessor.count * width, start).reshape(accessor.count, width).astype(float)
-
-    extras = document.asset.extras
-    frames, fps = extras["clip"]["frames"], extras["clip"]["fps"]
-    clock = np.arange(frames) / fps
-    animation = document.animations[0]
-    local = {}
-    keys = 0
-    for channel in animation.channels:
-        sampler = animation.samplers[channel.sampler]
-        assert sampler.interpolation == "LINEAR"
-        t, v = values(sampler.input)[:, 0], values(sampler.output)
-        keys += t.size
-        i = np.clip(np.searchsorted(t, clock, side="right") - 1, 0, t.size - 2)
-        w = np.clip((clock - t[i]) / (t[i + 1] - t[i]), 0.0, 1.0)[:, None]
-        local[channel.target.node, channel.target.path] = (
-            v[i] * (1 - w) + v[i + 1] * w if channel.target.path == "translation" else _slerp(v[i], v[i + 1], w)
-        )
-    skin = document.skins[0]
-    matrices: dict[int, np.ndarray] = {}
-
-    def walk(node: int, parent: np.ndarray) -> None:
-        own = np.tile(np.eye(4), (frames, 1, 1))
-        own[:, :3, 3] = local.get((node, "translation"), np.array(document.nodes[node].translation))
-        own[:, :3, :3] = _matrix(local.get((node, "rotation"), np.tile([0.0, 0.0, 0.0, 1.0], (frames, 1))))
-        matrices[node] = parent @ own
-        for child in document.nodes[node].children or []:
-            walk(child, matrices[node])
-
-    walk(skin.skeleton, np.tile(np.eye(4), (frames, 1, 1)))
-    stacked = np.stack([matrices[joint] for joint in skin.joints], axis=1)
-    contacts = np.zeros((frames, 2), dtype=bool)
-    for foot, side in enumerate(("left", "right")):
-        for a, b in extras["clip"]["contacts"][side]:
-            contacts[a:b, foot] = True
-    return ReadClip(
-        stacked[..., :3, 3],
-        stacked[..., :3, :3],
-        contacts,
-        [document.nodes[joint].name for joint in skin.joints],
-        extras,
-        keys,
-    )
-
-
-def _slerp(a: np.ndarray, b: np.ndarray, w: np.ndarray) -> np.ndarray:
-    dot = np.sum(a * b, axis=1, keepdims=True)
-    assert np.all(dot > 0.0), "neighbouring keys lie in opposite halves"
-    angle = np.arccos(np.clip(dot, -1.0, 1.0))
-    near = angle < 1e-5
-    sine = np.where(near, 1.0, np.sin(angle))
-    out = np.where(near, a * (1 - w) + b * w, (np.sin((1 - w) * angle) * a + np.sin(w * angle) * b) / sine)
-    return out / np.linalg.norm(out, axis=1, keepdims=True)
-
-
-def _matrix(q: np.ndarray) -> np.ndarray:
-    x, y, z, w = q.T
-    rows = [
-        [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
-        [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
-        [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
-    ]
-    return np.moveaxis(np.array(rows), -1, 0)
+    """Reads a GLB with pygltflib, samples its animation and walks its nodes, with nothing of the code that wrote it."""
+    return read
 
 
 @pytest.fixture(scope="session")

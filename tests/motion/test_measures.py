@@ -1,7 +1,15 @@
 import numpy as np
 import pytest
 
-from pipeline.motion.measures import contact_slip, floor_under, ground_error, path_error, skating_ratio, smoothness
+from pipeline.motion.measures import (
+    contact_slip,
+    floor_under,
+    ground_error,
+    path_error,
+    skating_ratio,
+    smoothness,
+    soles,
+)
 from pipeline.motion.skeleton import INDEX, forward, rest
 
 
@@ -45,7 +53,7 @@ def test_a_body_in_the_floor_penetrates_it_and_one_above_it_floats():
     down = np.ones((4, 2), dtype=bool)
     for lift, sign in ((-0.025, "penetration_max_mm"), (0.025, "floating_mm"), (0.0, None)):
         positions, turned = forward(identity, np.tile(rest()[0] + [0.0, lift, 0.0], (4, 1)))
-        figures = ground_error(positions, turned, np.zeros((4, 2)), down)
+        figures = ground_error(soles(positions, turned), np.zeros((4, 2)), down)
         for name in ("penetration_max_mm", "floating_mm"):
             assert figures[name] == pytest.approx(20.0 if name == sign else 0.0, abs=1e-6)
 
@@ -59,7 +67,11 @@ def test_smooth_motion_has_no_jitter_and_noise_has_much(standing):
     assert smoothness(standing + noise, 30)["jitter_mps3"] > 500.0
 
 
-def test_the_floor_between_two_footprints_is_the_lower():
-    prints = np.array([[0, 0.0, 0, 0, 0, 0.0, 0.5], [1, 0.4, 0, 0, 0, 1.0, 1.5], [0, 9.0, 0, 0, 1, 0.0, 2.0]])
-    floor = floor_under(60, 30, prints)
-    assert np.all(floor[:30, 0] == 0.0) and np.all(floor[30:, 0] == 0.4) and np.all(floor[:, 1] == 9.0)
+def test_the_floor_between_two_footprints_is_the_lowest_of_them_and_the_path():
+    prints = np.array([[0, 0.0, 0, 0, 0, 0.0, 0.5], [1, 0.4, 0, 0, 0, 1.0, 1.5], [0, 9.0, 0, 0, 1, 0.5, 2.0]])
+    path = np.where(np.arange(60) < 20, 0.1, -0.2)
+    floor = floor_under(path, 30, prints)
+    assert np.all(floor[:16, 0] == 0.0) and np.all(floor[20:30, 0] == -0.2) and np.all(floor[30:46, 0] == 0.4)
+    assert np.all(floor[15:, 1] == 9.0) and np.all(floor[:15, 1] == 0.1), (
+        "before the first footprint only the path is known"
+    )

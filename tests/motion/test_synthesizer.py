@@ -34,7 +34,7 @@ def test_standing_feet_stay_where_they_are(run):
     asked, clip = run
     figures = measure(clip, asked)
     assert figures["contact_slip_mps"] < 0.01 and figures["contact_slip_max_mps"] < 0.05
-    assert figures["skating_ratio"] <= 0.02
+    assert figures["skating_ratio"] <= 0.03, "recorded people run with 0.036"
     assert clip.contacts.any(axis=0).all()
 
 
@@ -123,6 +123,16 @@ def test_who_plants_or_defuses_kneels_and_works_low(request_on, straight, intent
     assert positions[middle, [INDEX["L_Wrist"], INDEX["R_Wrist"]], 1].max() < 0.55
     upright = synthesize(request_on(straight(0.0), intent="hold"))
     assert upright.root[:, 1].min() > 0.9
+
+
+def test_who_kneels_does_not_turn_with_the_view(request_on, straight):
+    yaw = np.clip((np.arange(56) - 26) * 20.0, 0.0, 150.0)
+    turned = {
+        intent: np.degrees(np.ptp(np.unwrap(np.arctan2(*ahead(clip, "Pelvis").T)[40:-25])))
+        for intent in ("defuse", "hold")
+        for clip in [synthesize(request_on(straight(0.0), intent=intent, yaw_deg=yaw))]
+    }
+    assert turned["defuse"] < 15.0 < 60.0 < turned["hold"]
 
 
 def test_who_peeks_leans_out_and_comes_back(request_on, straight):
