@@ -29,7 +29,7 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
-from assets import evaluation_commands, model_commands, review_commands
+from assets import evaluation_commands, model_commands, motion_server, review_commands
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -40,6 +40,7 @@ app = typer.Typer(
 app.add_typer(review_commands.app, name="review")
 app.add_typer(model_commands.app, name="models")
 app.command()(evaluation_commands.evaluate)
+app.command()(motion_server.motion_server)
 # What is printed holds names from logs and messages about them: none of it may be read as markup.
 console = Console(markup=False, highlight=False)
 
@@ -457,6 +458,7 @@ def demo() -> None:
         console.print(f"{what:>18}  {where}", soft_wrap=True)
     console.print("Say what it is not sure of: gridmotion review next")
     console.print("Look at all of it in the browser: make dev")
+    console.print("Look into the tables: notebooks/match_explorer.ipynb and notebooks/intent_errors.ipynb")
 
 
 def main() -> None:

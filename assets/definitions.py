@@ -8,10 +8,12 @@ from typing import Any
 
 import dagster as dg
 
-from assets import analysis, backfill, events, grid, intents, jobs, models, motion, reviews, schedules, sensors
+from assets import backfill, events, grid, intents, jobs, many, models, motion, reviews, schedules, sensors
+from assets.match_analysis import match_analysis
 from configs.motion import load_motion
 from resources.clips import ClipStudio
 from resources.grid_api import GridApi
+from resources.motion_backends import configured
 from resources.motion_backends.local import LocalBackend
 from resources.registry import ModelRegistry
 from resources.settings import Settings, settings
@@ -43,6 +45,11 @@ def open_grid(environment: Settings) -> GridApi:
     return GridApi(environment.grid_api_key, environment.grid_api_url, environment.grid_central_data_url)
 
 
+def open_studio(store: Store, environment: Settings) -> ClipStudio:
+    """Clips by the backends of `backends.yaml` at the addresses of the environment, and by ourselves in the end."""
+    return ClipStudio(store, LocalBackend(), load_motion().budget, configured.preferred(environment))
+
+
 def build_defs(environment: Settings | None = None, **overrides: Any) -> dg.Definitions:
     """Everything that Dagster serves.
 
@@ -56,7 +63,7 @@ def build_defs(environment: Settings | None = None, **overrides: Any) -> dg.Defi
     assets = [
         grid.grid_series,
         events.scanned_log,
-        analysis.match_analysis,
+        match_analysis,
         intents.intent_model,
         models.champion_model,
         motion.clips,
@@ -85,11 +92,11 @@ def build_defs(environment: Settings | None = None, **overrides: Any) -> dg.Defi
         resources={
             "store": store,
             "models": open_registry(environment),
-            "studio": ClipStudio(store, LocalBackend(), load_motion().budget),
+            "studio": open_studio(store, environment),
             "grid": open_grid(environment),
             "reviews": reviews.open_reviews(environment),
             "environment": environment,
-            "watcher": backfill.Nobody(),
+            "watcher": many.Nobody(),
             **overrides,
         },
     )

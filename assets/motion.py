@@ -62,7 +62,7 @@ def clips(
     A sensitive segment waits until its review has accepted it, also if it is asked for.
     """
     tables = MatchTables(store, context.partition_key, context.log.warning)
-    segments, tracks = tables.part("segments"), tables.part("tracks")
+    segments, tracks, features = (tables.part(table) for table in ("segments", "tracks", "features"))
     every = tables.read("segments")
     if unknown := set(config.also) - set(every["segment_id"]):
         raise dg.Failure(f"{tables.match_id} has no segment {', '.join(sorted(unknown))}", allow_retries=False)
@@ -74,7 +74,8 @@ def clips(
     stamp = RECIPE.stamp(
         segments.digest,
         tracks.digest,
-        f"{studio.budget} clips by {studio.backend.name}",
+        features.digest,
+        f"{studio.budget} clips by {studio.identity}",
         *sorted(wishes - (made_before - wished_before)),
         *(f"{segment_id} withheld" for segment_id in sorted(withheld)),
         model_version=segments.stamp.model_version,
@@ -85,14 +86,20 @@ def clips(
         chosen = choose(allowed, paths, budget=studio.budget)
         left = sorted(wishes - set(chosen["segment_id"]))
         wished = allowed.filter(pl.col("segment_id").is_in(left)).with_columns(pl.lit(ON_DEMAND).alias("interest"))
-        return studio.make(pl.concat([chosen, wished]), paths, log=context.log.info)
+        return studio.make(pl.concat([chosen, wished]), paths, log=context.log.info, features_hash=features.digest[:16])
 
     part = tables.ensure("clips", stamp, make)
     if part.reused and (missing := studio.missing(tables.read("clips"))):
         context.log.warning(f"{len(missing)} files of clips are gone, the first is {missing[0]}: made anew")
         tables.write("clips", make(), stamp)
+    elif part.reused and tables.read("clips")["fallback"].is_not_null().any():
+        context.log.info("some clips were made by another backend than the first: it is asked again")
+        tables.write("clips", make(), stamp)
     frame = tables.read("clips")
     told = {"withheld": len(withheld)} if withheld else {}
+    if fallbacks := frame["fallback"].drop_nulls().len():
+        context.log.warning(f"{fallbacks} of {frame.height} clips were not made by {studio.preferred[0].name}")
+        told["fallbacks"] = fallbacks
     return tables.made("clips", lambda: told | reports.clips(frame, studio.previews(frame))).result()
 
 

@@ -20,7 +20,10 @@ from pipeline.errors import PipelineError
 from pipeline.features.definition import FEATURES
 from pipeline.intents.vocabulary import INTENTS, PROBABILITIES
 
-ID_PATTERN = r"^[A-Za-z0-9_-]{1,100}$"
+ID_CHARS = 100
+"""Longest name of a match or a log."""
+
+ID_PATTERN = rf"^[A-Za-z0-9_-]{{1,{ID_CHARS}}}$"
 
 
 class SchemaViolation(PipelineError):
@@ -259,15 +262,25 @@ class Clips(dy.Schema):
     from_ms = dy.Int64(nullable=False)
     to_ms = dy.Int64(nullable=False)
     interest = dy.String(nullable=False, description="why this moment was chosen")
-    backend = dy.String(nullable=False)
-    trainable = dy.Bool(nullable=False)
+    backend = dy.String(nullable=False, description="who made it")
+    fallback = dy.String(
+        nullable=True, description="JSON list of the backends that were asked before, and their trouble"
+    )
+    trainable = dy.Bool(nullable=False, description="whether it may train other models")
     feasible = dy.Bool(nullable=False)
     reason = dy.String(nullable=True, description="why it is not feasible")
     uri = dy.String(nullable=True, description="GLB, relative to the store; null when not feasible")
+    npz_uri = dy.String(nullable=True, description="the same motion as an SMPL-style NPZ")
     preview_uri = dy.String(nullable=True)
     manifest_uri = dy.String(nullable=True)
     measures = dy.String(nullable=False, description="JSON object of motion measures")
     model_version = dy.String(nullable=False)
+    features_hash = dy.String(nullable=False, description="names the features that the intent was decided by")
+
+    @dy.rule()
+    def licensed(cls) -> pl.Expr:
+        """No clip of HY-Motion may train anything."""
+        return ~(pl.col("backend").str.starts_with("hymotion") & pl.col("trainable"))
 
 
 TABLES: dict[str, type[dy.Schema]] = {
@@ -352,12 +365,11 @@ class StreamCheck:
     def __init__(self, table: str) -> None:
         if table not in STREAMED:
             raise SchemaViolation(f"table {table} has rules that only the whole of it can satisfy")
-        self._table, self._schema = table, TABLES[table]
+        columns = TABLES[table].columns()
+        self._table, self._key = table, TABLES[table].primary_key()
         self._types = empty(table).schema
-        self._required = [name for name, column in self._schema.columns().items() if not column.nullable]
-        self._rules = {
-            name: rules for name, column in self._schema.columns().items() if (rules := _value_rules(name, column))
-        }
+        self._required = [name for name, column in columns.items() if not column.nullable]
+        self._rules = {name: rules for name, column in columns.items() if (rules := _value_rules(name, column))}
         self._keys: list[NDArray[np.uint64]] = []
 
     def take(self, frame: pl.DataFrame) -> pl.DataFrame:
@@ -368,15 +380,22 @@ class StreamCheck:
         """
         if missing := [name for name in self._types if name not in frame.columns]:
             raise SchemaViolation(f"table {self._table}: no column {', '.join(missing)}")
-        frame = frame.select(list(self._types))
+        if frame.columns != list(self._types):
+            frame = frame.select(list(self._types))
         if wrong := [name for name, kind in frame.schema.items() if not _fits(kind, self._types[name])]:
             raise SchemaViolation(f"table {self._table}: type of {', '.join(wrong)}")
         broken = [f"{name}|nullability" for name in self._required if frame[name].null_count()]
-        for name, rules in self._rules.items():
-            broken += [f"{name}|{rule}" for rule in _broken(frame[name], rules)]
+        texts = [name for name in self._rules if isinstance(frame[name].dtype, pl.Categorical)]
+        others = [name for name in self._rules if name not in texts]
+        for values in (
+            *([frame.select(others)] if others else []),
+            *(_different(frame[name]).to_frame() for name in texts),
+        ):
+            rules = {f"{name}|{rule}": holds for name in values.columns for rule, holds in self._rules[name].items()}
+            broken += [rule for rule, holds in values.select(**rules).row(0, named=True).items() if not holds]
         if broken:
             raise SchemaViolation(f"table {self._table}: {', '.join(broken)}")
-        if keys := self._schema.primary_key():
+        if keys := self._key:
             hashes = frame[keys[0]].hash() if len(keys) == 1 else frame.select(keys).hash_rows()
             self._keys.append(hashes.to_numpy())
         return frame
@@ -389,7 +408,7 @@ class StreamCheck:
         """
         keys = np.sort(np.concatenate([np.empty(0, np.uint64), *self._keys]))
         if (keys[1:] == keys[:-1]).any():
-            raise SchemaViolation(f"table {self._table}: {', '.join(self._schema.primary_key())} comes twice")
+            raise SchemaViolation(f"table {self._table}: {', '.join(self._key)} comes twice")
 
 
 def _fits(kind: pl.DataType, declared: pl.DataType) -> bool:
@@ -401,10 +420,9 @@ def _value_rules(name: str, column: dy.Column) -> dict[str, pl.Expr]:
     return {rule: holds.all() for rule, holds in rules.items() if rule != "nullability"}
 
 
-def _broken(values: pl.Series, rules: dict[str, pl.Expr]) -> list[str]:
-    if isinstance(values.dtype, pl.Categorical):
-        values = values.unique().cast(pl.String)
-    return [rule for rule, holds in values.to_frame().select(**rules).row(0, named=True).items() if not holds]
+def _different(values: pl.Series) -> pl.Series:
+    codes = values.to_physical()
+    return (values[:1] if codes.min() == codes.max() and not codes.null_count() else values.unique()).cast(pl.String)
 
 
 def documentation() -> str:

@@ -3,20 +3,25 @@
 Belongs here: the cache by `clip_key`, the files of a clip and their order. Does not belong here: how a body moves
 (`pipeline.motion`), which moments matter (`pipeline.motion.moments`).
 
-The files of a clip are `motion/<first two digits>/<clip_key>.{glb,png,json}`: they depend on what is synthesised alone,
-so any match and any model that ask for the same moment share them. The record (`.json`) is written last and names the
-others' hashes, so a clip whose record fits its files is whole. Who asked, and with which model, is in the manifest of
-each segment, `manifests/match_id=<id>/<segment_id>.json`.
+The files of a clip are `motion/<first two digits>/<clip_key>.{glb,npz,png,json}`: they depend on what is synthesised
+alone, so any match and any model that ask for the same moment share them. The record (`.json`) is written last and
+names the others' hashes, so a clip whose record fits its files is whole. Who asked, and with which model, is in the
+manifest of each segment, `manifests/match_id=<id>/<segment_id>.json`.
 """
 
 import hashlib
 import json
-from collections.abc import Callable
+import logging
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import polars as pl
 
+from pipeline.motion import npz
 from pipeline.motion.clip import ClipRequest
+from pipeline.motion.foreign import Motion
 from pipeline.motion.gltf import glb
 from pipeline.motion.keys import clip_key
 from pipeline.motion.manifest import manifest, path_samples
@@ -25,39 +30,62 @@ from pipeline.motion.moments import clip_request
 from pipeline.motion.path import Infeasible
 from pipeline.motion.preview import contact_sheet, still
 from pipeline.tables import conform, empty
+from resources.errors import ResourceError
 from resources.files import FileMissing
 from resources.motion_backends import MotionBackend
+from resources.motion_backends.errors import BackendError
 from resources.store import Store
 
 _CELL_PX = 380  # three of them fill the dialog in which the Dagster UI shows a picture
+_log = logging.getLogger(__name__)
+
+Trouble = dict[str, str]
+"""A backend that was asked before the one that made a clip: its name, and the kind of its trouble."""
+
+
+class NotTrainable(ResourceError):
+    """The clip may not train a model, for ever: its maker's licence says so."""
 
 
 class ClipStudio:
-    """Makes clips with one backend and keeps them in one store.
+    """Makes clips and keeps them in one store: what it has made before, then each backend in turn.
 
     Args:
         store: where the files go.
-        backend: who synthesises.
+        backend: who synthesises in the end, and always answers.
         budget: how many clips a match gets without being asked.
+        preferred: backends that are asked before, in order; each may fail.
     """
 
-    def __init__(self, store: Store, backend: MotionBackend, budget: int) -> None:
+    def __init__(
+        self, store: Store, backend: MotionBackend, budget: int, preferred: Sequence[MotionBackend] = ()
+    ) -> None:
         self.store = store
         self.backend = backend
         self.budget = budget
+        self.preferred = tuple(preferred)
+        self.fallbacks: Counter[tuple[str, str]] = Counter()
 
-    def make(self, moments: pl.DataFrame, tracks: pl.DataFrame, *, log: Callable[[str], None]) -> pl.DataFrame:
+    @property
+    def identity(self) -> str:
+        """Names who is asked, and in which order."""
+        return " then ".join(backend.identity for backend in (*self.preferred, self.backend))
+
+    def make(
+        self, moments: pl.DataFrame, tracks: pl.DataFrame, *, log: Callable[[str], None], features_hash: str = ""
+    ) -> pl.DataFrame:
         """One row of `clips` per moment.
 
         Args:
             moments: rows of `segments` with the column `interest`.
             tracks: the tracks of that match.
-            log: told of each clip made, and how many came from the cache.
+            log: told of each clip that was made before, and of each backend that made none.
+            features_hash: names the features by which the segments were decided.
 
         Raises:
             StoreError: if the store refuses a file.
         """
-        rows = [self._row(moment, tracks, log) for moment in moments.iter_rows(named=True)]
+        rows = [self._row(moment, tracks, features_hash, log) for moment in moments.iter_rows(named=True)]
         return conform("clips", pl.DataFrame(rows, schema=empty("clips").schema) if rows else empty("clips"))
 
     def previews(self, clips: pl.DataFrame, limit: int = 12) -> bytes | None:
@@ -70,20 +98,39 @@ class ClipStudio:
 
     def missing(self, clips: pl.DataFrame) -> list[str]:
         """Files that rows of `clips` name and the store does not hold."""
-        named = clips.select("uri", "preview_uri", "manifest_uri").rows()
+        named = clips.select("uri", "npz_uri", "preview_uri", "manifest_uri").rows()
         return [uri for row in named for uri in row if uri is not None and not self.store.exists(uri)]
 
-    def _row(self, moment: dict[str, Any], tracks: pl.DataFrame, log: Callable[[str], None]) -> dict[str, Any]:
+    def training_motion(self, clip: dict[str, Any]) -> Motion:
+        """The motion of a clip, for training a model.
+
+        Args:
+            clip: a row of `clips`.
+
+        Raises:
+            NotTrainable: if the row, the record or the file itself says that it may not train anything, or doesn't say
+                that it may.
+            FileMissing: if the clip has no file.
+            Malformed: if its file is damaged.
+        """
+        if not clip["trainable"] or clip["npz_uri"] is None:
+            raise NotTrainable(f"clip {clip['clip_key']} of {clip['backend']} may not train a model")
+        record = json.loads(self.store.read(clip["npz_uri"].removesuffix("npz") + "json"))
+        motion = npz.read(self.store.read(clip["npz_uri"]))
+        if record["trainable"] is not True or record["backend"] != clip["backend"] or not motion.trainable:
+            raise NotTrainable(f"clip {clip['clip_key']} of {record['backend']} may not train a model")
+        return motion
+
+    def _row(
+        self, moment: dict[str, Any], tracks: pl.DataFrame, features_hash: str, log: Callable[[str], None]
+    ) -> dict[str, Any]:
         request = clip_request(moment, tracks)
-        key = clip_key(request, backend=self.backend.name)
-        path = f"motion/{key[:2]}/{key}"
-        record = self._kept(path)
-        if record is not None:
-            log(f"{moment['intent']} of {moment['player']} at {request.from_ms} ms: clip {key} was already made")
-        else:
-            record = self._synthesise(request, key, path)
+        request = replace(request, model_version=moment["model_version"], features_hash=features_hash)
+        key, record = self._made(request, log)
+        path = _path(key)
         feasible = record["feasible"]
         asked = {name: moment[name] for name in ("segment_id", "match_id", "round", "player", "model_version")}
+        asked["features_hash"] = features_hash
         span = {"from_ms": request.from_ms, "to_ms": request.to_ms}
         manifest_uri = f"manifests/match_id={moment['match_id']}/{moment['segment_id']}.json"
         self.store.write(
@@ -96,14 +143,37 @@ class ClipStudio:
             "clip_key": key,
             "interest": moment["interest"],
             "backend": record["backend"],
+            "fallback": json.dumps(record["fallback"]) if record["fallback"] else None,
             "trainable": record["trainable"],
             "feasible": feasible,
             "reason": record["reason"],
             "uri": f"{path}.glb" if feasible else None,
+            "npz_uri": f"{path}.npz" if feasible else None,
             "preview_uri": f"{path}.png" if feasible else None,
             "manifest_uri": manifest_uri,
             "measures": json.dumps(record["measures"], sort_keys=True),
         }
+
+    def _made(self, request: ClipRequest, log: Callable[[str], None]) -> tuple[str, dict[str, Any]]:
+        """Key and record of the clip: from the cache, else of the first backend that makes one."""
+        troubles: list[Trouble] = []
+        for backend in (*self.preferred, self.backend):
+            key = _key(request, backend, troubles)
+            moment = f"{request.intent} of {request.player} at {request.from_ms} ms"
+            record = self._kept(_path(key))
+            if record is not None:
+                log(f"{moment}: clip {key} was already made")
+                return key, record
+            try:
+                return key, self._synthesise(request, backend, key, troubles)
+            except BackendError as error:
+                if backend is self.backend:
+                    raise
+                troubles.append({"backend": backend.name, "trouble": error.kind})
+                self.fallbacks[backend.name, error.kind] += 1
+                log(f"{moment}: {backend.name} made no clip ({error.kind}: {error}); the next is asked")
+                _log.warning("%s made no clip (%s): %s", backend.name, error.kind, error)
+        raise AssertionError("unreachable: the last backend returns or raises")
 
     def _kept(self, path: str) -> dict[str, Any] | None:
         """The record of a clip that is in the store, whole and undamaged."""
@@ -114,19 +184,34 @@ class ClipStudio:
             return None
         return record if kept == record["files"] else None
 
-    def _synthesise(self, request: ClipRequest, key: str, path: str) -> dict[str, Any]:
-        origin = {"clip_key": key, "backend": self.backend.name, "trainable": self.backend.trainable}
+    def _synthesise(
+        self, request: ClipRequest, backend: MotionBackend, key: str, troubles: list[Trouble]
+    ) -> dict[str, Any]:
+        origin: dict[str, Any] = {"clip_key": key, "backend": backend.name, "fallback": troubles}
         try:
-            clip = self.backend.generate(request)
+            clip = backend.generate(request)
         except Infeasible as error:  # not kept: its reason tells a time of this match
+            origin["trainable"] = backend.trainable
             return manifest(request, origin, feasible=False, reason=str(error), measures={})
+        origin |= {"trainable": clip.trainable, "made_with": clip.made_with}
         record = manifest(request, origin, feasible=True, reason=None, measures=measure(clip, request))
-        files = {"glb": glb(clip, record), "png": still(clip)}
+        files = {"glb": glb(clip, record), "npz": npz.write(clip, record), "png": still(clip)}
+        path = _path(key)
         for name, data in files.items():
             self.store.write(f"{path}.{name}", data)
         record["files"] = {name: _sha256(data) for name, data in files.items()}
         self.store.write(f"{path}.json", _json(record))
         return record
+
+
+def _key(request: ClipRequest, backend: MotionBackend, troubles: list[Trouble]) -> str:
+    """A clip that stands in for another says so in its files, so it is another clip."""
+    before = "".join(f" after {trouble['backend']}: {trouble['trouble']}" for trouble in troubles)
+    return clip_key(request, backend=backend.identity + before)
+
+
+def _path(key: str) -> str:
+    return f"motion/{key[:2]}/{key}"
 
 
 def _json(record: dict[str, Any]) -> bytes:

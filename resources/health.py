@@ -4,17 +4,19 @@ Belongs here: one short probe per service. Does not belong here: use of those se
 addresses are shown without their user and password.
 """
 
-import socket
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import urlsplit, urlunsplit
 
+from configs.backends import load_backends
 from configs.grid import load_grid
 from configs.review import load_review
 from resources.errors import ResourceError
 from resources.grid_api import GridApi, GridError, NotFound
+from resources.motion_backends import configured as motion_backends
+from resources.motion_backends.errors import BackendError
 from resources.registry import ModelRegistry
 from resources.reviews import Reviews
 from resources.settings import Settings
@@ -55,6 +57,7 @@ def examine(environment: Settings, store: Store, registry: ModelRegistry) -> Ite
     yield _guarded("store", without_secrets(store.url), lambda: _store(store))
     yield _guarded("model registry", without_secrets(environment.tracking_uri), lambda: _registry(registry))
     yield _motion(environment)
+    yield _motion_server(environment)
     yield _redis(environment)
     yield _database(environment)
     yield _grid(environment)
@@ -83,18 +86,42 @@ def _registry(registry: ModelRegistry) -> tuple[State, str]:
 
 
 def _motion(environment: Settings) -> Finding:
-    url = environment.hy_motion_api_url
-    if not url:
-        return Finding(
-            "motion server", "HY_MOTION_API_URL not set", "fallback", "clips come from the local synthesizer"
-        )
-    reached = _reaches(url)
-    detail = "answers" if reached else "not reachable"
+    """The backend of `backends.yaml`, asked who it is; no clip is made."""
+    config = load_backends()
+    urls = {"mmcp": environment.mmcp_url, "hymotion_rest": environment.hy_motion_api_url}
+    names = {"mmcp": "MMCP_URL", "hymotion_rest": "HY_MOTION_API_URL"}
+    if config.backend == "local":
+        idle = [f"{names[name]} is set but backends.yaml names local" for name, url in urls.items() if url]
+        return Finding("motion backend", "local", "ok", "; ".join(["the synthesizer of this program", *idle]))
+    url = urls.get(config.backend)
+    configured = f"{config.backend}, {without_secrets(url)}" if url else config.backend
+
+    def ask() -> tuple[State, str]:
+        try:
+            if config.backend == "mmcp":
+                mmcp = motion_backends.mmcp(environment, config)
+                mmcp.check()
+                model = mmcp.model(seconds=_TIMEOUT_S)
+                return "ok", f"answers; model {model.get('id')}, MMCP {model.get('protocol_version')}"
+            if config.backend == "hymotion_rest":
+                rest = motion_backends.rest(environment, config)
+                rest.check()
+                return "ok", f"answers; the {rest.style(seconds=_TIMEOUT_S)} server"
+            motion_backends.cli(environment, config).check()
+            return "ok", "its folders are there; it was not run"
+        except BackendError as error:
+            return "failed", f"{error.kind}: {error}; clips come from the next backend, in the end from the local one"
+
+    return _guarded("motion backend", configured, ask)
+
+
+def _motion_server(environment: Settings) -> Finding:
+    """What `gridmotion motion-server` would do; it is not started."""
+    config = load_backends().server
+    token = "set" if environment.motion_server_token else "not set"
+    open_to = "any host that has the token" if environment.motion_server_token else "this machine alone"
     return Finding(
-        "motion server",
-        without_secrets(url),
-        "fallback",
-        f"{detail}; this version does not call it: clips come from the local synthesizer",
+        "motion server", f"MOTION_SERVER_TOKEN {token}", "ok", f"would serve MMCP on port {config.port} to {open_to}"
     )
 
 
@@ -167,13 +194,3 @@ def _grid(environment: Settings) -> Finding:
 
     with grid.connected():
         return _guarded("GRID", f"GRID_API_KEY set, {url}", ask)
-
-
-def _reaches(url: str) -> bool:
-    parts = urlsplit(url)
-    port = parts.port or (443 if parts.scheme == "https" else 80)
-    try:
-        with socket.create_connection((parts.hostname or "", port), timeout=_TIMEOUT_S):
-            return True
-    except OSError:
-        return False

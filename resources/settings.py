@@ -22,8 +22,14 @@ class Settings(BaseSettings):
         s3_bucket: bucket of the store where `GRIDMOTION_STORE` is not set.
         s3_region: region of that bucket.
         aws_endpoint_url: address of an S3-compatible server; AWS itself when unset.
-        hy_motion_api_url: HY-Motion server; without it every clip is synthesised locally.
-        hy_motion_api_key: its key.
+        hy_motion_api_url: HY-Motion server, asked where `backends.yaml` names it.
+        hy_motion_api_key: its key: a token, or `id:token`.
+        hy_motion_home: folder of HY-Motion's `local_infer.py`, where it runs on this machine.
+        hy_motion_model: folder of its weights.
+        hy_motion_python: the interpreter of its environment.
+        mmcp_url: MMCP motion server.
+        mmcp_token: its bearer token.
+        motion_server_token: bearer token that `gridmotion motion-server` asks for.
         hitl_conf_threshold: segments under this confidence are marked for review.
         redis_url: Redis or Valkey of the live path.
         database_url: database of the review jobs; SQLite by default.
@@ -41,6 +47,12 @@ class Settings(BaseSettings):
     aws_endpoint_url: str | None = None
     hy_motion_api_url: str | None = None
     hy_motion_api_key: SecretStr | None = None
+    hy_motion_home: str | None = None
+    hy_motion_model: str | None = None
+    hy_motion_python: str = "python3"
+    mmcp_url: str | None = None
+    mmcp_token: SecretStr | None = None
+    motion_server_token: SecretStr | None = None
     hitl_conf_threshold: float = Field(default=0.6, ge=0.0, le=1.0)
     redis_url: SecretStr | None = None
     database_url: SecretStr | None = None

@@ -14,7 +14,12 @@ class MotionBackend(Protocol):
 
     @property
     def name(self) -> str:
-        """Part of the clip key, and written on every clip."""
+        """Written on every clip."""
+        ...
+
+    @property
+    def identity(self) -> str:
+        """Name and whatever else decides what it makes; part of the clip key."""
         ...
 
     @property
@@ -27,6 +32,7 @@ class MotionBackend(Protocol):
 
         Raises:
             Infeasible: when no honest motion exists for it.
+            BackendError: when the backend makes none.
         """
         ...
 

@@ -16,6 +16,7 @@ class LocalBackend:
     """
 
     name = "local"
+    identity = "local"
     trainable = True
 
     def __init__(self, config: MotionConfig | None = None) -> None:

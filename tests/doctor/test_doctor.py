@@ -19,7 +19,6 @@ def test_with_nothing_configured_everything_works_or_says_what_is_used_instead(t
     assert found["store"].state == "ok"
     assert {name for name, finding in found.items() if finding.state == "fallback"} == {
         "model registry",
-        "motion server",
         "Redis",
         "database",
         "GRID",
@@ -57,7 +56,7 @@ def test_servers_that_do_not_answer_fail_alone_and_keep_their_secrets(
     failed = {name for name, finding in found.items() if finding.state == "failed"}
     assert failed == {"store", "Redis", "database", "GRID"}
     assert found["GRID"].detail.count("ConnectError") == 2
-    assert "not reachable" in found["motion server"].detail
+    assert "HY_MOTION_API_URL is set but backends.yaml names local" in found["motion backend"].detail
     assert "s3://gridmotion/x" in found["store"].detail
     assert "hunter2" not in str(found) + str(environment)
 
