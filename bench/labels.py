@@ -27,7 +27,7 @@ from pipeline.events.model import is_attacker
 from pipeline.events.reader import read_log
 from pipeline.events.sources.simulator import simulate, write
 from pipeline.features.match import match_features
-from pipeline.intents.labels import judgement, label
+from pipeline.intents.labels import RULES, judgement, label
 from pipeline.intents.labels.truth import stretches
 from pipeline.intents.labels.weights import Judged, judged, learn, records
 from pipeline.intents.vocabulary import INTENTS
@@ -105,6 +105,14 @@ def block(taught: list[Judged], config: LabelsConfig) -> str:
             f"{_right(record.meant_right, record.meant)} by players"
         )
     return "\n".join([*lines, END])
+
+
+def mute(weights: dict[str, float], least: float) -> list[str]:
+    """The intents that no vote alone would make a label: with such weights nothing would be trained on them."""
+    heard = {
+        rule.intent for rule in RULES if (odds := math.exp(weights[rule.name])) / (odds + len(INTENTS) - 1) >= least
+    }
+    return [intent for intent in INTENTS if intent not in heard]
 
 
 def _right(right: int, of: int) -> str:
@@ -395,10 +403,14 @@ def main() -> int:
         recorded = [case(log) for log in logs]
         taught = [each.judged(config) for each in [*recorded, *simulated(Path(scratch), TEACHING)]]
         judging = simulated(Path(scratch), JUDGING)
+    weights = learn(taught)
+    if lost := mute(weights, config.labels.least_probability):
+        print(f"weights and {PAGE.name} stay as they are: by what was learned nobody would ever {', '.join(lost)}")
+        return 1
     written = block(taught, config.labels)
     settings = FOLDER / "intents.yaml"
     settings.write_text(with_block(settings.read_text(encoding="utf-8"), written), encoding="utf-8")
-    config = weighing(config, learn(taught))
+    config = weighing(config, weights)
     PAGE.write_text("\n".join(page(recorded, taught, judging, config)) + "\n")
     PICTURES.mkdir(parents=True, exist_ok=True)
     for intent, png in pictures(recorded, config):

@@ -226,12 +226,14 @@ class CalibrationConfig(Config):
         folds: the calibrated rows are scored by so many models, each trained without the rows that it scores.
         rows: at most this many rows calibrate.
         caution: rows that speak against each squared unit by which the linear map departs from none.
+        trust_caution: the same, for how far a rule's log-odds depart from the configured ones and follow the model's.
         least: no isotonic curve says less than this.
     """
 
     folds: int = Field(gt=1)
     rows: int = Field(gt=0)
     caution: float = Field(ge=0)
+    trust_caution: float = Field(gt=0)
     least: float = Field(gt=0, lt=0.1)
 
 
@@ -265,8 +267,14 @@ class DriftConfig(Config):
     least_rows: int = Field(gt=0)
 
 
-class TrainingConfig(Config):
-    """How the model is trained and judged.
+class KinshipConfig(Config):
+    """When two recordings are of one match: `least_kills`, for fewer may lie the same time apart by chance."""
+
+    least_kills: int = Field(gt=1)
+
+
+class LearningConfig(Config):
+    """What decides the bytes of a model, beside its rows and the rules.
 
     Attributes:
         seed: of the row sample and of the trees.
@@ -275,8 +283,6 @@ class TrainingConfig(Config):
         weight_power: a class weighs (its share)^-power in training, taken back in its probability.
         booster: the trees.
         calibration: scores to probabilities.
-        promotion: who takes the place of whom.
-        drift: when tonight's matches are unlike those before.
     """
 
     seed: int = Field(ge=0)
@@ -285,8 +291,25 @@ class TrainingConfig(Config):
     weight_power: float = Field(ge=0, le=1)
     booster: BoosterConfig
     calibration: CalibrationConfig
+
+
+class TrainingConfig(LearningConfig):
+    """How the model is trained and judged.
+
+    Attributes:
+        kinship: which matches know of each other.
+        promotion: who takes the place of whom.
+        drift: when tonight's matches are unlike those before.
+    """
+
+    kinship: KinshipConfig
     promotion: PromotionConfig
     drift: DriftConfig
+
+    @property
+    def learning(self) -> LearningConfig:
+        """Only what decides the bytes of a model: who is promoted, and who is told of drift, is not in its name."""
+        return LearningConfig(**{name: getattr(self, name) for name in LearningConfig.model_fields})
 
 
 class SegmentsConfig(Config):

@@ -10,7 +10,10 @@ no bound, except the one that asks for exactly that.
 # mypy: allow-untyped-defs, allow-untyped-calls
 # numba infers the types of compiled helpers; annotations would be decoration that nothing checks.
 
+import hashlib
+import json
 from dataclasses import dataclass
+from itertools import accumulate
 
 import numpy as np
 from numba import njit
@@ -39,6 +42,7 @@ class Rules:
         starts: int64 (rules + 1,), each rule's first bound.
         features: int64 (bounds, 2): the feature that is bounded, and the one to subtract first, or -1.
         limits: float64 (bounds, 2): least and greatest value; NaN where the value must be unknown.
+        digests: name, of each rule, of which rows it decides and for what: its bounds, and those of all before it.
     """
 
     names: tuple[str, ...]
@@ -47,6 +51,7 @@ class Rules:
     starts: NDArray[np.int64]
     features: NDArray[np.int64]
     limits: NDArray[np.float64]
+    digests: tuple[str, ...]
 
     @classmethod
     def configured(cls, config: IntentsConfig | None = None) -> "Rules":
@@ -74,6 +79,7 @@ class Rules:
             np.cumsum([0, *(len(rule.when) for rule in rules)], dtype=np.int64),
             np.array(features, dtype=np.int64).reshape(-1, 2),
             np.array(limits, dtype=np.float64).reshape(-1, 2),
+            tuple(accumulate((_digest(rule) for rule in rules), lambda before, own: _short(before + own))),
         )
 
     def decide(self, vectors: NDArray[np.float32]) -> NDArray[np.int64]:
@@ -86,6 +92,15 @@ class Rules:
             int64 (n,): the rule's place, or -1 where none decides.
         """
         return np.asarray(_decide(np.ascontiguousarray(vectors), self.starts, self.features, self.limits))
+
+
+def _digest(rule: Heuristic) -> str:
+    bounds = {name: bound.model_dump(mode="json") for name, bound in rule.when.items()}
+    return _short(json.dumps([rule.intent, bounds], sort_keys=True))
+
+
+def _short(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _check(rule: Heuristic) -> None:

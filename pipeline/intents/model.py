@@ -11,7 +11,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import polars as pl
@@ -20,8 +20,10 @@ from numpy.typing import NDArray
 from configs.intents import IntentsConfig, TrainingConfig, load_intents
 from pipeline.errors import PipelineError
 from pipeline.features.definition import NAMES
-from pipeline.intents import calibration
+from pipeline.intents import calibration, hybrid
 from pipeline.intents.calibration import Calibration
+from pipeline.intents.heuristics import Rules
+from pipeline.intents.hybrid import Hybrid
 from pipeline.intents.trees import MOST_THRESHOLDS, Trees, UnreadableTrees
 from pipeline.intents.vocabulary import INTENTS
 
@@ -95,6 +97,7 @@ class Manifest:
         seed: of row sample and trees.
         libraries: versions of the libraries that fit trees and calibration.
         held_out: the series, matches or rounds (`match/round`) among them that were judged on and never learned from.
+        series: the series of each match, in the order of the matches.
     """
 
     matches: tuple[str, ...]
@@ -108,6 +111,7 @@ class Manifest:
     seed: int
     libraries: Mapping[str, str]
     held_out: tuple[str, ...] = ()
+    series: tuple[str, ...] = ()
 
     @property
     def version(self) -> str:
@@ -127,11 +131,13 @@ class BoosterModel:
     Attributes:
         text: the trees in LightGBM's own text format.
         calibration: scores to probabilities.
+        hybrid: the same, where rules decide first.
         manifest: what it was trained on.
     """
 
     text: str
     calibration: Calibration
+    hybrid: Hybrid
     manifest: Manifest
 
     @property
@@ -162,9 +168,26 @@ class BoosterModel:
         """Calibrated probabilities in the order of INTENTS, float64 (n, 9)."""
         return self.calibration.probabilities(self.scores(vectors))
 
+    def beside(self, vectors: Vectors, rule: Ints) -> Floats:
+        """The same, where it is known whether a rule decides: where none does, calibrated for such rows.
+
+        Args:
+            vectors: float32 (features, n).
+            rule: place of the deciding rule, or -1, int64 (n,).
+        """
+        scores, free = self.scores(vectors), rule < 0
+        found = np.empty(scores.shape)
+        found[~free] = self.calibration.probabilities(scores[~free])
+        found[free] = self.hybrid.undecided.probabilities(scores[free])
+        return found
+
     def files(self) -> dict[str, bytes]:
         """Its three files by name."""
-        calibrated = asdict(self.calibration) | {"model_sha256": hashlib.sha256(self.text.encode()).hexdigest()}
+        calibrated = {
+            "alone": asdict(self.calibration),
+            "hybrid": asdict(self.hybrid),
+            "model_sha256": hashlib.sha256(self.text.encode()).hexdigest(),
+        }
         return {
             MODEL: self.text.encode(),
             CALIBRATION: (json.dumps(calibrated, sort_keys=True, indent=1) + "\n").encode(),
@@ -182,15 +205,13 @@ class BoosterModel:
             calibrated = json.loads(files[CALIBRATION])
             fields = json.loads(files[MANIFEST])
             text = files[MODEL].decode()
-            digest = calibrated.pop("model_sha256")
-            scaling = Calibration(
-                _numbers(calibrated["log_weights"]),
-                tuple(map(_numbers, calibrated["matrix"])),
-                _numbers(calibrated["shift"]),
-                tuple((_numbers(before), _numbers(after)) for before, after in calibrated["curves"]),
-            )
+            digest = calibrated["model_sha256"]
+            alone, ruled = _calibration(calibrated["alone"]), calibrated["hybrid"]
+            trust = {rule: (float(level), float(slope)) for rule, (level, slope) in ruled["trust"].items()}
+            together = Hybrid(_calibration(ruled["undecided"]), trust)
             manifest = Manifest(
-                **fields | {name: tuple(fields[name]) for name in ("matches", "features", "intents", "held_out")},
+                **fields
+                | {name: tuple(fields[name]) for name in ("matches", "features", "intents", "held_out", "series")},
             )
         except KeyError as error:
             raise UnusableModel(f"model files: {error} is missing") from error
@@ -201,7 +222,7 @@ class BoosterModel:
         if manifest.features != NAMES or manifest.intents != INTENTS:
             changed = sorted(set(manifest.features) ^ set(NAMES)) or ["their order"]
             raise UnusableModel(f"model {manifest.version} was made for other features: {', '.join(changed)}; retrain")
-        model = cls(text, scaling, manifest)
+        model = cls(text, alone, together, manifest)
         _ = model.trees
         return model
 
@@ -225,7 +246,16 @@ def _numbers(values: Iterable[float]) -> tuple[float, ...]:
     return tuple(map(float, values))
 
 
-def train(samples: pl.DataFrame, folds: Ints, manifest: Manifest, config: TrainingConfig) -> BoosterModel:
+def _calibration(told: Mapping[str, Any]) -> Calibration:
+    return Calibration(
+        _numbers(told["log_weights"]),
+        tuple(map(_numbers, told["matrix"])),
+        _numbers(told["shift"]),
+        tuple((_numbers(before), _numbers(after)) for before, after in told["curves"]),
+    )
+
+
+def train(samples: pl.DataFrame, folds: Ints, rules: Rules, manifest: Manifest, config: TrainingConfig) -> BoosterModel:
     """Fits the trees on all rows, and the calibration on scores of trees that had not seen the rows they score.
 
     Single-threaded and seeded: the same rows in the same order give the same bytes.
@@ -234,6 +264,7 @@ def train(samples: pl.DataFrame, folds: Ints, manifest: Manifest, config: Traini
         samples: the features and `intent` (no nulls).
         folds: of each row, int64 (n,): the trees that score a fold for the calibration are fitted on all others, so
             every row calibrates and none is lost to it. Rows that know of each other belong into one fold.
+        rules: what answers first when the model predicts.
         manifest: what names this training.
         config: trees, class weights, calibration.
 
@@ -245,27 +276,34 @@ def train(samples: pl.DataFrame, folds: Ints, manifest: Manifest, config: Traini
     if (counts > 0).sum() < 2:
         raise UnusableModel(f"cannot train on {len(truth)} labelled rows of {(counts > 0).sum()} intents")
     text, weights = _grow(seen, truth, config)
-    model = BoosterModel(text, Calibration.plain(weights), manifest)
+    plain = Calibration.plain(weights)
+    model = BoosterModel(text, plain, Hybrid(plain), manifest)
     chosen = np.sort(np.random.default_rng(config.seed).permutation(len(truth))[: config.calibration.rows])
-    scores, judged = [], []
+    scores, judged = [], list[Ints]()
     for fold in np.unique(folds):
         rest, held = np.flatnonzero(folds != fold), chosen[folds[chosen] == fold]
         if len(np.unique(truth[rest])) < 2 or not len(held):
             continue
         text, own = _grow(seen[:, rest], truth[rest], config)
-        found = BoosterModel(text, Calibration.plain(own), manifest).scores(seen[:, held])
+        found = replace(model, text=text).scores(seen[:, held])
         scores.append(found - np.array(own) + np.array(weights))
-        judged.append(truth[held])
+        judged.append(held)
     if not scores:
         return model
-    scaling = calibration.fit(
-        np.concatenate(scores),
-        np.concatenate(judged),
-        weights,
-        caution=config.calibration.caution,
-        least=config.calibration.least,
+    said, rows = np.concatenate(scores), np.concatenate(judged)
+    caution, least = config.calibration.caution, config.calibration.least
+    alone = calibration.fit(said, truth[rows], weights, caution=caution, least=least)
+    together = hybrid.fit(
+        said,
+        truth[rows],
+        rules.decide(seen[:, rows]),
+        alone,
+        rules,
+        caution=caution,
+        least=least,
+        trust_caution=config.calibration.trust_caution,
     )
-    return replace(model, calibration=scaling)
+    return replace(model, calibration=alone, hybrid=together)
 
 
 def _grow(seen: Vectors, truth: Ints, config: TrainingConfig) -> tuple[str, tuple[float, ...]]:

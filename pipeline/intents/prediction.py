@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from configs.intents import IntentsConfig
 from pipeline.intents.heuristics import Rules
-from pipeline.intents.model import IntentModel, vectors
+from pipeline.intents.model import BoosterModel, IntentModel, vectors
 from pipeline.intents.vocabulary import INTENTS, PROBABILITIES
 from pipeline.tables import conform
 
@@ -45,8 +45,9 @@ class Prediction:
 class Predictor:
     """The rules and a model, ready to be asked; whole matches and live instants ask it alike.
 
-    A deciding rule gives its intent the rule's own probability; the others share the rest in the model's
-    proportions. The answer for an instant depends on that instant alone, so any batching gives the same bits.
+    A deciding rule gives its intent the rule's own probability, which a trained model has learned to raise and lower;
+    the others share the rest in the model's proportions. The answer for an instant depends on that instant alone, so
+    any batching gives the same bits.
 
     Attributes:
         model: answers where no rule does.
@@ -65,9 +66,8 @@ class Predictor:
         Args:
             vectors: float32 (features, n), as `model.vectors` gives them.
         """
-        rule = self.rules.decide(vectors)
-        own = self.model.probabilities(vectors)
-        probabilities = blend(own, rule, self.rules).astype(np.float32)
+        found, own, rule = answers(self.model, vectors, self.rules)
+        probabilities = found.astype(np.float32)
         decider = np.where(rule < 0, len(self.rules.names), rule)
         return Prediction(probabilities, probabilities.argmax(axis=1), decider, _against(own, rule, self.rules))
 
@@ -110,16 +110,45 @@ def _against(own: NDArray[np.float64], rule: NDArray[np.int64], rules: Rules) ->
     return against
 
 
-def blend(probabilities: NDArray[np.float64], rule: NDArray[np.int64], rules: Rules) -> NDArray[np.float64]:
+def answers(
+    model: IntentModel, vectors: NDArray[np.float32], rules: Rules
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]]:
+    """What rules and model say together, what the model says, and which rule decides.
+
+    Args:
+        model: a trained one knows how far each rule is to be trusted.
+        vectors: float32 (features, n), as `model.vectors` gives them.
+        rules: what answers first.
+
+    Returns:
+        The answer, float64 (n, 9); the model's own, float64 (n, 9), where no rule decides calibrated for such rows;
+        the place of the deciding rule, or -1, int64 (n,).
+    """
+    rule = rules.decide(vectors)
+    if not isinstance(model, BoosterModel):
+        own = model.probabilities(vectors)
+        return blend(own, rule, rules), own, rule
+    own, decided = model.beside(vectors, rule), np.flatnonzero(rule >= 0)
+    return blend(own, rule, rules, model.hybrid.sure(own[decided], rule[decided], rules)), own, rule
+
+
+def blend(
+    probabilities: NDArray[np.float64],
+    rule: NDArray[np.int64],
+    rules: Rules,
+    sure: NDArray[np.float64] | None = None,
+) -> NDArray[np.float64]:
     """The model's probabilities, and where a rule decides, that rule's with the rest shared in their proportions.
 
     Args:
         probabilities: the model's, (n, 9).
         rule: place of the deciding rule, or -1, (n,).
         rules: what the places mean.
+        sure: how sure the rule is on each row that one decides; as configured if None.
     """
     decided = np.flatnonzero(rule >= 0)
-    chosen, own = rules.intents[rule[decided]], rules.probabilities[rule[decided]]
+    chosen = rules.intents[rule[decided]]
+    own = rules.probabilities[rule[decided]] if sure is None else sure
     others = probabilities[decided]
     others[np.arange(len(decided)), chosen] = 0
     total = others[:, 0].copy()

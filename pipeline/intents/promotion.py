@@ -19,12 +19,11 @@ import polars as pl
 
 from configs.evaluation import EvaluationConfig, load_evaluation
 from configs.intents import IntentsConfig, load_intents
-from pipeline.intents.evaluation.measures import Agreement, Reliability
+from pipeline.intents.evaluation.measures import Agreement, reliabilities
 from pipeline.intents.evaluation.resampling import Estimate, Floats, Ints, estimate, weights
 from pipeline.intents.heuristics import Rules
 from pipeline.intents.model import IntentModel, Manifest, classes, vectors
-from pipeline.intents.prediction import blend
-from pipeline.intents.training import series_of
+from pipeline.intents.prediction import answers
 from pipeline.intents.vocabulary import INTENTS
 
 BETTER, NO_BETTER, WORSE = "better", "no better", "worse"
@@ -64,16 +63,16 @@ class Comparison:
 
 
 def unseen(held: pl.DataFrame, champion: Manifest) -> pl.DataFrame:
-    """Those of the rows that a model did not learn from: of other matches, or held out by its training.
+    """Those of the rows that a model did not learn from: of other series, or held out by its training.
 
     Args:
-        held: rows with `match_id` and `round`.
+        held: rows as `training.samples` gives them.
         champion: what the model was trained on.
     """
-    series = pl.col("match_id").map_elements(series_of, return_dtype=pl.String)
-    round_ = pl.format("{}/{}", "match_id", pl.col("round").fill_null(0))
-    spared = [name.is_in(list(champion.held_out)) for name in (series, pl.col("match_id"), round_)]
-    return held.filter(~pl.col("match_id").is_in(list(champion.matches)) | pl.any_horizontal(spared))
+    kin = pl.col("match_id").is_in(list(champion.matches)) | pl.col("series").is_in(list(champion.series))
+    round_ = pl.format("{}/{}", "game", pl.col("round").fill_null(0))
+    spared = [name.is_in(list(champion.held_out)) for name in (pl.col("series"), pl.col("match_id"), round_)]
+    return held.filter(~kin | pl.any_horizontal(spared))
 
 
 def compare(
@@ -136,20 +135,11 @@ def _measures(
 ) -> tuple[dict[str, Floats], dict[str, int]]:
     """Log-loss, F1 and calibration errors of each replicate, float64 (replicates,) each; of the latter the rows too."""
     seen, rules, truth = vectors(held), Rules.configured(config), classes(held["intent"])
-    said = blend(model.probabilities(seen), rules.decide(seen), rules)
+    said, _, _ = answers(model, seen, rules)
     units = resampled.shape[1]
     found = Agreement.of(said, truth, unit, units).measures(resampled)
-    shown, rows = evaluation.calibration, dict[str, int]()
-    for place, intent in enumerate(INTENTS):
-        curve = Reliability.of(
-            said[:, place],
-            truth == place,
-            unit,
-            units,
-            bins=shown.bins,
-            least=shown.least_probability,
-            seed=evaluation.seed,
-        )
+    rows = dict[str, int]()
+    for intent, curve in reliabilities(said, truth, unit, units, evaluation).items():
         name = f"calibration_error_{intent}"
         found[name], rows[name] = curve.error(resampled), int(curve.rows.sum())
     return found, rows

@@ -5,32 +5,38 @@ Does not belong here: the trees (`model`), the measures (`evaluation`), where a 
 """
 
 import hashlib
-import re
+import logging
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
+from typing import Any
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
 from configs.base import config_hash
+from configs.evaluation import load_evaluation
 from configs.intents import IntentsConfig, TrainingConfig, load_intents
 from pipeline.errors import PipelineError
 from pipeline.features.definition import NAMES
-from pipeline.intents import evaluation
-from pipeline.intents.evaluation import Scores
+from pipeline.intents import evaluation, prediction
+from pipeline.intents.evaluation import Reliability, Scores
+from pipeline.intents.explanation import importance
 from pipeline.intents.heuristics import Rules
+from pipeline.intents.kinship import Kin
 from pipeline.intents.model import BoosterModel, Manifest, PriorModel, classes, train, vectors
-from pipeline.intents.prediction import blend
 from pipeline.intents.vocabulary import INTENTS
 from pipeline.versions import code_version
 
-KEYS = ("match_id", "round", "player", "t_ms")
+logger = logging.getLogger(__name__)
+
+KEYS = ("match_id", "series", "game", "round", "player", "t_ms")
 ORDER = ("match_id", "player", "t_ms")
-LEAST_UNITS = 3
+SERIES, MATCH, ROUND = "series", "matches", "rounds"
 TRAIN, TEST = "train", "test"
-_GRID_MATCH = re.compile(r"^(\d+)-\d+$")
+_LEAST = {SERIES: 2, MATCH: 2, ROUND: 3}  # a round more, so that two are left to train and calibrate on
 
 
 class NothingToTrain(PipelineError):
@@ -45,34 +51,53 @@ class Trained:
         model: the trees, calibrated.
         scores: agreement with the labels on rows held out from everything: `hybrid` (rules, then the model; what
             predicts), `model`, `heuristics` (rules, then the prior), `majority`.
+        reliability: on the same rows, what `hybrid` and `model` promised of each intent and what came.
         metrics: all measures by name.
         parts: number of labelled rows used to train and to judge.
     """
 
     model: BoosterModel
     scores: Mapping[str, Scores]
+    reliability: Mapping[str, Mapping[str, Reliability]]
     metrics: Mapping[str, float]
     parts: Mapping[str, int]
 
     @property
     def figures(self) -> dict[str, bytes]:
-        """Pictures by file name: the confusion matrix of rules with model, and of the model alone."""
-        shown = {"rules, then model": self.scores["hybrid"], "model alone": self.scores["model"]}
-        return {"confusion.png": evaluation.confusion_figure(shown)}
+        """Pictures by file name: confusion and reliability of rules with model and of the model alone, importance."""
+        titles = {"hybrid": "rules, then model", "model": "model alone"}
+        curves = {
+            title: {intent: _reliability(each) for intent, each in self.reliability[who].items()}
+            for who, title in titles.items()
+        }
+        return {
+            "confusion.png": evaluation.confusion_figure({titles[who]: self.scores[who] for who in titles}),
+            "reliability.png": evaluation.reliability_figure(curves),
+            "importance.png": evaluation.importance_figure(importance(self.model)),
+        }
 
 
-def samples(features: pl.DataFrame, labels: pl.DataFrame) -> pl.DataFrame:
+def _reliability(found: Reliability) -> dict[str, Any]:
+    error = found.overall
+    return {"ece": {"value": error if math.isfinite(error) else None}, "curve": found.curve}
+
+
+def samples(features: pl.DataFrame, labels: pl.DataFrame, kin: Kin | None = None) -> pl.DataFrame:
     """Labelled rows with their features; those where the rules abstain are left out.
 
     Args:
-        features: table `features` of one or more matches.
+        features: table `features` of one match.
         labels: table `labels` of the same.
+        kin: whose kin the match is, see `kinship.kin`; nobody's if None.
 
     Returns:
-        `match_id`, `round`, `player`, `t_ms`, the features and `intent`, sorted by match, player and time.
+        `match_id`, `series`, `game`, `round`, `player`, `t_ms`, the features and `intent`, sorted by match, player and
+        time.
     """
     named = labels.filter(pl.col("intent").is_not_null()).select("match_id", "player", "t_ms", "intent")
     joined = features.join(named, on=["match_id", "player", "t_ms"], how="inner")
+    series, game = (pl.col("match_id"),) * 2 if kin is None else (pl.lit(kin.series), pl.lit(kin.game))
+    joined = joined.with_columns(series=series, game=game)
     return joined.select(*KEYS, *NAMES, pl.col("intent").cast(pl.String)).sort(*ORDER)
 
 
@@ -88,11 +113,27 @@ def fit(labelled: pl.DataFrame, config: IntentsConfig | None = None) -> Trained:
     """
     config = config or load_intents()
     parts = split(labelled.sort(*ORDER), config.training)
+    if (level := held_by(labelled)) != SERIES:
+        logger.warning("all rows are of one series, so whole %s are held out: the figures flatter", level)
+    elif (series := labelled["series"].n_unique()) < config.training.calibration.folds + 1:
+        logger.warning("%d series: one is held out, and the others are too few to calibrate by series", series)
     learned, held = (parts.filter(pl.col("part") == part) for part in (TRAIN, TEST))
     model = learn(learned, planned(labelled, config), config)
-    scores = judge(model, parts, config)
+    said, truth = answers(model, parts, config), classes(held["intent"])
+    scores = {who: evaluation.score(found, truth) for who, found in said.items()}
+    together = np.zeros(held.height, dtype=np.int64)
+    reliability = {
+        who: evaluation.reliabilities(said[who], truth, together, 1, load_evaluation()) for who in ("hybrid", "model")
+    }
     metrics = {name: value for who, found in scores.items() for name, value in found.metrics(who).items()}
-    return Trained(model, scores, metrics, {TRAIN: cap(learned, config.training).height, TEST: held.height})
+    metrics |= {
+        f"{who}_calibration_error_{intent}_vs_labels": found.overall
+        for who, by_intent in reliability.items()
+        for intent, found in by_intent.items()
+        if math.isfinite(found.overall)
+    }
+    rows = {TRAIN: cap(learned, config.training).height, TEST: held.height}
+    return Trained(model, scores, reliability, metrics, rows)
 
 
 def learn(labelled: pl.DataFrame, named: Manifest, config: IntentsConfig) -> BoosterModel:
@@ -104,46 +145,53 @@ def learn(labelled: pl.DataFrame, named: Manifest, config: IntentsConfig) -> Boo
         config: training settings.
     """
     rows = cap(labelled.sort(*ORDER), config.training)
-    return train(rows, folds(rows, config.training), named, config.training)
+    return train(rows, folds(rows, config.training), Rules.configured(config), named, config.training)
 
 
-def units(labelled: pl.DataFrame) -> pl.Series:
-    """What each row is held back with: its series, or its match, or its round, the first of which there are three.
+def units(labelled: pl.DataFrame, level: str) -> pl.Series:
+    """What each row is held back with: the name of its series, of its match, or of its round (`match/round`).
 
-    The games of a GRID series share teams and day. A round is named `match/round`.
+    The games of a series share teams and day; two recordings of one match are one match.
     """
-    for name in (
-        pl.col("match_id").map_elements(series_of, return_dtype=pl.String),
-        pl.col("match_id"),
-        pl.format("{}/{}", "match_id", pl.col("round").fill_null(0)),
-    ):
-        found = labelled.select(name.alias("unit"))["unit"]
-        if found.n_unique() >= LEAST_UNITS:
-            break
-    return found
+    name = {
+        SERIES: pl.col("series"),
+        MATCH: pl.col("game"),
+        ROUND: pl.format("{}/{}", "game", pl.col("round").fill_null(0)),
+    }[level]
+    return labelled.select(name.alias("unit"))["unit"]
 
 
 def split(labelled: pl.DataFrame, config: TrainingConfig) -> pl.DataFrame:
     """The rows with their `part`: `train` or `test`.
+
+    Whole series are held out. Where all rows are of one series it is whole matches, and where they are of one match
+    whole rounds: the figures then flatter.
 
     A unit is held out if the digest of its name and the seed says so, whatever other units there are: what was held out
     last night still is tonight, and what was trained on is never judged on, however many matches come. While the
     digest holds none out, the unit with the least does it.
 
     Raises:
-        NothingToTrain: if there are fewer than three series, matches and rounds.
+        NothingToTrain: if there is one match only, with fewer than three rounds.
     """
-    unit = units(labelled)
+    level = held_by(labelled)
+    unit = units(labelled, level)
     names = sorted(unit.unique(), key=lambda name: draw(config.seed, name))
-    if len(names) < LEAST_UNITS:
+    if len(names) < _LEAST[level]:
         raise NothingToTrain(
             f"{labelled.height} labelled rows of {len(names)} rounds: training, calibration and test need three"
         )
     held = sum(draw(config.seed, name) < config.test_share for name in names)
-    tested = names[: min(max(1, held), len(names) - LEAST_UNITS + 1)]
+    tested = names[: min(max(1, held), len(names) - _LEAST[level] + 1)]
     return labelled.with_columns(
         pl.when(unit.is_in(tested)).then(pl.lit(TEST)).otherwise(pl.lit(TRAIN)).alias("part"), unit.alias("unit")
     )
+
+
+def held_by(labelled: pl.DataFrame) -> str:
+    """What is held out as a whole: series, or matches, or rounds, the first of which there are two."""
+    levels = (level for level in (SERIES, MATCH) if units(labelled, level).n_unique() >= _LEAST[level])
+    return next(levels, ROUND)
 
 
 def draw(seed: int, name: str) -> float:
@@ -152,17 +200,17 @@ def draw(seed: int, name: str) -> float:
 
 
 def folds(labelled: pl.DataFrame, config: TrainingConfig) -> NDArray[np.int64]:
-    """Which rows are calibrated on together, int64 (n,): those of a unit, units dealt out to the configured number."""
-    unit = units(labelled)
+    """Which rows are calibrated on together, int64 (n,): those of a unit, units dealt out to the configured number.
+
+    A unit is a series, or a match, or a round, the first of which there are as many as folds: with fewer, the trees of
+    a fold would be grown on so much less than the model's own that its calibration suits them and not it.
+    """
+    count = config.calibration.folds
+    levels = (level for level in (SERIES, MATCH) if units(labelled, level).n_unique() >= count)
+    unit = units(labelled, next(levels, ROUND))
     names = sorted(unit.unique(), key=lambda name: draw(config.seed, name))
-    fold = {name: place % config.calibration.folds for place, name in enumerate(names)}
+    fold = {name: place % count for place, name in enumerate(names)}
     return unit.replace_strict(fold, return_dtype=pl.Int64).to_numpy()
-
-
-def series_of(match_id: str) -> str:
-    """The series of a match: what stands before the game number in GRID's ids, else the match itself."""
-    found = _GRID_MATCH.match(match_id)
-    return found[1] if found else match_id
 
 
 def cap(labelled: pl.DataFrame, config: TrainingConfig) -> pl.DataFrame:
@@ -182,8 +230,9 @@ def planned(labelled: pl.DataFrame, config: IntentsConfig) -> Manifest:
     Raises:
         NothingToTrain: as `fit`.
     """
-    held = split(labelled, config.training).filter(pl.col("part") == TEST)["unit"].unique().sort()
-    return manifest(labelled, config, held_out=tuple(held))
+    held = split(labelled, config.training).filter(pl.col("part") == TEST)
+    names = held["match_id" if held_by(labelled) == MATCH else "unit"]  # a match may be there under two ids
+    return manifest(labelled, config, held_out=tuple(names.unique().sort()))
 
 
 def manifest(labelled: pl.DataFrame, config: IntentsConfig, *, held_out: tuple[str, ...] = ()) -> Manifest:
@@ -204,25 +253,28 @@ def manifest(labelled: pl.DataFrame, config: IntentsConfig, *, held_out: tuple[s
         rows_sha256=digest.hexdigest(),
         features=NAMES,
         intents=INTENTS,
-        config_hash=config_hash(config.training, config.labels),
+        config_hash=config_hash(config.training.learning, config.labels, *config.heuristics),
         label_version=code_version("intents/labels"),
         code_version=code_version(
-            "features", *(f"intents/{name}.py" for name in ("calibration", "model", "training", "trees"))
+            "features",
+            *(
+                f"intents/{name}.py"
+                for name in ("calibration", "heuristics", "hybrid", "kinship", "model", "training", "trees")
+            ),
         ),
         seed=config.training.seed,
+        series=tuple(labelled.unique("match_id").sort("match_id")["series"]),
         libraries={name: version(name) for name in ("lightgbm", "scikit-learn", "scipy")},
         held_out=held_out,
     )
 
 
-def judge(model: BoosterModel, parts: pl.DataFrame, config: IntentsConfig) -> dict[str, Scores]:
-    """Agreement with the labels on part `test`, of the model and of the baselines it must beat."""
+def answers(model: BoosterModel, parts: pl.DataFrame, config: IntentsConfig) -> dict[str, NDArray[np.float64]]:
+    """Probabilities on the rows of part `test`, float64 (n, 9), of the model and of the baselines it must beat."""
     held = parts.filter(pl.col("part") == TEST)
-    truth = classes(held["intent"])
     seen, rules = vectors(held), Rules.configured(config)
-    rule = rules.decide(seen)
-    alone = model.probabilities(seen)
     common = evaluation.majority(classes(parts.filter(pl.col("part") == TRAIN)["intent"]), held.height)
-    prior = PriorModel.configured(config).probabilities(seen)
-    ways = {"hybrid": blend(alone, rule, rules), "model": alone, "heuristics": blend(prior, rule, rules)}
-    return {who: evaluation.score(found, truth) for who, found in {**ways, "majority": common}.items()}
+    (hybrid, *_), (ruled, *_) = (
+        prediction.answers(each, seen, rules) for each in (model, PriorModel.configured(config))
+    )
+    return {"hybrid": hybrid, "model": model.probabilities(seen), "heuristics": ruled, "majority": common}

@@ -12,6 +12,7 @@ from configs.evaluation import EvaluationConfig, load_evaluation
 from configs.intents import BoosterConfig, IntentsConfig, load_intents
 from pipeline.events.sources.simulator import SimulatedMatch, simulate, write
 from pipeline.intents.evaluation.cases import Case, Folder, read_folder
+from pipeline.intents.kinship import Kin, series_of_match
 from pipeline.tables import empty
 
 
@@ -64,6 +65,7 @@ def lone_case() -> Callable[..., Case]:
             | {"teams": [tables.pop("teams", [])], "started_at": [tables.pop("started_at", None)]}
         )
         names = ("rounds", "events", "tracks", "features", "labels")
-        return Case(match, **{name: tables.pop(name, empty(name)) for name in names})
+        kin = Kin(series_of_match(match_id, map_name), match_id)
+        return Case(match, **{name: tables.pop(name, empty(name)) for name in names}, kin=kin)
 
     return make

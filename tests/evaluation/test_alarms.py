@@ -65,15 +65,29 @@ def test_the_alarm_of_another_player_or_round_warns_of_nothing():
     assert found.false.tolist() == [[1.0], [0.0]]
 
 
-def test_the_threshold_is_the_lowest_that_warns_of_most_within_the_budget():
-    def made(lead, false):
-        return alarms.Warnings(np.array([1]), np.array([lead]), np.array([1]), np.array([false]))
+def _found(lead, *false):
+    """Two acts and as many rounds as there are rows of false alarms, by threshold."""
+    return alarms.Warnings(np.array([1, 1]), np.array([lead, lead]), np.arange(len(false)), np.array(false))
 
-    nan = float("nan")
-    others = [made([5.0, 3.0, 1.0, nan], [9.0, 0.0, 0.0, 0.0]), made([2.0, 2.0, 2.0, nan], [9.0, 2.0, 1.0, 0.0])]
-    assert alarms.operating_point(others, CONFIG) == 1  # 1 false a round on the mean
-    assert alarms.operating_point([made([-1.0, 1.0], [0.0, 0.0])], CONFIG) == 1  # too late is no warning
-    assert alarms.operating_point([made([1.0, 1.0], [9.0, 8.0])], CONFIG) == 1  # none within: the highest
+
+def test_the_threshold_is_the_lowest_that_warns_of_most_within_the_budget():
+    even = _found([5.0, 3.0, 1.0, float("nan")], [9.0, 1.0, 0.0, 0.0], [9.0, 1.0, 0.0, 0.0])
+    assert alarms.operating_point([[even]], CONFIG, 0.95) == 1
+    late = _found([-1.0, 1.0], [0.0, 0.0], [0.0, 0.0])
+    assert alarms.operating_point([[late]], CONFIG, 0.95) == 1  # too late is no warning
+    assert alarms.operating_point([[_found([1.0, 1.0], [9.0, 8.0])]], CONFIG, 0.95) == 1  # none within: the highest
+
+
+def test_each_other_series_must_keep_the_budget_with_its_interval_and_so_must_all_thresholds_above():
+    lead = [4.0, 3.0, 2.0]
+    calm, wild = _found(lead, [0.0] * 3, [0.0] * 3), _found(lead, [1.2, 0.0, 0.0], [1.2, 0.0, 0.0])
+    assert alarms.operating_point([[calm, wild]], CONFIG, 0.5) == 0  # 0.6 on the mean
+    assert alarms.operating_point([[calm], [wild]], CONFIG, 0.5) == 1
+    uneven = _found(lead, [1.8, 0.0, 0.0], [0.0, 0.0, 0.0])  # 0.9 a round, but of how many?
+    assert alarms.operating_point([[uneven]], CONFIG, 0.01) == 0
+    assert alarms.operating_point([[uneven]], CONFIG, 0.95) == 1
+    dip = _found(lead, [0.0, 5.0, 0.0], [0.0, 5.0, 0.0])
+    assert alarms.operating_point([[dip]], CONFIG, 0.95) == 2
 
 
 def test_thresholds_are_probabilities_that_were_said_and_dense_at_the_top():

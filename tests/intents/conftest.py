@@ -121,7 +121,7 @@ def labelled() -> pl.DataFrame:
         frames.append(
             pl.DataFrame(
                 {
-                    "match_id": [f"m{match}"] * count,
+                    **dict.fromkeys(("match_id", "series", "game"), [f"m{match}"] * count),
                     "round": np.arange(count) // 50 + 1,
                     "player": ["player:a"] * count,
                     "t_ms": 250 * np.arange(count),

@@ -3,7 +3,7 @@ import polars as pl
 import pytest
 
 from pipeline.features.definition import NAMES
-from pipeline.intents.explanation import contributions, importance, reasons
+from pipeline.intents.explanation import contributions, explained, importance, reasons
 from pipeline.intents.model import BoosterModel, vectors
 from pipeline.intents.training import learn, manifest
 from pipeline.intents.vocabulary import INTENTS
@@ -56,3 +56,29 @@ def test_what_speaks_for_every_intent_alike_is_no_reason(model, labelled, monkey
     monkeypatch.setattr(explanation, "contributions", added)
     (only,) = reasons(model, labelled[:1], "hold")
     assert only.startswith("speed_mps") and only.endswith("+0.80")
+
+
+def test_each_segment_has_reasons_of_its_own_instants(model, labelled):
+    match = labelled.filter(pl.col("match_id") == "m0")
+    spans = pl.DataFrame(
+        {
+            "segment_id": ["a", "b", "c"],
+            "player": ["player:a", "player:a", "player:nobody"],
+            "from_ms": [0, 1000, 0],
+            "to_ms": [1000, 3000, 1000],
+            "intent": ["hold", "advance", "hold"],
+        }
+    )
+    found = explained(model, spans, match, most=2)
+    assert found["segment_id"].to_list() == ["a", "b", "c"]
+    assert found["reasons"][0].to_list() == reasons(model, match[:4], "hold", most=2)
+    assert found["reasons"][1].to_list() == reasons(model, match[4:12], "advance", most=2)
+    assert found["reasons"][2].to_list() == []
+    assert explained(model, spans.clear(), match).schema == found.schema
+
+
+def test_a_yes_or_no_is_said_as_one():
+    from pipeline.intents.explanation import _BY_NAME, _words
+
+    assert _words(_BY_NAME["has_bomb"], pl.Series([1, 1, 0]), 0.5).startswith("has_bomb is yes (carries the bomb")
+    assert _words(_BY_NAME["has_bomb"], pl.Series([0, None]), 0.5).startswith("has_bomb is no (")

@@ -61,6 +61,9 @@ def test_a_rule_fires_on_its_example_and_on_nothing_less(name, config, only, ins
     rule, example = config.heuristics[place], FIRES[name]
     assert decide(instants(**example), config) == [place]
     for feature, bound in rule.when.items():
+        if not bound.known:
+            assert decide(instants(**{**example, feature: 1}), only(rule)) == [-1], f"{feature} known"
+            continue
         unknown = instants(**{**example, feature: None}) if feature != "sample_count" else instants()
         assert decide(unknown, only(rule)) == [-1], f"{feature} unknown"
         outside = bound.max + 1000 if bound.max is not None else bound.min - 1000

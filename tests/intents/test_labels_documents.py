@@ -53,3 +53,12 @@ def test_the_page_of_figures_is_the_programs():
     assert "python -m bench.labels" in page
     for name, weight in load_intents().labels.weights.items():
         assert f"| `{name}` | {weight:.2f} |" in page
+
+
+def test_weights_with_which_an_intent_would_never_be_a_label_are_not_written():
+    from bench.labels import mute
+
+    labels = load_intents().labels
+    assert mute(labels.weights, labels.least_probability) == []
+    weak = labels.weights | {"retreat_enemy": 1.7, "retreat_save": 1.3, "rotate_sites": 1.5}
+    assert mute(weak, labels.least_probability) == ["retreat"]  # rotations to the bomb still speak

@@ -141,10 +141,12 @@ def test_both_are_judged_only_on_rows_that_neither_learned_from(labelled, quick)
     held = split(labelled, quick.training).filter(pl.col("part") == "test")
     known = set(first.matches) - set(first.held_out)
     assert set(unseen(held, first)["match_id"]) == set(held["match_id"]) - known
-    rounds = replace(first, matches=("m0",), held_out=("m0/3",))
+    rounds = replace(first, matches=("m0",), series=("m0",), held_out=("m0/3",))
     left = unseen(labelled, rounds)
     assert left.filter(match_id="m0")["round"].unique().to_list() == [3]
     assert left["match_id"].n_unique() == 6
+    sisters = labelled.with_columns(series=pl.col("series").replace("m1", "m0"))
+    assert set(unseen(sisters, rounds).filter(match_id="m1")["round"]) == set()
     assert unseen(labelled, replace(first, matches=tuple(f"m{n}" for n in range(6)), held_out=())).is_empty()
 
 

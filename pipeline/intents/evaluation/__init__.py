@@ -7,7 +7,16 @@ Belongs here: the protocol, measures, baselines and the report of an evaluation.
 """
 
 from pipeline.intents.evaluation.baselines import majority
-from pipeline.intents.evaluation.figures import confusion_figure
-from pipeline.intents.evaluation.measures import Scores, score
+from pipeline.intents.evaluation.figures import confusion_figure, importance_figure, reliability_figure
+from pipeline.intents.evaluation.measures import Reliability, Scores, reliabilities, score
 
-__all__ = ["Scores", "confusion_figure", "majority", "score"]
+__all__ = [
+    "Reliability",
+    "Scores",
+    "confusion_figure",
+    "importance_figure",
+    "majority",
+    "reliabilities",
+    "reliability_figure",
+    "score",
+]

@@ -195,14 +195,28 @@ def _first_act(rows: pl.DataFrame, found: pl.DataFrame, ahead_ms: int) -> Ints:
     return act
 
 
-def operating_point(others: Sequence[Warnings], config: AlarmMeasure) -> int:
-    """The threshold, by place, that warns of most acts of other matches before they begin, within the budget.
+def operating_point(others: Sequence[Sequence[Warnings]], config: AlarmMeasure, interval: float) -> int:
+    """The threshold, by place, that warns of most acts of other series before they begin, within the budget.
 
-    Of equally good ones the lowest; where none is within the budget, the highest there is.
+    In each of those series by itself the upper end of the interval of the false alarms a round lies within the budget,
+    there and at every threshold above: a threshold that only the mean of several allows, or a dip of few rounds, does
+    not hold for the next one. Of equally good ones the lowest; where there is none, the highest there is.
+
+    Args:
+        others: the matches of each other series.
+        config: the budget.
+        interval: coverage; by normal approximation over the rounds.
     """
-    false = np.concatenate([each.false for each in others]).mean(axis=0)
-    warned = (np.concatenate([each.lead_ms for each in others]) > 0).sum(axis=0)
-    within = false <= config.false_per_round
+    from scipy.stats import norm
+
+    wide = float(norm.ppf((1 + interval) / 2))
+    rates = []
+    for series in others:
+        false = np.concatenate([each.false for each in series])
+        rates.append(false.mean(axis=0) + wide * false.std(axis=0) / np.sqrt(len(false)))
+    worst = np.maximum.accumulate(np.max(rates, axis=0)[::-1])[::-1]
+    within = worst <= config.false_per_round
     if not within.any():
-        return len(false) - 1
+        return len(worst) - 1
+    warned = (np.concatenate([each.lead_ms for series in others for each in series]) > 0).sum(axis=0)
     return int(np.where(within, warned, -1).argmax())

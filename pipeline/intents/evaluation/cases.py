@@ -6,9 +6,8 @@ Does not belong here: who is trained on what (`protocol`), measures.
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import combinations
 from pathlib import Path
 
 import polars as pl
@@ -18,16 +17,15 @@ from configs.intents import IntentsConfig, load_intents
 from pipeline.errors import PipelineError
 from pipeline.events.model import is_attacker
 from pipeline.events.reader import read_log
-from pipeline.features.agreement import NotTheSameMatch, clock_offset_ms
 from pipeline.features.match import match_features
+from pipeline.intents import kinship
 from pipeline.intents.evaluation.newest import newest_known, told_within
+from pipeline.intents.kinship import Kin, Recording
 from pipeline.intents.labels import label
-from pipeline.intents.training import series_of
 from pipeline.intents.vocabulary import INTENTS
 
 ENDINGS = (".jsonl", ".jsonl.gz", ".zip")
 _NOT_A_NAME = re.compile(r"[^A-Za-z0-9_-]+")
-_MAP_PREFIX = re.compile(r"^[a-z]+_")
 
 
 class NothingToJudge(PipelineError):
@@ -46,6 +44,7 @@ class Case:
         features: table `features`, by player and time.
         labels: table `labels`, the same rows, and `newest`: the newest answer of the labels' rules that is known at the
             instant, by place in INTENTS, -1 where there is none (`newest.newest_known`).
+        kin: whose kin the match is among those read with it.
     """
 
     match: pl.DataFrame
@@ -54,6 +53,7 @@ class Case:
     tracks: pl.DataFrame
     features: pl.DataFrame
     labels: pl.DataFrame
+    kin: Kin
 
     @property
     def match_id(self) -> str:
@@ -72,26 +72,18 @@ class Case:
 
     @property
     def series(self) -> str:
-        """The series that the match belongs to, as far as its id tells: see `series_of_match`."""
-        return series_of_match(self.match_id, self.map)
+        """The series that the match belongs to: see `kinship.kin`."""
+        return self.kin.series
+
+    @property
+    def recording(self) -> Recording:
+        """What tells whose kin it is."""
+        return Recording.of(self.match, self.events, self.tracks.height)
 
     @cached_property
     def teams(self) -> frozenset[str]:
         """Ids of the teams; a source that names players by match names teams by match too."""
         return frozenset(self.match["teams"].item())
-
-
-def series_of_match(match_id: str, map_name: str) -> str:
-    """What a match's id says of its series: GRID's series number, or the id without the map at its end.
-
-    `2578928-1` is game 1 of series 2578928; `cs2-vf-inferno` on `de_inferno` is a map of series `cs2-vf`. Any other id
-    is a series of its own.
-    """
-    series = series_of(match_id)
-    if series != match_id:
-        return series
-    short = _MAP_PREFIX.sub("", map_name)
-    return match_id[: -len(short) - 1] if short and match_id.endswith(f"-{short}") else match_id
 
 
 @dataclass(frozen=True)
@@ -136,7 +128,8 @@ def read_folder(path: Path, config: IntentsConfig | None = None) -> Folder:
     if not cases:
         reasons = "; ".join(f"{name}: {why}" for name, why in skipped.items()) or "no .jsonl, .jsonl.gz or .zip"
         raise NothingToJudge(f"{path}: {reasons}")
-    return Folder(tuple(cases[match_id] for match_id in sorted(cases)), skipped)
+    found_kin = kinship.kin(case.recording for case in cases.values())
+    return Folder(tuple(replace(cases[name], kin=found_kin[name]) for name in sorted(cases)), skipped)
 
 
 def logs(path: Path) -> list[Path]:
@@ -160,24 +153,14 @@ def read_cases(log: Path, config: IntentsConfig | None = None) -> Iterator[Case]
         told = told_within(events, tracks, features, (config or load_intents()).labels)
         newest = features.select("player", "t_ms", newest=pl.Series(newest_known(features, told), dtype=pl.Int64))
         labels = labels.join(newest, on=["player", "t_ms"], how="left", maintain_order="left")
-        yield Case(found.match, found.rounds, events, tracks, features, labels)
+        recording = Recording.of(found.match, events)
+        kin = kinship.kin([recording])[recording.match_id]
+        yield Case(found.match, found.rounds, events, tracks, features, labels, kin)
 
 
 def twins(cases: Sequence[Case]) -> dict[str, str]:
-    """Matches that were recorded twice: id of the sparser recording → id of the denser one.
-
-    Two recordings are of one match if they are on one map and their kills lie the same time apart, one by one.
-    """
-    found: dict[str, str] = {}
-    for one, other in combinations(sorted(cases, key=lambda case: (-case.tracks.height, case.match_id)), 2):
-        if one.map != other.map or one.match_id in found:
-            continue
-        try:
-            clock_offset_ms(one.events, other.events)
-        except NotTheSameMatch:
-            continue
-        found[other.match_id] = one.match_id
-    return found
+    """Matches that were recorded twice: id of the sparser recording → id of the denser one."""
+    return kinship.twins(case.recording for case in cases)
 
 
 def rows(case: Case, config: EvaluationConfig) -> pl.DataFrame:

@@ -28,7 +28,8 @@ from pipeline.intents.evaluation.measures import score
 from pipeline.intents.evaluation.protocol import Fold
 from pipeline.intents.evaluation.resampling import Floats
 from pipeline.intents.evaluation.ways import HYBRID, MODEL, WAYS, Judged, Knowledge
-from pipeline.intents.model import IntentModel
+from pipeline.intents.kinship import series_of_match
+from pipeline.intents.model import BoosterModel, IntentModel
 from pipeline.versions import code_version
 
 Document = dict[str, Any]
@@ -58,6 +59,7 @@ def examine(
     *,
     intents: IntentsConfig | None = None,
     evaluation: EvaluationConfig | None = None,
+    gold: pl.DataFrame | None = None,
     progress: Progress = _silent,
 ) -> Examination:
     """How good a finished model is on matches, which it should not have been trained on.
@@ -67,13 +69,14 @@ def examine(
         model: the champion, or any other version.
         intents: rules and labels; `configs/intents.yaml` if None.
         evaluation: measures; `configs/evaluation.yaml` if None.
+        gold: what people say of stretches of these matches, as `resources.reviews.Reviews.gold` gives it.
         progress: is told what is being done.
     """
     intents, evaluation = intents or load_intents(), evaluation or load_evaluation()
     sparse = twins(folder.cases)
     single = [case for case in folder.cases if case.match_id not in sparse]
     knowledge = ways.given(model, intents)
-    seen = {sparse.get(case.match_id, case.match_id) for case in folder.cases if _is_kin(case, knowledge.trained)}
+    seen = {sparse.get(case.match_id, case.match_id) for case in _seen(folder.cases, model, knowledge.trained)}
     judged = []
     for case in single:
         progress(f"judge {case.match_id}")
@@ -85,14 +88,21 @@ def examine(
         "seen_in_training": sorted(seen),
         "recorded_twice": sparse,
         **_common(folder, intents, evaluation),
-        "by_series": _all_figures(pool, intents),
+        "by_series": _all_figures(pool, intents, gold),
     }
     return Examination(document, figures_of(pool, document["by_series"]))
 
 
-def _is_kin(case: Case, trained: Sequence[str]) -> bool:
-    """Whether any match of these is of the case's series; nothing but their ids is known."""
-    return any(name == case.series or name.startswith(f"{case.series}-") for name in trained)
+def _seen(cases: Sequence[Case], model: IntentModel, trained: Sequence[str]) -> list[Case]:
+    """The matches of which a model has learned from any of the series, as far as ids and their own twins tell."""
+    known = set(trained)
+    if isinstance(model, BoosterModel):
+        named = zip(model.manifest.matches, model.manifest.series, strict=True)
+        known |= {series for name, series in named if name in known}
+    seen = {
+        case.series for case in cases if known & {case.match_id, case.series, series_of_match(case.match_id, case.map)}
+    }
+    return [case for case in cases if case.series in seen]
 
 
 def cross_validate(
@@ -100,6 +110,7 @@ def cross_validate(
     *,
     intents: IntentsConfig | None = None,
     evaluation: EvaluationConfig | None = None,
+    gold: pl.DataFrame | None = None,
     progress: Progress = _silent,
 ) -> Examination:
     """How good training on other matches is, for each match in turn; by time, where all are of one series.
@@ -108,6 +119,7 @@ def cross_validate(
         folder: the matches; of one that was recorded twice, the sparser recording is only tested on.
         intents: rules, labels, training; `configs/intents.yaml` if None.
         evaluation: measures; `configs/evaluation.yaml` if None.
+        gold: what people say of stretches of these matches, as `resources.reviews.Reviews.gold` gives it.
         progress: is told what is being done.
 
     Raises:
@@ -129,13 +141,14 @@ def cross_validate(
         ((known, later),) = protocol.by_time(single, intents.training.test_share)
         knowledge = ways.learn(known, intents)
         pool = Pool([ways.judged(case, knowledge, intents, evaluation) for case in later], evaluation)
-        document["by_series"] = main = _all_figures(pool, intents)
+        document["by_series"] = main = _all_figures(pool, intents, gold)
         return Examination(document, figures_of(pool, main))
     by_series = protocol.folds(single, lambda case: case.series)
     pool = Pool(run.judged(by_series, "series held out"), evaluation)
-    document["by_series"] = main = _all_figures(pool, intents)
+    document["by_series"] = main = _all_figures(pool, intents, gold)
     splits = {
         "map": protocol.folds(single, lambda case: case.map),
+        "team": protocol.by_team(single),
         "time": protocol.forward(single),
         "one series only": protocol.single_series(single),
     }
@@ -188,7 +201,18 @@ def _teams_apart(cases: Sequence[Case]) -> bool:
     return len(series_of_team) == len({team for team, _ in series_of_team})
 
 
-_PREDICTING = ("calibration", "heuristics", "model", "prediction", "segmenter", "segments", "training", "trees")
+_PREDICTING = (
+    "calibration",
+    "heuristics",
+    "hybrid",
+    "kinship",
+    "model",
+    "prediction",
+    "segmenter",
+    "segments",
+    "training",
+    "trees",
+)
 _OTHER_CONFIGS = {
     "events": load_events,
     "features": load_features,
@@ -227,8 +251,9 @@ def _common(folder: Folder, intents: IntentsConfig, evaluation: EvaluationConfig
     }
 
 
-def _all_figures(pool: Pool, intents: IntentsConfig) -> Document:
+def _all_figures(pool: Pool, intents: IntentsConfig, gold: pl.DataFrame | None) -> Document:
     return {
+        **({} if gold is None else {"people": judgement.people(pool, gold)}),
         "rows": pool.rows.height,
         "labelled": int((pool.truth >= 0).sum()),
         "rounds": pool.units,

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import polars as pl
 
 from pipeline.intents.evaluation.measures import Scores
 from pipeline.intents.vocabulary import INTENTS
@@ -64,6 +65,22 @@ def reliability_figure(found: Mapping[str, Mapping[str, Any]]) -> bytes:
         axis.tick_params(labelsize=7)
     figure.supxlabel("probability promised", fontsize=9)
     figure.supylabel("share of rows with that label", fontsize=9)
+    return _png(figure)
+
+
+def importance_figure(shares: pl.DataFrame, most: int = 20) -> bytes:
+    """The features that the trees gained most by, as PNG.
+
+    Args:
+        shares: `feature` and `share`, greatest first.
+        most: at most so many.
+    """
+    shown = shares.head(most).reverse()
+    figure = _sheet(7, 0.24 * shown.height + 0.9)
+    axis = figure.subplots()
+    axis.barh(shown["feature"].to_list(), (100 * shown["share"]).to_list(), color="#9DB7D5", height=0.7)
+    axis.set_xlabel("share of what the trees gained by their splits, %", fontsize=9)
+    axis.tick_params(labelsize=8)
     return _png(figure)
 
 

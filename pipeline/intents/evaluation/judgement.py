@@ -16,10 +16,12 @@ from configs.evaluation import EvaluationConfig
 from configs.features import load_features
 from configs.intents import IntentsConfig
 from pipeline.intents.evaluation import alarms
-from pipeline.intents.evaluation.measures import Agreement, Reliability, average_precision
+from pipeline.intents.evaluation.cases import truth as truth_of
+from pipeline.intents.evaluation.measures import Agreement, average_precision, reliabilities
 from pipeline.intents.evaluation.resampling import Bools, Estimate, Floats, Ints, estimate, weights
 from pipeline.intents.evaluation.ways import HYBRID, MODEL, WAYS, Judged
 from pipeline.intents.prediction import RULE
+from pipeline.intents.review import GOLD_RULE, with_gold
 from pipeline.intents.vocabulary import INTENTS
 
 OVERALL = ("macro_f1", "accuracy", "log_loss", "brier")
@@ -177,23 +179,14 @@ def calibration(pool: Pool, name: str) -> dict[str, dict[str, Any]]:
     """Classwise calibration error of a way, its floor and its curve."""
     known = pool.truth >= 0
     said, truth, unit = pool.way(name)[known], pool.truth[known], pool.unit[known]
-    config = pool.config.calibration
     alone = (np.arange(pool.match_of_unit.max() + 1)[:, None] == pool.match_of_unit[None, :]).astype(np.float64)
     found: dict[str, dict[str, Any]] = {}
-    for place, intent in enumerate(INTENTS):
-        each = Reliability.of(
-            said[:, place],
-            truth == place,
-            unit,
-            pool.units,
-            bins=config.bins,
-            least=config.least_probability,
-            seed=pool.config.seed + place,
-        )
+    for intent, each in reliabilities(said, truth, unit, pool.units, pool.config).items():
         by_match, enough = each.error(alone), (alone @ each.rows).sum(axis=1) >= pool.config.least_rows
         found[intent] = {
             "ece": pool.estimate(each.error(pool.weights), basic=True).plain(),
             "floor": _plain(each.floor),
+            "floor_by_round": _plain(each.floor_by_unit),
             "worst_match": _plain(np.nanmax(np.where(enough, by_match, np.nan), initial=-np.inf)),
             "rows": int(each.rows.sum()),
             "curve": [list(point) for point in each.curve],
@@ -221,8 +214,11 @@ def _warned(pool: Pool, intent: str) -> dict[str, Any]:
     chosen = []
     series = [each.case.series for each in pool.judged]
     for mine in series:
-        others = [each for other, each in zip(series, each_match, strict=True) if other != mine] or each_match
-        chosen.append(alarms.operating_point(others, config))
+        others = [
+            [each for other, each in zip(series, each_match, strict=True) if other == name]
+            for name in sorted({*series} - {mine} or {mine})
+        ]
+        chosen.append(alarms.operating_point(others, config, pool.config.interval))
     unit, lead, false = [], [], np.zeros(pool.units)
     for place, (each, at) in enumerate(zip(each_match, chosen, strict=True)):
         unit.append(pool.units_of(pool.judged[place], each.round))
@@ -388,6 +384,51 @@ def deaths(pool: Pool, said: Sequence[Floats], died: Sequence[Bools], thresholds
         "base_rate": float(truth.mean()),
         "rows": len(truth),
     }
+
+
+def people(pool: Pool, gold: pl.DataFrame) -> dict[str, Any]:
+    """How often each way, and the labels' rules, say what people say; over all that they judged, and over the audit.
+
+    Only the audit is a fair sample: the rest was shown to people because it was doubtful.
+
+    Args:
+        pool: the matches.
+        gold: what people say of stretches of any matches, as `resources.reviews.Reviews.gold` gives it.
+    """
+    audited = gold.filter(pl.col("reasons").list.contains("audit"))
+    return {name: _people(pool, said) for name, said in (("judged", gold), ("audit", audited))}
+
+
+def _people(pool: Pool, gold: pl.DataFrame) -> dict[str, Any]:
+    truth = np.full(len(pool.truth), -1)
+    segments = none = first = 0
+    for each in pool.judged:
+        mine = gold.filter(pl.col("match_id") == each.case.match_id)
+        segments += mine.height
+        told = with_gold(each.case.labels, mine).select("player", "t_ms", "intent", "rules")
+        told = each.rows.select("player", "t_ms").join(told, on=["player", "t_ms"], how="left", maintain_order="left")
+        judged = (told["rules"].list.first() == GOLD_RULE).fill_null(False).to_numpy()
+        said = truth_of(told).to_numpy()
+        none += int((judged & (said < 0)).sum())
+        truth[first : first + len(said)] = np.where(judged, said, -1)
+        first += len(said)
+    rows = truth >= 0
+    found: dict[str, Any] = {"segments": segments, "rows": int(rows.sum()), "rows_of_none": none}
+    if not rows.any():
+        return found
+    both = rows & (pool.truth >= 0)
+    right = (pool.truth == truth)[both].astype(np.float64)
+    sums = [
+        pool.weights @ np.bincount(pool.unit[both], values, minlength=pool.units) for values in (right, right * 0 + 1)
+    ]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        labels = pool.estimate(sums[0] / sums[1]).plain() if both.any() else None
+    found |= {"labelled": int(both.sum()), "labels_right": labels, "ways": {}}
+    for name in WAYS:
+        said = np.concatenate([each.said[name] for each in pool.judged])
+        measures = Agreement.of(pool.way(name), truth, pool.unit, pool.units, said=said).measures(pool.weights)
+        found["ways"][name] = {measure: pool.estimate(measures[measure]).plain() for measure in OVERALL}
+    return found
 
 
 def confusion(pool: Pool, name: str) -> Ints:

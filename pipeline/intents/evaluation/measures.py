@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from configs.evaluation import EvaluationConfig
 from pipeline.intents.calibration import LEAST_PROBABILITY, log_loss
 from pipeline.intents.evaluation.resampling import Bools, Floats, Ints, summed
 from pipeline.intents.vocabulary import INTENTS
@@ -200,11 +201,54 @@ class Reliability:
         return np.where(rows > 0, apart / np.maximum(rows, 1e-12), np.nan)
 
     @property
+    def floor_by_unit(self) -> float:
+        """The error that would be measured if every probability were right, but rows of a unit went together.
+
+        What a unit adds to a bin, less the unit's share of what the bin is off, has the variance that is there; sums of
+        many are normal, and the mean size of a normal number is its deviation times the root of 2 over pi.
+        """
+        apart, rows = self.came - self.promised, self.rows.sum(axis=0)
+        off = apart.sum(axis=0) / np.maximum(rows, 1e-12)
+        deviation = np.sqrt(((apart - self.rows * off) ** 2).sum(axis=0))
+        return float(np.sqrt(2 / np.pi) * deviation.sum() / rows.sum()) if rows.sum() else float("nan")
+
+    @property
+    def overall(self) -> float:
+        """Expected calibration error of all rows as they are; NaN without rows."""
+        return float(self.error(np.ones((1, len(self.rows))))[0])
+
+    @property
     def curve(self) -> list[tuple[float, float, int]]:
         """Mean probability, share that came and rows of each bin that has any."""
         promised, came, rows = (each.sum(axis=0) for each in (self.promised, self.came, self.rows))
         filled = np.flatnonzero(rows)
         return [(float(promised[b] / rows[b]), float(came[b] / rows[b]), int(rows[b])) for b in filled]
+
+
+def reliabilities(
+    probabilities: Floats, truth: Ints, unit: Ints, units: int, config: EvaluationConfig
+) -> dict[str, Reliability]:
+    """What the probability of each intent promised and what came.
+
+    Args:
+        probabilities: float64 (n, 9).
+        truth: labelled class, int64 (n,); no row whose label abstains.
+        unit: of each row, int64 (n,).
+        units: how many there are.
+        config: bins, least probability, seed.
+    """
+    return {
+        intent: Reliability.of(
+            probabilities[:, place],
+            truth == place,
+            unit,
+            units,
+            bins=config.calibration.bins,
+            least=config.calibration.least_probability,
+            seed=config.seed + place,
+        )
+        for place, intent in enumerate(INTENTS)
+    }
 
 
 def average_precision(probability: Floats, is_class: Bools, unit: Ints, weights: Floats) -> Floats:

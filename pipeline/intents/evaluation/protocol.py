@@ -49,6 +49,24 @@ def folds(cases: Sequence[Case], held_out: Callable[[Case], str]) -> list[Fold]:
     return [Fold(name, tuple(tested), trained) for (name, trained), tested in found.items()]
 
 
+def by_team(cases: Sequence[Case]) -> list[Fold]:
+    """One fold per match, trained on matches without any of its teams, and of other series.
+
+    Matches whose training set is the same are judged by one training, and the fold is named after their teams.
+    """
+    found: dict[tuple[str, ...], list[Case]] = {}
+    for case in cases:
+        others = [each for each in cases if not each.teams & case.teams and each.series != case.series]
+        if others:
+            found.setdefault(tuple(each.match_id for each in others), []).append(case)
+    return [
+        Fold(
+            " ".join(sorted(team for case in tested for team in case.teams)), tuple(c.match_id for c in tested), trained
+        )
+        for trained, tested in found.items()
+    ]
+
+
 def single_series(cases: Sequence[Case]) -> list[Fold]:
     """One fold per series: trained on it alone, judged on all others."""
     found = []

@@ -40,6 +40,7 @@ def markdown(document: Document, pictures: str) -> str:
         _rules(found),
         _flips(found),
         _death(document),
+        _people(found),
         _groups(document),
         _splits(document),
         _transfer(document),
@@ -121,9 +122,10 @@ def _goal_lead(document: Document) -> list[tuple[str, str, str]]:
     told = f"{_figure(lead, digits=1)} s at {_figure(false, digits=2)} false alarms a round"
     value = lead["value"]
     within = value is not None and value >= measure["lead_goal_s"] and (false["value"] or 0) <= budget
-    missed = "" if within or value is None else f", by {max(0.0, measure['lead_goal_s'] - value):.1f} s"
+    short, over = max(0.0, measure["lead_goal_s"] - (value or 0.0)), max(0.0, (false["value"] or 0.0) - budget)
+    missed = [f", by {short:.1f} s"] * (short > 0) + [f", by {over:.2f} false alarms"] * (over > 0)
     goal = f"median lead before plants ≥ {measure['lead_goal_s']:g} s at ≤ {budget:g} false alarm a round"
-    return [(goal, told, _yes(within) + missed)]
+    return [(goal, told, _yes(within) + "".join([] if within or value is None else missed))]
 
 
 def _protocol(document: Document) -> str:
@@ -132,9 +134,10 @@ def _protocol(document: Document) -> str:
         f"""**Rows.** Every {document["grid_ms"]} ms of every living player of a live round. Against labels, only
         rows whose label
         does not abstain; all ways are judged on the same rows. Warnings, flips and death take every row.""",
-        """**Ways.** *Hybrid*: what runs (`pipeline.intents.prediction`): a deciding rule with its own
-        probability, else the
-        model. *Model alone*. *Rules, then the prior*: where no rule decides, the shares of the training's labels.
+        """**Ways.** *Hybrid*: what runs (`pipeline.intents.prediction`): a deciding rule, as sure as it
+        was found to be where the model was as sure of it, else the
+        model, calibrated on rows that no rule decides. *Model alone*. *Rules, then the prior*: where no rule decides,
+        the shares of the training's labels.
         *Persistence*: the newest label of that player and round that is known at t. A rule of the labels speaks once
         its own horizon has passed; until those that look farther can speak, their silence counts for nothing, and when
         they do the label is amended. It gets the weight that fits the training matches best, the training's
@@ -167,7 +170,8 @@ def _split(document: Document) -> str:
         neither."""
     else:
         how = f"""**Split.** By series: GRID's series number, or a match id without the map at its end, so that
-        `x-y-inferno` on `de_inferno` is of series `x-y`. For each series a model is trained on the matches of all
+        `x-y-inferno` on `de_inferno` is of series `x-y`; a match recorded twice, told by its kills, makes the series of
+        both recordings one. For each series a model is trained on the matches of all
         others.
         The model, its calibration, the rules' probabilities and all baselines are learned without the tested series.
         Not so what people wrote or what was fitted before, with all matches in sight: bounds of rules,
@@ -175,7 +179,9 @@ def _split(document: Document) -> str:
         match, so a purge of
         {document["purge_ms"]} ms (the longest horizon of a label) and an embargo of {document["embargo_ms"]} ms
         (how far a
-        feature looks back) leave out nothing. *Map*: neither the map nor the series of the tested match is in training.
+        feature looks back) leave out nothing. *Map*: neither the map nor the series of the tested match is in
+        training. *Team*: neither of its teams, nor its
+        series.
         *Time*: trained only on series that began before. *One series only*: trained on one series, tested on all
         others. A match recorded twice is one match: its sparser recording is neither trained on nor among the rows, see
         *Transfer*."""
@@ -191,7 +197,8 @@ def _measures(document: Document) -> str:
     error of a class: over rows where its probability is ≥ {measure["least_probability"]}, in
     {measure["bins"]} bins of equal mass (equal probabilities stay together), the mean over rows of how far the share
     of the class lies from the mean probability in the row's bin;
-    *floor* is what a perfectly calibrated class would show with independent rows."""
+    *floor* is what a perfectly calibrated class would show: with independent rows, and with whole rounds independent
+    (what each round adds to a bin, beyond its share of what the bin is off, gives the variance)."""
 
 
 def _acts(document: Document) -> str:
@@ -205,8 +212,10 @@ def _acts(document: Document) -> str:
     way, else false: an alarm that is always on is false, so nothing is gained by it. Lead: from the first right
     alarm of
     an act to its start, negative if after. The threshold for a match is the one that warns of most acts of matches of
-    *other series* before they begin at ≤ {alarms["false_per_round"]:g} false alarm a round there, so the rate on
-    the match itself may lie above; the models that judge those may have been trained on it. The area
+    *other series* before they begin, of those at and above which in each of these series by itself the upper end of the
+    interval of the rate is ≤ {alarms["false_per_round"]:g} false alarm a round; so it is on the safe side where rounds
+    are few, and the rate on the match itself may still lie above. The models that judge those may have been trained on
+    it. The area
     under precision and recall is over all instants, those of an act being positive (of a trade: from the teammate's
     death to the kill)."""
 
@@ -292,22 +301,34 @@ def _calibration(document: Document, pictures: str) -> str:
             f"{found['hybrid'][intent]['rows']:,}",
             _figure(found["hybrid"][intent]["ece"]),
             _number(found["hybrid"][intent]["floor"]),
+            _number(found["hybrid"][intent]["floor_by_round"]),
             _met(found["hybrid"][intent]["ece"]["value"], measure["goal"], least=False),
             _number(found["hybrid"][intent]["worst_match"]),
             _figure(found["model"][intent]["ece"]),
-            _number(found["model"][intent]["floor"]),
+            _number(found["model"][intent]["floor_by_round"]),
         )
         for intent in INTENTS
     ]
-    head = ("intent", "rows", "hybrid", "floor", f"≤ {measure['goal']}", "worst match", "model alone", "floor")
+    head = (
+        "intent",
+        "rows",
+        "hybrid",
+        "floor, rows apart",
+        "floor, rounds apart",
+        f"≤ {measure['goal']}",
+        "worst match",
+        "model alone",
+        "floor, rounds apart",
+    )
     return "\n\n".join(
         [
             "## Calibration",
             _prose(
-                """Calibration error of each class, all matches together and of the worst match. A figure near its floor
-                can't be told from perfect calibration; rows of one player follow each other, so the true floor
-                lies higher
-                than the one shown."""
+                """Calibration error of each class, all matches together and of the worst match. A floor is what would
+                be
+                measured if every probability were right: with each row by itself, and with the rows of a round going
+                together as much as they do here, which is the true one. A figure at or below it can't be told from
+                perfect calibration, and only more rounds would lower it."""
             ),
             _table(head, rows),
             f"![reliability]({pictures}/reliability.png)",
@@ -368,8 +389,8 @@ def _rules(found: Document) -> str:
         for each in found["rules"]
     ]
     words = """Each rule on the instants that it decides: how often the label agrees, beside the probability that
-    the rule gave its intent here (that of the matches trained on, where there are any) and gives it in
-    `configs/intents.yaml`; how often the model alone would agree there; and the
+    the rule has by itself here (that of the matches trained on, where there are any) and in
+    `configs/intents.yaml`, which the model then raises and lowers; how often the model alone would agree there; and the
     log-loss of the hybrid less the model's there. A rule whose last figure is above zero costs more than it brings."""
     head = (
         "rule",
@@ -413,14 +434,38 @@ def _death(document: Document) -> str:
             f"{found['rows']:,}",
         )
     ]
-    words = f"""A side task, so that there is one number to hold against others' work: LightGBM on the same features
-    ({measure["rounds"]} trees of {measure["leaves"]} leaves) and the same folds. The threshold is the one with the
-    best F1 on
-    training matches, each foretold by trees that did not see it. The public figure on CS:GO is F1
+    words = f"""A side task, so that there is one number to hold against others' work: LightGBM on the same features,
+    the player's own and what those of the enemies tell at that instant ({measure["rounds"]} trees of
+    {measure["leaves"]} leaves), and the same folds. The threshold is the one with the best F1 on training matches, each
+    foretold by trees that did not see its series. The public figure on CS:GO is F1
     {measure["public_f1"]} (LSTM; other
     matches, another rate of death, so the two are no race). Goal: ≥ {measure["goal_f1"]}."""
     head = ("F1", "precision", "recall", "area under precision and recall", "instants before a death", "rows")
     return f"## Death within {measure['horizon_ms'] / 1000:g} s\n\n{_prose(words)}\n\n{_table(head, rows)}"
+
+
+def _people(found: Document) -> str:
+    told = found.get("people")
+    if told is None:
+        return ""
+    head = ("answer", "macro-F1", "accuracy", "log-loss")
+    parts = ["## Agreement with people"]
+    titles = {"judged": "All segments that people judged", "audit": "Of these the random audit, the only fair sample"}
+    for name, title in titles.items():
+        each = told[name]
+        size = f"""**{title}**: {each["segments"]:,} segments, {each["rows"]:,} instants with an intent and
+        {each["rows_of_none"]:,} that are none of the nine."""
+        parts.append(_prose(size))
+        if not each["rows"]:
+            continue
+        rows = [
+            (_WAYS[way], *(_figure(figures[measure]) for measure in ("macro_f1", "accuracy", "log_loss")))
+            for way, figures in each["ways"].items()
+        ]
+        if each["labels_right"]:
+            rows.append((f"labels' rules, on {each['labelled']:,} instants", "", _figure(each["labels_right"]), ""))
+        parts.append(_table(head, rows))
+    return "\n\n".join(parts)
 
 
 def _groups(document: Document) -> str:
@@ -482,18 +527,18 @@ def _splits(document: Document) -> str:
             _number(match["hybrid_log_loss"]),
             _number(match["majority_log_loss"]),
         )
-        for title in ("map", "one series only")
+        for title in ("map", *(() if document["teams_apart"] else ("team",)), "one series only")
         for match in (splits[title] or {"matches": []})["matches"]
     ]
     single = ("held out by", "tested", "map", "trained on", "macro-F1", "log-loss", "majority's")
     words = "**Map.** Neither the tested map nor its series was ever seen. **Team.** " + (
-        """No team's id appears in two series, so by series every tested team is held out, as far as ids tell.
+        """No team's id appears in two series, so by series every tested team is held out, as far as ids tell, and
+        *team* is the same trainings.
         Where a source
         names teams anew in each match, ids tell little: two series may share a team under two names. *One series only*
         shows each pair of series, so whoever knows who played can read off those that have no team in common."""
         if document["teams_apart"]
-        else """Teams that play in several series are held out by none of these splits; *one series only* shows
-        each pair of series."""
+        else """Some teams play in several series; in *team* neither team of the tested match was ever seen."""
     )
     return "\n\n".join(["## Held out otherwise", _table(head, rows), _prose(words), _table(single, each)])
 

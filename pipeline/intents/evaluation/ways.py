@@ -84,11 +84,12 @@ def learn(known: Sequence[Case], config: IntentsConfig) -> Knowledge:
     Raises:
         NothingToTrain: if none of them has a labelled row.
     """
-    labelled = pl.concat([training.samples(case.features, case.labels) for case in known])
+    labelled = pl.concat([training.samples(case.features, case.labels, case.kin) for case in known])
     if labelled.is_empty():
         raise training.NothingToTrain(f"no labelled row in {', '.join(case.match_id for case in known)}")
+    config = remeasured(labelled, config)
     model = training.learn(labelled, training.manifest(labelled, config), config)
-    return _knowledge(model, known, classes(labelled["intent"]), remeasured(labelled, config))
+    return _knowledge(model, known, classes(labelled["intent"]), config)
 
 
 def given(model: IntentModel, config: IntentsConfig) -> Knowledge:
@@ -106,8 +107,9 @@ def _learned_from(model: IntentModel) -> tuple[str, ...]:
     """The matches of which a model has seen any row: those of its manifest but the ones held out whole."""
     if not isinstance(model, BoosterModel):
         return ()
-    held = set(model.manifest.held_out)
-    return tuple(name for name in model.manifest.matches if not held & {name, training.series_of(name)})
+    made = model.manifest
+    named = zip(made.matches, made.series, strict=True)
+    return tuple(name for name, series in named if not {name, series} & set(made.held_out))
 
 
 def remeasured(labelled: pl.DataFrame, config: IntentsConfig) -> IntentsConfig:
