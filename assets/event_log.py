@@ -1,7 +1,7 @@
 """Dagster's event log in SQLite, written by the page.
 
 Belongs here: how events reach the disk. Does not belong here: which events there are (`assets/analysis.py`), and other
-databases than SQLite, which need none of this. `dagster.yaml` names the class; the files are those of Dagster's own.
+databases than SQLite, which need none of this. `dagster.yaml` names the instance; the files are those of Dagster's own.
 
 Dagster's class makes an engine, opens a connection, looks whether its tables exist and commits, all of it several times
 per event: the statement is compiled anew each time, every commit waits for the disk, and SQLite folds its write-ahead
@@ -14,12 +14,14 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import yaml
 from dagster._core.events.log import EventLogEntry
+from dagster._core.instance.ref import InstanceRef
 from dagster._core.storage.event_log import SqliteEventLogStorage
+from dagster._core.storage.legacy_storage import CompositeStorage
 from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS
 from dagster._serdes import ConfigurableClassData
 from sqlalchemy import Connection, StaticPool, create_engine
@@ -54,16 +56,11 @@ class PagedEventLog(SqliteEventLogStorage):
         os.environ.setdefault(_BATCH_VARIABLE, _BATCH)
 
     @classmethod
-    def config_type(cls) -> Any:
-        """Nothing to choose."""
-        return {}
-
-    @classmethod
     def from_config_value(
         cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, Any]
     ) -> "PagedEventLog":
-        """Where Dagster's own class has its files: below DAGSTER_HOME, without which there is no `dagster.yaml`."""
-        return cls(str(Path(os.environ["DAGSTER_HOME"], "history", "runs")), inst_data)
+        """The log in the folder that the configuration names."""
+        return cls(config_value["base_dir"], inst_data)
 
     @contextmanager
     def kept_open(self) -> Iterator[None]:
@@ -134,6 +131,37 @@ class PagedEventLog(SqliteEventLogStorage):
                 self._initialized_dbs.add(shard)
             kept[shard] = engine.connect()
         return kept[shard]
+
+
+class Instance(dg.DagsterInstance):
+    """Dagster's instance, whose event log has pages unless `dagster.yaml` names another storage.
+
+    Dagster tells an instance's class, and nobody else, in which folder the instance lies: DAGSTER_HOME, or a temporary
+    one where that is not set.
+    """
+
+    @staticmethod
+    def config_schema() -> Mapping[str, dg.Field]:
+        """Nothing to choose."""
+        return {}
+
+    @staticmethod
+    def config_defaults(base_dir: str) -> Mapping[str, ConfigurableClassData | None]:
+        """Dagster's own defaults but for the event log."""
+        defaults = dict(InstanceRef.config_defaults(base_dir))
+        own = {name: defaults[name] for name in ("run_storage", "event_log_storage", "schedule_storage")}
+        parts = {
+            name: {"module_name": data.module_name, "class_name": data.class_name, "config_yaml": data.config_yaml}
+            for name, data in own.items()
+            if data is not None
+        }
+        parts["event_log_storage"] |= {"module_name": __name__, "class_name": PagedEventLog.__name__}
+        return defaults | {
+            "event_log_storage": ConfigurableClassData(**parts["event_log_storage"]),
+            "storage": ConfigurableClassData(
+                CompositeStorage.__module__, CompositeStorage.__name__, yaml.safe_dump(parts)
+            ),
+        }
 
 
 @contextmanager

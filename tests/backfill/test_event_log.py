@@ -9,6 +9,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 from dagster._core.events import AssetMaterializationPlannedData, DagsterEvent, DagsterEventBatchMetadata
+from dagster._core.instance.ref import InstanceRef
 from dagster._core.storage.event_log import SqliteEventLogStorage
 
 from assets.event_log import PagedEventLog, many_events
@@ -109,3 +110,21 @@ def test_an_instance_with_another_event_log_tells_one_by_one(tmp_path: Path) -> 
         with page():
             _tell(instance, 1, 2)
         assert _told(instance) == [1, 2]
+
+
+def test_without_a_home_the_log_lies_in_the_folder_that_dagster_made_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("DAGSTER_HOME", raising=False)
+    reference = InstanceRef.from_dir(str(tmp_path), config_dir=str(Path(__file__).parents[2]))
+    with dg.DagsterInstance.from_ref(reference) as instance:
+        assert isinstance(instance.event_log_storage, PagedEventLog)
+        _tell(instance, 1)
+    assert (tmp_path / "history" / "runs" / "index.db").exists()
+
+
+def test_a_storage_that_the_configuration_names_goes_before_ours(tmp_path: Path) -> None:
+    own = {"storage": {"sqlite": {"base_dir": str(tmp_path / "own")}}}
+    reference = InstanceRef.from_dir(str(tmp_path), config_dir=str(Path(__file__).parents[2]), overrides=own)
+    with dg.DagsterInstance.from_ref(reference) as instance:
+        assert type(instance.event_log_storage) is SqliteEventLogStorage
