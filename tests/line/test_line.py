@@ -2,14 +2,13 @@
 
 import io
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 import polars as pl
 import pytest
-
-from resources.store import write_parquet
 
 LONE_EVENT = (
     '{"event_id":"evt_1","match_id":"m1","event_type":"POSITION_UPDATE","actor":"player:p1",'
@@ -120,7 +119,7 @@ def test_a_stored_part_that_breaks_its_declaration_fails_the_blocking_check(
     part = workspace.store.part("tracks", match_id)
     broken = workspace.store.read_table("tracks", match_id).with_columns(player=pl.lit(None, pl.String))
     file = io.BytesIO()
-    write_parquet("tracks", [broken], part.stamp, file)
+    broken.write_parquet(file, metadata={"gridmotion": json.dumps(asdict(part.stamp), sort_keys=True)})
     workspace.store.write(workspace.store.part_path("tracks", match_id), file.getvalue())
     result = workspace.analyse(match_id)
     assert not result.success
