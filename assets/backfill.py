@@ -5,13 +5,11 @@ backfills (`assets/match_analysis.py`, `assets/partitions.py`).
 Concept: https://docs.dagster.io/guides/build/ops
 """
 
-from collections.abc import Iterator
-
 import dagster as dg
 
-from assets.analysis import SPECS
+from assets.analysis import CHECKS, SPECS
 from assets.instance import the_only_run, told_before
-from assets.many import Task, Told, Watcher, analyse_many
+from assets.many import Task, Watcher, analyse_many
 from resources.settings import Settings
 
 JOB = "backfill"
@@ -29,21 +27,25 @@ class BackfillConfig(dg.Config):
     processes: int = 0
 
 
-@dg.op(out={}, description="Analyses matches in a process per core; a match that fails fails alone.")
+@dg.op(description="Analyses matches in a process per core; a match that fails fails alone.")
 def analyse_matches(
     context: dg.OpExecutionContext,
     config: BackfillConfig,
     environment: dg.ResourceParam[Settings],
     watcher: dg.ResourceParam[Watcher],
-) -> Iterator[Told]:
+) -> None:
     """Makes what is missing, and tells of what Dagster has not heard."""
     with the_only_run(context.instance, JOB, context.run_id):
-        known = told_before(context.instance, [spec.key for spec in SPECS], config.matches)
+        known = told_before(context.instance, SPECS, CHECKS, config.matches)
         tasks = [Task(match_id, known[match_id]) for match_id in config.matches]
-        yield from analyse_many(context, tasks, environment, processes=config.processes, watcher=watcher)
+        analyse_many(context, tasks, environment, processes=config.processes, watcher=watcher)
 
 
-@dg.job(name=JOB, description="Analyse many matches, log to segments, in a process per core.")
+@dg.job(
+    name=JOB,
+    description="Analyse many matches, log to segments, in a process per core.",
+    executor_def=dg.in_process_executor,  # the process of the run is that of its step: see `the_only_run`
+)
 def backfill() -> None:
     """One step over all matches."""
     analyse_matches()

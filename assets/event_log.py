@@ -21,16 +21,24 @@ import yaml
 from dagster._core.events.log import EventLogEntry
 from dagster._core.instance.ref import InstanceRef
 from dagster._core.storage.event_log import SqliteEventLogStorage
+from dagster._core.storage.event_log.sqlite.sqlite_event_log import INDEX_SHARD_NAME
 from dagster._core.storage.legacy_storage import CompositeStorage
 from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS
 from dagster._serdes import ConfigurableClassData
 from sqlalchemy import Connection, StaticPool, create_engine
 
 _BATCH_VARIABLE, _BATCH = "DAGSTER_EVENT_BATCH_SIZE", "10000"
-"""Dagster hands over what belongs together only if it is told how much that may be."""
+"""Dagster hands over what belongs together only if it is told how much that may be.
+
+It asks its environment, at each event, and knows no other place for it; whatever opens the instance tells of events, so
+the log itself sets it.
+"""
 
 Page = Callable[[], AbstractContextManager[None]]
-"""Events told within it are written together; nothing that takes long may happen in between, as others wait."""
+"""Events told within it are written together; nothing that takes long may happen in between, as others wait.
+
+A generator must not yield within it: whoever asked it might never ask again, and the page would stay open.
+"""
 
 
 class _Mine(threading.local):
@@ -39,10 +47,12 @@ class _Mine(threading.local):
     Attributes:
         connections: by database; None where each is closed after use.
         in_page: whether a page is being written.
+        spoilt: what failed in a page within it, whose events it has in part; None if nothing did.
     """
 
     connections: dict[str, Connection] | None = None
     in_page: bool = False
+    spoilt: BaseException | None = None
 
 
 class PagedEventLog(SqliteEventLogStorage):
@@ -80,21 +90,34 @@ class PagedEventLog(SqliteEventLogStorage):
 
     @contextmanager
     def page(self) -> Iterator[None]:
-        """What this thread tells is committed at the end, or none of it if an error ends the context."""
-        if self._mine.in_page:
-            yield
+        """What this thread tells is committed at the end, or none of it if anything but the end ends the context.
+
+        That is also an interrupt, and an error in a page within this one, whoever caught it. The run's own database is
+        committed before the one that all runs share, as there is no commit of both. If the second one fails, the run's
+        page lists events that nothing else knows: the next run tells them again, and if Dagster tells them again one by
+        one, as it does with what a run plans, that page lists them twice.
+        """
+        mine = self._mine
+        if mine.in_page:
+            try:
+                yield
+            except BaseException as error:
+                mine.spoilt = error
+                raise
             return
         # Held throughout: who holds it waits for the databases, which are this page's.
         with self.kept_open(), self._db_lock:
-            self._mine.in_page = True
+            mine.in_page, mine.spoilt = True, None
             try:
                 yield
-            except Exception:
+                if mine.spoilt:
+                    raise mine.spoilt
+                self._each(Connection.commit)
+            except BaseException:
                 self._each(Connection.rollback)
                 raise
             finally:
-                self._mine.in_page = False
-                self._each(Connection.commit)
+                mine.in_page, mine.spoilt = False, None
 
     def store_event_batch(self, events: Sequence[EventLogEntry]) -> None:
         """Writes events on one page."""
@@ -119,8 +142,10 @@ class PagedEventLog(SqliteEventLogStorage):
                     yield connection
 
     def _each(self, end: Callable[[Connection], None]) -> None:
-        for connection in (self._mine.connections or {}).values():
-            end(connection)
+        """Ends what is open, the database that all runs share last."""
+        kept = self._mine.connections or {}
+        for shard in sorted(kept, key=INDEX_SHARD_NAME.__eq__):
+            end(kept[shard])
 
     def _connection(self, shard: str, kept: dict[str, Connection]) -> Connection:
         if shard not in kept:

@@ -80,7 +80,8 @@ def log_name(file: Path) -> tuple[str, str]:
 def scanned_log(
     context: dg.AssetExecutionContext, config: ScanConfig, store: dg.ResourceParam[Store]
 ) -> Iterator[dg.MaterializeResult]:
-    """Reads a landed log once, keeps the recording, writes what it holds, and makes its matches partitions."""
+    """Keeps a landed log as a recording, reads that, writes what it holds, and makes its matches partitions."""
+    landed = _state(store, config.path)
     with store.local_copy(_source(context, store, config.path)) as file:
         log_id, sha256 = log_name(file)
         recording, stamp = f"{RECORDINGS}/{log_id}/{PurePosixPath(config.path).name}", RECIPE.stamp(sha256)
@@ -88,14 +89,23 @@ def scanned_log(
         if known is not None:
             recording = known
             context.log.warning(f"{config.path} was read before, as {recording}: nothing of it is counted again")
+        is_new = not store.exists(recording)
+        if is_new:
+            store.put(file, recording)
+    # What is kept is what is read, as somebody may still write to what landed.
+    with store.local_copy(recording) as kept:
         try:
-            reading = read_log(file, log_id=log_id, uri=recording)
+            reading = read_log(kept, log_id=log_id, uri=recording)
         except UnusableLog as error:
+            if _is_another(kept, sha256):
+                raise _changed(store, config.path, recording) from error
             if error.quarantine is not None:
                 store.write_table("quarantine", log_id, error.quarantine, stamp)
+            if is_new:
+                store.delete(recording)
             raise dg.Failure(str(error), metadata={"log": config.path}, allow_retries=False) from error
-        if known is None:
-            store.put(file, recording)
+        if reading.log["sha256"].item() != sha256:
+            raise _changed(store, config.path, recording)
 
     quarantine = ensure(context, store, "quarantine", log_id, stamp, lambda: reading.quarantine)
     refused = _write_matches(context, store, reading, stamp, replace=config.replace)
@@ -129,7 +139,30 @@ def scanned_log(
         ],
     )
     # Last of all: a scan that dies before this finds its file where it was, and does the same again.
-    store.delete(config.path)
+    if _state(store, config.path) == landed:
+        store.delete(config.path)
+    else:
+        context.log.warning(f"{config.path} has changed since it was read and stays where it is, to be scanned anew")
+
+
+def _state(store: Store, path: str) -> tuple[int, str] | None:
+    """Size and tag of a file, which change when it does; None if there is none."""
+    listing = store.files(PurePosixPath(path).parent.as_posix())
+    return next(((size, tag) for name, size, tag in listing if name == path), None)
+
+
+def _is_another(log: Path, sha256: str) -> bool:
+    """Whether a log has another hash; of one that can't be read to its end nobody knows, so that fault stands."""
+    try:
+        return log_name(log)[1] != sha256
+    except OSError:
+        return False
+
+
+def _changed(store: Store, path: str, recording: str) -> dg.Failure:
+    """Leaves no bytes under the name of others; the next scan names what is there then."""
+    store.delete(recording)
+    return dg.Failure(f"{path} changed while it was scanned, or {recording} since it was kept: scan it again")
 
 
 def _source(context: dg.AssetExecutionContext, store: Store, path: str) -> str:
@@ -245,7 +278,12 @@ def recording(tables: MatchTables) -> Iterator[Made]:
     @cache
     def read() -> dict[str, Rows]:
         with tables.store.local_copy(row["log_uri"]) as file:
-            reading = read_log(file, log_id=row["log_id"], uri=row["log_uri"]).matches[tables.match_id]
+            log = read_log(file, log_id=row["log_id"], uri=row["log_uri"])
+        if log.log["sha256"].item() != row["log_sha256"]:
+            raise dg.Failure(
+                f"{row['log_uri']} holds other bytes than when it was scanned: land the log again", allow_retries=False
+            )
+        reading = log.matches[tables.match_id]
         return {"rounds": reading.rounds, "events": reading.events, "tracks": reading.tracks}
 
     for table in ("rounds", "events", "tracks"):

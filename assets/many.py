@@ -9,7 +9,8 @@ So what a killed run did not record is found in the store by the next one and to
 """
 
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Protocol
@@ -102,7 +103,7 @@ def analyse_many(
     wanted: frozenset[str] = frozenset(TABLES),
     processes: int = 0,
     watcher: Watcher | None = None,
-) -> Iterator[Told]:
+) -> None:
     """Hands matches out, gives what comes back to Dagster, and fails at the end if any of them did.
 
     Args:
@@ -125,7 +126,10 @@ def analyse_many(
         for done in workers.run(tasks):
             match_id, found = done.task.match_id, done.result or Analysed(failure=done.failure)
             with page():
-                yield from found.events
+                for event in found.events:
+                    context.log_event(event)  # type: ignore[arg-type]  # of checks too, it only does not say so
+            # They are stored; Dagster would keep them, pictures and all, to hand them on when the step ends.
+            deque(context.op_execution_context.consume_events(), maxlen=0)
             for warning in found.warnings:
                 if warning not in warned:  # one that holds for all matches is said once
                     context.log.warning(warning)

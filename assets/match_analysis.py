@@ -12,7 +12,7 @@ import dagster as dg
 
 from assets.analysis import CHECKS, SPECS, Judge, analyse
 from assets.instance import the_cores
-from assets.many import Task, Told, analyse_many
+from assets.many import Task, analyse_many
 from assets.partitions import many_matches_per_run, matches
 from assets.stages import MatchTables
 from resources.registry import ModelRegistry
@@ -33,7 +33,7 @@ def match_analysis(
     store: dg.ResourceParam[Store],
     models: dg.ResourceParam[ModelRegistry],
     environment: dg.ResourceParam[Settings],
-) -> Iterator[dg.MaterializeResult | Told]:
+) -> Iterator[dg.MaterializeResult]:
     """From the recordings of matches to their segments; a match that fails fails alone."""
     wanted = frozenset(key.to_user_string() for key in context.selected_asset_keys)
     if context.has_partition_key:
@@ -43,4 +43,4 @@ def match_analysis(
     # A backfill wants to see every match told of, also of those that stand already.
     tasks = [Task(match_id, told={}) for match_id in context.partition_keys]
     with the_cores(context.instance, taken=context.log.info):
-        yield from analyse_many(context, tasks, environment, wanted=wanted)
+        analyse_many(context, tasks, environment, wanted=wanted)

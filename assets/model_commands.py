@@ -92,7 +92,7 @@ def compare_models(
         labelled = labelled_rows(store, gold)
         held = split(labelled, load_intents().training).filter(pl.col("part") == TEST)
         for model in (new, old):
-            held = unseen(held, model.manifest) if isinstance(model, BoosterModel) else held
+            held = unseen(held, model.manifest, labelled) if isinstance(model, BoosterModel) else held
         found = compare(old, new, held)
     if as_json:
         measures = found.table.to_dicts() if found.measures else []

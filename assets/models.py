@@ -16,8 +16,8 @@ from assets import reports
 from configs.intents import load_intents
 from pipeline.intents.card import changes
 from pipeline.intents.drift import drift
-from pipeline.intents.model import BoosterModel
-from pipeline.intents.promotion import BETTER, WORSE, Comparison, compare, unseen
+from pipeline.intents.model import BoosterModel, PriorModel
+from pipeline.intents.promotion import BETTER, LOG_LOSS, WORSE, Comparison, compare, unseen
 from pipeline.intents.training import TEST, split
 from resources.registry import NOBODY, ChampionChanged, DamagedModel, ModelNotFound, ModelRegistry
 
@@ -37,7 +37,8 @@ CHECKS = [
         asset=MODEL_KEY,
         blocking=True,
         description="on rows that neither learned from, the model is better than the champion beyond the interval and "
-        "loses no intent; blocks the champion if it is worse, warns if it is just no better",
+        "loses no intent; blocks the champion if it is worse, warns if it is just no better. Where no model can answer "
+        "its log-loss must be no worse than the prior's",
     ),
     dg.AssetCheckSpec(
         DRIFT_CHECK,
@@ -73,7 +74,8 @@ class Verdict:
 def standing(models: ModelRegistry) -> BoosterModel | None:
     """The champion, if there is one that can still answer.
 
-    One that was made for other features, or whose files are damaged, cannot: whatever is trained takes its place.
+    One that was made for other features, or whose files are damaged, cannot: what is trained takes its place, unless it
+    is worse than the prior.
 
     Raises:
         RegistryUnreachable: if MLflow or its files do not answer: the champion may be sound.
@@ -81,7 +83,10 @@ def standing(models: ModelRegistry) -> BoosterModel | None:
     try:
         found = models.champion()
     except DamagedModel as error:
-        logger.warning("the champion cannot answer, so whatever is trained takes its place: %s", error)
+        logger.warning(
+            "the champion cannot answer, so what is trained takes its place unless it is worse than the prior: %s",
+            error,
+        )
         return None
     return found if isinstance(found, BoosterModel) else None
 
@@ -97,15 +102,20 @@ def judge(models: ModelRegistry, version: str, champion: BoosterModel | None, la
     """
     if why := models.describe(version).rolled_back:
         return Verdict(ROLLED_BACK, f"{why}; only `gridmotion models promote {version}` lets it answer again")
+    held = split(labelled, load_intents().training).filter(pl.col("part") == TEST)
     if champion is None:
         before = models.answering()
         nobody = "only rules and the prior answered before it"
-        broken = f"champion {before} cannot be loaded any more, so whatever is trained takes its place"
-        return Verdict(FIRST, nobody if before == NOBODY else broken)
+        broken = f"champion {before} cannot be loaded any more"
+        state = nobody if before == NOBODY else broken
+        found = compare(PriorModel.configured(), models.get(version), held)
+        # by log-loss alone: the prior has a high F1 for the one intent that it always names
+        if found.verdict == WORSE and found.measures[LOG_LOSS][2].low > 0:
+            return Verdict(WORSE, f"{state}, and the prior is better: {'; '.join(found.reasons)}")
+        return Verdict(FIRST, f"{state}, and the prior is not better")
     if champion.version == version:
         return Verdict(ANSWERS, "it is the champion: trained on exactly these rows, with these settings, before")
-    held = split(labelled, load_intents().training).filter(pl.col("part") == TEST)
-    found = compare(champion, models.get(version), unseen(held, champion.manifest))
+    found = compare(champion, models.get(version), unseen(held, champion.manifest, labelled))
     return Verdict(found.verdict, "; ".join(found.reasons), found)
 
 

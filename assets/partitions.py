@@ -12,7 +12,7 @@ MATCH = "match_id"
 
 matches = dg.DynamicPartitionsDefinition(name=MATCH)
 
-# A run costs seconds to start and a match takes one: a run takes many, and names those of them that failed.
+# A run takes seconds to start and a match little more than one: a run takes many, and names those that failed.
 many_matches_per_run = dg.BackfillPolicy.multi_run(max_partitions_per_run=load_backfill().matches_per_run)
 # Clips of a match take far longer than a run takes to start.
 one_match_per_run = dg.BackfillPolicy.multi_run(max_partitions_per_run=1)

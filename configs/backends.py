@@ -6,6 +6,7 @@ Does not belong here: addresses and secrets (`resources.settings`), how a backen
 """
 
 import re
+import unicodedata
 from typing import Literal
 
 from pydantic import Field, field_validator
@@ -14,6 +15,15 @@ from configs.base import Config, load
 
 BackendName = Literal["local", "mmcp", "hymotion_rest", "hymotion_cli"]
 Style = Literal["auto", "tasks", "streaming"]
+
+
+_HY_MOTION = ("hymotion", "hunyuan", "混元", "hym1")
+
+
+def is_hy_motion(text: str) -> bool:
+    """Whether a text names HY-Motion, however its words are joined; rather once too often."""
+    plain = "".join(c for c in unicodedata.normalize("NFKC", text).casefold() if c.isalnum())
+    return any(word in plain for word in _HY_MOTION)
 
 
 class Licence(Config):
@@ -94,6 +104,13 @@ class Mmcp(Config):
     grace_s: float = Field(ge=0)
     trainable_models: tuple[str, ...]
 
+    @field_validator("trainable_models")
+    @classmethod
+    def _free(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        if licensed := [name for name in names if is_hy_motion(name)]:
+            raise ValueError(f"{licensed[0]} is HY-Motion, whose output may train no other model")
+        return names
+
 
 class Warp(Config):
     """How a foreign clip is put on a path."""
@@ -127,6 +144,7 @@ class Server(Config):
     at_once: int = Field(ge=1)
     waiting: int = Field(ge=0)
     connections: int = Field(ge=1)
+    idle_s: float = Field(gt=0)
 
 
 class BackendsConfig(Config):

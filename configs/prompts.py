@@ -26,6 +26,7 @@ class Pace(Config):
 class Directions(Config):
     """Phrases for the direction of travel as the body sees it."""
 
+    within_deg: float = Field(gt=0, lt=90)
     forward: str
     backward: str
     left: str

@@ -33,7 +33,7 @@ from pipeline.tables import conform, empty
 from resources.errors import ResourceError
 from resources.files import FileMissing
 from resources.motion_backends import MotionBackend
-from resources.motion_backends.errors import BackendError
+from resources.motion_backends.errors import BackendError, BadAnswer
 from resources.store import Store
 
 _CELL_PX = 380  # three of them fill the dialog in which the Dagster UI shows a picture
@@ -102,7 +102,7 @@ class ClipStudio:
         return [uri for row in named for uri in row if uri is not None and not self.store.exists(uri)]
 
     def training_motion(self, clip: dict[str, Any]) -> Motion:
-        """The motion of a clip, for training a model.
+        """The motion of a clip, for training a model: whoever reads clips to train on them reads them here.
 
         Args:
             clip: a row of `clips`.
@@ -160,11 +160,12 @@ class ClipStudio:
         for backend in (*self.preferred, self.backend):
             key = _key(request, backend, troubles)
             moment = f"{request.intent} of {request.player} at {request.from_ms} ms"
-            record = self._kept(_path(key))
-            if record is not None:
-                log(f"{moment}: clip {key} was already made")
-                return key, record
             try:
+                backend.allowed()
+                record = self._kept(_path(key))
+                if record is not None:
+                    log(f"{moment}: clip {key} was already made")
+                    return key, record
                 return key, self._synthesise(request, backend, key, troubles)
             except BackendError as error:
                 if backend is self.backend:
@@ -193,6 +194,8 @@ class ClipStudio:
         except Infeasible as error:  # not kept: its reason tells a time of this match
             origin["trainable"] = backend.trainable
             return manifest(request, origin, feasible=False, reason=str(error), measures={})
+        if clip.trainable and not backend.trainable:
+            raise BadAnswer(f"{backend.name} made a clip that says it may train other models, which none of its may")
         origin |= {"trainable": clip.trainable, "made_with": clip.made_with}
         record = manifest(request, origin, feasible=True, reason=None, measures=measure(clip, request))
         files = {"glb": glb(clip, record), "npz": npz.write(clip, record), "png": still(clip)}

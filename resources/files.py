@@ -21,6 +21,8 @@ from resources.errors import ResourceError
 
 _COPY_BYTES = 1 << 20
 _TEMPORARY = ".tmp"
+# S3's names for the ends of a put that must not replace anything, and what servers say that give only the number.
+_STANDS, _CONFLICTS = ("PreconditionFailed", "412"), ("ConditionalRequestConflict", "409")
 _UMASK = os.umask(0o022)
 os.umask(_UMASK)  # it can only be read by setting it
 
@@ -175,6 +177,9 @@ class Folder:
 class Bucket:
     """Files below a prefix of an S3 bucket.
 
+    Its server has to know conditional writes (`If-None-Match: *`, as S3 does): from one that ignores this header, two
+    writers of a new file both hear that they succeeded, and the later one's stands.
+
     Args:
         url: `s3://bucket/prefix`.
         options: passed to s3fs (`endpoint_url`, `client_kwargs`, …); credentials come from the environment.
@@ -200,9 +205,14 @@ class Bucket:
     @contextmanager
     def writing(self, path: str, *, new: bool = False) -> Iterator[BinaryIO]:
         """A local file, put at the end; a new one by a conditional put."""
-        with _locked_folder() as folder, Path(folder, "file").open("wb") as file:
-            yield file
-            file.flush()
+        named = partial(_named, "write", f"{self.url}/{path}")
+        with ExitStack() as stack:
+            with named():
+                folder = stack.enter_context(_locked_folder())
+                file = stack.enter_context(_closed_quietly(stack.enter_context(Path(folder, "file").open("wb"))))
+            yield _NamedWrites(file, named)  # type: ignore[misc]
+            with named():
+                file.flush()
             self._put(Path(file.name), path, "create" if new else "overwrite")
 
     def put(self, source: Path, path: str) -> None:
@@ -212,9 +222,14 @@ class Bucket:
     def _put(self, source: Path, path: str, mode: str) -> None:
         with self._named("write", path) as address:
             try:
-                self._s3.put_file(str(source), address, mode=mode)
+                try:
+                    self._s3.put_file(str(source), address, mode=mode)
+                except OSError as error:
+                    if _code(error) not in _CONFLICTS:
+                        raise
+                    self._s3.put_file(str(source), address, mode=mode)  # now whoever was at it is done, or gives up
             except OSError as error:
-                if _code(error) == "PreconditionFailed":
+                if _code(error) in _STANDS or (_code(error) in _CONFLICTS and self._s3.isfile(address)):
                     raise FileExistsError from error
                 raise
 
@@ -277,13 +292,20 @@ def _locked_file(folder: Path) -> Iterator[BinaryIO]:
             if not Path(file.name).exists():
                 continue  # another process swept it between its creation and its lock
             Path(file.name).chmod(0o666 & ~_UMASK)  # temporary files are for their owner only; tables are not
-            try:
+            with _closed_quietly(file):  # type: ignore[arg-type]
                 yield file  # type: ignore[misc]
-            except BaseException:
-                with suppress(OSError):
-                    file.close()  # flushes what is left, and on a full disk fails once more
-                raise
             return
+
+
+@contextmanager
+def _closed_quietly(file: BinaryIO) -> Iterator[BinaryIO]:
+    """A file that, after an error, is closed without another one."""
+    try:
+        yield file
+    except BaseException:
+        with suppress(OSError):
+            file.close()  # flushes what is left, and on a full disk fails once more
+        raise
 
 
 def _scratch() -> Path:
@@ -315,7 +337,7 @@ def _locked_folder() -> Iterator[Path]:
 def _sweep(folder: Path) -> None:
     """Removes what processes that are gone left behind in a folder: their locks went with them."""
     for leftover in folder.glob("*"):
-        with suppress(FileNotFoundError, BlockingIOError):
+        with suppress(OSError):  # it is gone, in use or another user's: nothing that opening a store is to fail for
             lock = os.open(leftover, os.O_RDONLY)
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

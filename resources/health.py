@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal
-from urllib.parse import urlsplit, urlunsplit
 
 from configs.backends import load_backends
 from configs.grid import load_grid
 from configs.review import load_review
+from resources.addresses import without_secrets
 from resources.errors import ResourceError
 from resources.grid_api import GridApi, GridError, NotFound
 from resources.motion_backends import configured as motion_backends
@@ -42,14 +42,6 @@ class Finding:
     configured: str
     state: State
     detail: str
-
-
-def without_secrets(url: str) -> str:
-    """The address without user and password."""
-    parts = urlsplit(url)
-    if not parts.netloc:
-        return url
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], query=""))
 
 
 def examine(environment: Settings, store: Store, registry: ModelRegistry) -> Iterator[Finding]:
@@ -102,6 +94,8 @@ def _motion(environment: Settings) -> Finding:
                 mmcp = motion_backends.mmcp(environment, config)
                 mmcp.check()
                 model = mmcp.model(seconds=_TIMEOUT_S)
+                if not config.mmcp.model:
+                    return "failed", f"answers with model {model.get('id')}; mmcp.model of backends.yaml names none"
                 return "ok", f"answers; model {model.get('id')}, MMCP {model.get('protocol_version')}"
             if config.backend == "hymotion_rest":
                 rest = motion_backends.rest(environment, config)

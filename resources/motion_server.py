@@ -33,6 +33,7 @@ from pipeline.motion.prompts import Understood, understand
 from pipeline.motion.synthesizer import synthesize
 from resources.errors import ResourceError
 from resources.motion_backends.mmcp import BALLS, skeleton
+from resources.motion_connections import ShortlyIdle
 
 MODEL = "gridmotion"
 _log = logging.getLogger(__name__)
@@ -208,42 +209,68 @@ def _drawn(
 
 
 class Gate:
-    """Lets in who has the token, and only requests for a host that this server goes by.
+    """Lets in who has the token, and only requests for a host that this server goes by, and so many of them at once.
+
+    A page of another place that is open in a browser on this machine could send what browsers send unasked: anything
+    but JSON, or with its own address as Origin. Both are refused.
 
     Args:
         app: what is behind it.
         token: None lets everybody in.
         hosts: names in the Host header; a page in a browser that was led here by DNS brings another.
+        most: requests that are let in at once; whoever has no token takes none of them.
     """
 
-    def __init__(self, app: Asgi, token: SecretStr | None, hosts: frozenset[str]) -> None:
+    def __init__(self, app: Asgi, token: SecretStr | None, hosts: frozenset[str], most: int) -> None:
         self._app = app
+        self._most, self._inside = most, 0
         self._token = None if token is None else token.get_secret_value().encode()
         self._hosts = hosts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Passes a request on, or answers it with 401 or 403."""
         if scope["type"] == "http":
-            headers = dict(scope["headers"])
-            refused = self._refused(headers)
+            refused = self._refused(dict(scope["headers"]), scope["method"])
             if refused is not None:
                 await _answer(send, refused)
                 return
-        elif scope["type"] != "lifespan":
-            return
-        await self._app(scope, receive, send)
+            self._inside += 1
+            try:
+                await self._app(scope, receive, send)
+            finally:
+                self._inside -= 1
+        elif scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
 
-    def _refused(self, headers: dict[bytes, bytes]) -> ProtocolError | None:
-        host = headers.get(b"host", b"").decode("latin-1").rsplit("@")[-1]
-        name = host[1:].partition("]")[0] if host.startswith("[") else host.partition(":")[0]
-        if self._hosts and name.lower() not in self._hosts:
+    def _refused(self, headers: dict[bytes, bytes], method: str) -> ProtocolError | None:
+        if self._hosts and _name(headers.get(b"host", b"")) not in self._hosts:
             return ProtocolError("forbidden", "this server goes by another name")
+        origin = headers.get(b"origin")
+        if origin is not None and _name(origin.rpartition(b"//")[2]) not in LOOPBACK:
+            return ProtocolError("forbidden", "a page of another place may not ask")
+        unread = self._unknown(headers)
+        if unread is not None:
+            return unread
+        kind = headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
+        if method not in ("GET", "HEAD") and kind != b"application/json":
+            return ProtocolError("invalid_request", "the body of a request is application/json")
+        if self._inside >= self._most:
+            return ProtocolError("resource_exhausted", "too many requests at once: come again")
+        return None
+
+    def _unknown(self, headers: dict[bytes, bytes]) -> ProtocolError | None:
         if self._token is None:
             return None
         given = headers.get(b"authorization", b"")
         if not hmac.compare_digest(given, b"Bearer " + self._token):
             return ProtocolError("unauthorized", "a bearer token is needed")
         return None
+
+
+def _name(host: bytes) -> str:
+    """The host in `host:port`, lower case."""
+    text = host.decode("latin-1").rsplit("@")[-1]
+    return (text[1:].partition("]")[0] if text.startswith("[") else text.partition(":")[0]).lower()
 
 
 async def _answer(send: Send, error: ProtocolError) -> None:
@@ -271,8 +298,14 @@ def application(
         raise Unsafe(
             f"MOTION_SERVER_TOKEN is not set: without it the server listens on a loopback address, not on {host}"
         )
+    config = config or load_backends().server
     app = build_app(Synthesizer(config, motion), title="gridmotion", description="Bodies that go where you draw.")
-    return Gate(app, token, LOOPBACK if host in LOOPBACK else frozenset())
+    return Gate(app, token, LOOPBACK if host in LOOPBACK else frozenset(), config.connections)
+
+
+def listening(config: Server) -> dict[str, Any]:
+    """How uvicorn listens: no limit on connections, which anybody could fill; idle ones are closed instead."""
+    return {"http": ShortlyIdle.after(config.idle_s), "ws": "none", "timeout_keep_alive": 5}
 
 
 def serve(host: str, port: int, token: SecretStr | None, config: Server | None = None) -> None:
@@ -291,4 +324,4 @@ def serve(host: str, port: int, token: SecretStr | None, config: Server | None =
 
     config = config or load_backends().server
     app = application(host, token, config)
-    uvicorn.run(app, host=host, port=port, limit_concurrency=config.connections, timeout_keep_alive=5, log_level="info")
+    uvicorn.run(app, host=host, port=port, log_level="info", **listening(config))

@@ -9,12 +9,15 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import polars as pl
 
 from pipeline.events.codes import codes_in, first_used, texts_of
 from pipeline.tables import TABLES, empty
+from pipeline.versions import code_version
 
 STAMP_KEY = b"gridmotion"
 _ARROW_KEY = b"ARROW:schema"  # tells readers of Arrow the types that Parquet does not have
@@ -37,9 +40,15 @@ _WITH_STATISTICS = ("t_ms",)
 _PACKING = {"compression": "zstd", "compression_level": 3, "dictionary_pagesize_limit": _DICTIONARY_BYTES}
 
 LAYOUT = hashlib.sha256(
-    repr((_BY_TYPE, _BY_NAME, _BY_TABLE, _ROW_GROUP, _ROW_GROUP_OF, _WITH_STATISTICS, _PACKING)).encode()
+    b"\0".join(
+        (
+            Path(__file__).read_bytes(),
+            code_version("events/codes.py", "events/codes_kernel.py").encode(),
+            version("pyarrow").encode(),
+        )
+    )
 ).hexdigest()[:12]
-"""Names all of these: with others the same rows are other bytes."""
+"""Names what packs: this module, how it numbers codes, and who writes. With others the same rows may be other bytes."""
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.intents.model import FILES, BoosterModel, IntentModel, PriorModel, UnusableModel
+from resources.addresses import redacted, without_secrets
 from resources.errors import ResourceError
 
 if TYPE_CHECKING:
@@ -204,7 +205,7 @@ class ModelRegistry:
     def rollback(self, reason: str) -> Registered:
         """Lets the model answer again that answered before the present one, which no training then promotes again.
 
-        One that was rolled back itself is passed over, for the one before it.
+        One that was rolled back itself, or deleted, is passed over, for the one before it.
 
         Args:
             reason: why; kept with the version that is rolled back.
@@ -308,9 +309,8 @@ class ModelRegistry:
             return [self._describe(each) for each in first.values()]
 
     def __str__(self) -> str:
-        """The tracking address without what stands before an @, which may be a password."""
-        scheme, _, rest = self.tracking_uri.rpartition("://")
-        return f"{scheme}://{rest.rpartition('@')[2]}" if scheme else rest
+        """The tracking address without its secrets."""
+        return without_secrets(self.tracking_uri)
 
     @cached_property
     def _client(self) -> "MlflowClient":
@@ -342,7 +342,7 @@ class ModelRegistry:
         try:
             yield
         except (MlflowException, SQLAlchemyError, OSError) as error:
-            text = str(error).replace(self.tracking_uri, str(self))
+            text = redacted(str(error), self.tracking_uri)
             cause = error if text == str(error) else None  # a traceback would show what the text hides
             raise RegistryUnreachable(f"MLflow at {self}: {text}; check MLFLOW_TRACKING_URI") from cause
 
@@ -416,9 +416,19 @@ class ModelRegistry:
         return None if number is None else self._client.get_model_version(NAME, str(number))
 
     def _earlier(self, champion: "ModelVersion") -> "ModelVersion | None":
-        """The latest that answered before it and was not rolled back."""
-        answered = (self._client.get_model_version(NAME, number) for number in _before(champion))
-        return next((each for each in answered if not each.tags.get(_ROLLED_BACK)), None)
+        """The latest that answered before it, was not rolled back, and was not deleted in MLflow."""
+        answered = (self._numbered(number) for number in _before(champion))
+        return next((each for each in answered if each is not None and not each.tags.get(_ROLLED_BACK)), None)
+
+    def _numbered(self, number: str) -> "ModelVersion | None":
+        from mlflow.exceptions import MlflowException
+
+        try:
+            return self._client.get_model_version(NAME, number)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                raise
+            return None
 
     def _unmark(self, answers: "ModelVersion") -> None:
         if answers.tags.get(_ROLLED_BACK):

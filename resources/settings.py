@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -39,7 +39,7 @@ class Settings(BaseSettings):
         mlflow_tracking_uri: MLflow server or database; without it, SQLite beside the store.
     """
 
-    model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True)
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True, hide_input_in_errors=True)
 
     gridmotion_store: str | None = None
     s3_bucket: str | None = None
@@ -71,12 +71,24 @@ class Settings(BaseSettings):
     @field_validator("grid_api_url", "grid_central_data_url")
     @classmethod
     def _safe_for_a_key(cls, url: str | None) -> str | None:
-        parts = urlsplit(url or "")
-        if url and (not parts.hostname or parts.username or parts.query or parts.scheme not in ("https", "http")):
-            raise ValueError("is an https:// address without user or query")
-        if url and parts.scheme == "http" and parts.hostname not in ("localhost", "127.0.0.1", "::1"):
-            raise ValueError("must be https, or the key could be read on the way")
+        if url:
+            _bare(url)
+            _unread(url)
         return url
+
+    @field_validator("hy_motion_api_url", "mmcp_url")
+    @classmethod
+    def _without_secrets(cls, url: str | None) -> str | None:
+        if url:
+            _bare(url)
+        return url
+
+    @model_validator(mode="after")
+    def _keys_go_unread(self) -> "Settings":
+        for url, key in ((self.hy_motion_api_url, self.hy_motion_api_key), (self.mmcp_url, self.mmcp_token)):
+            if url and key is not None:
+                _unread(url)
+        return self
 
     @property
     def store_url(self) -> str:
@@ -122,6 +134,18 @@ class Settings(BaseSettings):
         if self.mlflow_tracking_uri is not None:
             return self.mlflow_tracking_uri.get_secret_value()
         return f"sqlite:///{self.mlflow_home / 'mlflow.db'}"
+
+
+def _bare(url: str) -> None:
+    parts = urlsplit(url)
+    if not parts.hostname or "@" in parts.netloc or parts.query or parts.scheme not in ("https", "http"):
+        raise ValueError("is an https:// address without user or query")
+
+
+def _unread(url: str) -> None:
+    parts = urlsplit(url)
+    if parts.scheme == "http" and parts.hostname not in ("localhost", "127.0.0.1", "::1"):
+        raise ValueError(f"the address of {parts.hostname} must be https, or its key could be read on the way")
 
 
 @cache

@@ -1,6 +1,6 @@
 """Processes of one thread each that work off tasks, so that every core is busy and none is fought over.
 
-Belongs here: starting, feeding and replacing them. Does not belong here: what a task is (`assets/backfill.py`).
+Belongs here: starting, feeding and replacing them. Does not belong here: what a task is (`assets/many.py`).
 
 Two threads of numeric libraries on one core run several times slower than one, so each process is told to use one
 thread before it imports any of them. A process that dies takes with it the one task that it was at, if it was at any;

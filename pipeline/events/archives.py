@@ -157,36 +157,43 @@ def _inflate(file: BinaryIO, packed_bytes: int | None = None) -> Iterator[bytes]
     """One deflate stream from where the file stands; leaves the file behind its last byte.
 
     A call that meets damage gives nothing of what it unpacked before. So the stream is then unpacked once more, in
-    small steps, for what stands between the last whole step and the damage.
+    the same steps up to that call and in small ones from there, for what stands between it and the damage.
     """
     begin, given = file.tell(), 0
     try:
-        for piece in _steps(file, packed_bytes, _PACKED_STEP, _UNPACKED_STEP):
+        for piece in _steps(file, packed_bytes):
             yield piece
             given += len(piece)
     except _DEFLATE_ERROR:
         file.seek(begin)
-        for piece in _steps(file, packed_bytes, _SMALL_STEP, _SMALL_STEP):
+        for piece in _steps(file, packed_bytes, small_from=given):
             if given < len(piece):
                 yield piece[given:]
             given = max(0, given - len(piece))
 
 
-def _steps(file: BinaryIO, packed_bytes: int | None, packed_step: int, unpacked_step: int) -> Iterator[bytes]:
+def _steps(file: BinaryIO, packed_bytes: int | None, small_from: int | None = None) -> Iterator[bytes]:
+    """A deflate stream, unpacked in large steps, and in small ones once so many bytes were unpacked."""
     stream = isal_zlib.decompressobj(-isal_zlib.MAX_WBITS)
+    packed_step, unpacked_step = _PACKED_STEP, _UNPACKED_STEP
+    piece, more, passed = b"", False, 0
     while not stream.eof:
-        piece = file.read(packed_step if packed_bytes is None else min(packed_step, packed_bytes))
-        if not piece:
-            raise EOFError("the compressed data ends before its end mark")
-        if packed_bytes is not None:
-            packed_bytes -= len(piece)
-        more = True
-        while more and not stream.eof:
-            unpacked = stream.decompress(piece, unpacked_step)
-            if unpacked:
-                yield unpacked
-            piece = stream.unconsumed_tail
-            more = bool(piece) or len(unpacked) == unpacked_step  # more of it may stand in the stream's own buffer
+        if passed == small_from:
+            file.seek(-len(piece), 1)
+            packed_bytes = None if packed_bytes is None else packed_bytes + len(piece)
+            packed_step = unpacked_step = _SMALL_STEP
+            piece, more, small_from = b"", passed > 0, None
+        if not more:
+            piece = file.read(packed_step if packed_bytes is None else min(packed_step, packed_bytes))
+            if not piece:
+                raise EOFError("the compressed data ends before its end mark")
+            packed_bytes = None if packed_bytes is None else packed_bytes - len(piece)
+        unpacked = stream.decompress(piece, unpacked_step)
+        if unpacked:
+            yield unpacked
+            passed += len(unpacked)
+        piece = stream.unconsumed_tail
+        more = bool(piece) or len(unpacked) == unpacked_step  # more of it may stand in the stream's own buffer
     file.seek(-len(stream.unused_data), 1)
 
 

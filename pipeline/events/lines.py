@@ -4,7 +4,7 @@ Belongs here: cutting lines, numbering them, limits on memory.
 Does not belong here: packed files (`pipeline.events.archives`), what a line says (`pipeline.events.sources`).
 """
 
-from collections import deque
+import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +16,6 @@ from pipeline.events.archives import BROKEN, Content, TooLarge, UnusableLog, mem
 
 UTF8_BOM = b"\xef\xbb\xbf"
 _LINE_END = ord("\n")
-_CHUNK = 1 << 19  # bytes
 
 __all__ = ["Block", "Content", "Line", "UnusableLog", "digest", "lines_of", "read_blocks", "read_lines"]
 
@@ -57,13 +56,11 @@ def digest(path: Path) -> tuple[str, int]:
     Raises:
         UnusableLog: if the file can't be read.
     """
-    content = Content()
     try:
         with path.open("rb") as file:
-            deque(content.seen(iter(lambda: file.read(_CHUNK), b"")), maxlen=0)
+            return hashlib.file_digest(file, "sha256").hexdigest(), file.tell()
     except OSError as error:
         raise UnusableLog(f"{path.name}: {error.strerror or error}") from error
-    return content.sha256, content.size
 
 
 def read_blocks(path: Path, config: LinesConfig, content: Content | None = None) -> Iterator[Block | Line]:

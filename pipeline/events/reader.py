@@ -75,15 +75,17 @@ def read_log(path: Path, *, log_id: str, uri: str | None = None, config: EventsC
     first = iter((content,))  # of the times that the log is read, the first shows it
     try:
         reading = source(lambda: read_blocks(path, config.lines, next(first, None)), quarantine, tally, config)
+        sha256, size = (content.sha256, content.size) if content.is_whole else digest(path)
     except TooManyMatches as error:
         raise _unusable(f"{path.name}: {error}", log_id, config) from error
+    except UnusableLog as error:  # what of it can't be read now could be when its format was told
+        raise _unusable(str(error), log_id, config) from error
     known = survey(reading.drafts)
     if not known:
         reason = quarantine.first() if len(quarantine) or not tally.reverted else "all were taken back"
         nothing = UnusableLog(f"{path.name}: none of its events can be used; {reason}")
         nothing.quarantine = quarantine.table()
         raise nothing
-    sha256, size = (content.sha256, content.size) if content.is_whole else digest(path)
     log = {"source_kind": source_kind, "log_id": log_id, "log_uri": uri or path.as_posix(), "log_sha256": sha256}
     matches = {
         match_id: read_match(

@@ -23,7 +23,7 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Curve = tuple[tuple[float, ...], tuple[float, ...]]
 
-LEAST_PROBABILITY = 1e-9
+LEAST_CHOSEN = 1e-9
 _DIGITS = 6  # of what is fitted: more would be noise, and its last bits differ between processors
 
 
@@ -130,7 +130,7 @@ def _calibrated(scores, log_weights, matrix, shift, starts, before, after):
 def log_loss(probabilities: Floats, truth: Ints) -> float:
     """Mean negative natural logarithm of the true class's probability, which counts as at least 1e-9."""
     chosen = probabilities[np.arange(len(truth)), truth]
-    return float(-np.log(np.maximum(chosen, LEAST_PROBABILITY)).mean())
+    return float(-np.log(np.maximum(chosen, LEAST_CHOSEN)).mean())
 
 
 def fit(scores: Floats, truth: Ints, log_weights: tuple[float, ...], *, caution: float, least: float) -> Calibration:

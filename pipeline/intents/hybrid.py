@@ -26,7 +26,7 @@ from pipeline.intents.heuristics import Rules
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-LEAST_PROBABILITY = 1e-4  # of the model for a rule's intent; one further off tells no more
+_LEAST_TRUSTED = 1e-4  # probability that the model gives a rule's intent; one further off tells no more
 _DIGITS = 6
 
 
@@ -55,7 +55,7 @@ class Hybrid:
         known = [self.trust.get(digest) for digest in rules.digests]
         level, slope = (np.array([each[part] if each else np.nan for each in known]) for part in (0, 1))
         chosen = own[np.arange(len(rule)), rules.intents[rule]]
-        return np.asarray(_sure(chosen, rule, level, slope, rules.probabilities, LEAST_PROBABILITY))
+        return np.asarray(_sure(chosen, rule, level, slope, rules.probabilities, _LEAST_TRUSTED))
 
 
 @njit(cache=True)
@@ -110,7 +110,7 @@ def _trust(said: Floats, right: NDArray[np.bool_], configured: float, caution: f
     """Logistic regression of being right on the log-odds, drawn towards what is configured; L-BFGS from there."""
     from scipy.optimize import minimize
 
-    likely = np.clip(said, LEAST_PROBABILITY, 1 - LEAST_PROBABILITY)
+    likely = np.clip(said, _LEAST_TRUSTED, 1 - _LEAST_TRUSTED)
     odds = np.log(likely / (1 - likely))
     start = np.array([np.log(configured / (1 - configured)), 0.0])
 

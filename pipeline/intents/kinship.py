@@ -4,21 +4,29 @@ Belongs here: the series of a match, and whether two recordings are of one match
 on and who is judged (`training`, `evaluation.protocol`).
 
 The games of a series share teams and day. What a log says of them is its match id; two recordings of one match are
-told by what happened in them, whatever their ids, and with them their series are one.
+told by what happened in them, whatever their ids, and with them their series are one. A log that was cut short, or
+that lacks a kill, is still a recording of its match.
 """
 
+import math
 import re
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import combinations
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from configs.intents import KinshipConfig, load_intents
-from pipeline.features.agreement import NotTheSameMatch, clock_offset_ms, same_players
 
 _GRID_MATCH = re.compile(r"^(\d+)-\d+$")
-_MAP_PREFIX = re.compile(r"^[a-z]+_")
+_MAP_PREFIX = re.compile(r"^[a-z]+_")  # some sources leave it out
+
+_LEAST_SHARE = 0.9  # of the kills of the shorter list; a cut log lacks some, a source may not tell of the world's
+_APART_MS = 2000  # either way; a feed that samples each second may be late by two
+_MOST_KILLS = 500  # compared; a match has some hundred, and a list without end must not take memory without end
 
 
 @dataclass(frozen=True)
@@ -60,8 +68,8 @@ def series_of_match(match_id: str, map_name: str) -> str:
 def twins(recordings: Iterable[Recording], config: KinshipConfig | None = None) -> dict[str, str]:
     """Matches that were recorded twice: id of the sparser recording → id of the densest one.
 
-    Two recordings are of one match if they are on one map, their kills lie the same time apart, one by one, and whoever
-    kills and dies in one goes by one name in the other.
+    Two recordings are of one match if they are on one map and nearly all kills of the one that tells of fewer lie in
+    the other as far apart in time, by players of whom each goes by one name there: see `alignment`.
 
     Args:
         recordings: no match id among them twice.
@@ -70,23 +78,92 @@ def twins(recordings: Iterable[Recording], config: KinshipConfig | None = None) 
     least = (config or load_intents().training.kinship).least_kills
     found: dict[str, str] = {}
     ordered = sorted(recordings, key=lambda each: (-each.positions, each.match_id))
-    alike: dict[tuple[str, int], list[Recording]] = {}
+    alike: dict[str, list[tuple[str, _Kills]]] = {}
     for each in ordered:
         if each.kills.height >= least:
-            alike.setdefault((each.map, each.kills.height), []).append(each)
-    for one, other in (pair for group in alike.values() for pair in combinations(group, 2)):
-        if one.match_id not in found and other.match_id not in found and _same(one, other):
-            found[other.match_id] = one.match_id
+            alike.setdefault(_MAP_PREFIX.sub("", each.map), []).append((each.match_id, _Kills.of(each)))
+    for group in alike.values():
+        for (one, its), (other, others) in combinations(group, 2):
+            if one not in found and other not in found and _aligned(its, others) is not None:
+                found[other] = one
     return found
 
 
-def _same(one: Recording, other: Recording) -> bool:
-    try:
-        clock_offset_ms(one.kills, other.kills)
-        same_players(one.kills, other.kills)
-    except NotTheSameMatch:
-        return False
-    return True
+@dataclass(frozen=True)
+class Alignment:
+    """How one recording of a match tells of what another one does.
+
+    Attributes:
+        offset_ms: what to add to the clock of the first to have the second's.
+        players: the name of each player of the first in the second.
+    """
+
+    offset_ms: int
+    players: Mapping[str, str]
+
+
+def alignment(one: Recording, other: Recording) -> Alignment | None:
+    """How two recordings go together; None if they are not of one match.
+
+    Of the shorter list of kills nearly all must be found in the longer one, in order, under one offset of the clocks
+    and one renaming of the players.
+    """
+    return _aligned(_Kills.of(one), _Kills.of(other))
+
+
+@dataclass(frozen=True)
+class _Kills:
+    """When, int64 (n,) in ms and ascending, and who whom; None where the log does not tell."""
+
+    t: NDArray[np.int64]
+    names: list[tuple[str | None, str | None]]
+
+    @classmethod
+    def of(cls, recording: Recording) -> "_Kills":
+        kills = recording.kills.drop_nulls("t_ms").sort("t_ms", maintain_order=True).head(_MOST_KILLS)
+        return cls(kills["t_ms"].to_numpy().astype(np.int64), kills.select("actor", "target").rows())
+
+
+def _aligned(one: _Kills, other: _Kills) -> Alignment | None:
+    need = math.ceil(_LEAST_SHARE * min(len(one.t), len(other.t)))
+    if not need:
+        return None
+    apart = np.sort((other.t[None, :] - one.t[:, None]).ravel())
+    if (apart[need - 1 :] - apart[: len(apart) - need + 1]).min() > 2 * _APART_MS:
+        return None  # under no offset do so many stand together
+    within = np.searchsorted(apart, apart + 2 * _APART_MS, side="right") - np.arange(len(apart))
+    first = int(within.argmax())
+    offset = int(np.median(apart[first : first + within[first]]))
+    low, high = (np.searchsorted(other.t, one.t + offset + by) for by in (-_APART_MS, _APART_MS + 1))
+    players = _renamed(
+        (mine, theirs)
+        for place, names in enumerate(one.names)
+        for at in range(low[place], high[place])
+        for mine, theirs in zip(names, other.names[at], strict=True)
+    )
+    found = begin = 0
+    for place, names in enumerate(one.names):
+        for at in range(max(low[place], begin), high[place]):
+            if all(_one(players, mine, theirs) for mine, theirs in zip(names, other.names[at], strict=True)):
+                found, begin = found + 1, at + 1
+                break
+    return Alignment(offset, players) if found >= need else None
+
+
+def _renamed(pairs: Iterable[tuple[str | None, str | None]]) -> dict[str, str]:
+    """Who goes by which name, those first that stand together most often; nobody by two, and no name twice."""
+    together = Counter((mine, theirs) for mine, theirs in pairs if mine is not None and theirs is not None)
+    found: dict[str, str] = {}
+    taken = set[str]()
+    for (mine, theirs), _ in sorted(together.items(), key=lambda each: (-each[1], each[0])):
+        if mine not in found and theirs not in taken:
+            found[mine] = theirs
+            taken.add(theirs)
+    return found
+
+
+def _one(players: Mapping[str, str], mine: str | None, theirs: str | None) -> bool:
+    return mine is None or theirs is None or players.get(mine) == theirs
 
 
 @dataclass(frozen=True)

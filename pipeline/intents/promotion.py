@@ -5,9 +5,9 @@ Does not belong here: who answers now and since when (`resources.registry`), the
 
 Both are judged as they would predict: rules first, then the model. They are judged on rows that neither learned from:
 of those that the challenger's training held out, the ones that the champion's had held out too, or did not know.
-`training.split` holds the same series out every night, so these rows are there. Differences are paired: the same
-matches, drawn with replacement, for both. Where there are too few rounds to draw from, or too few rows of an intent to
-tell its calibration, nothing is said.
+`training.split` holds mostly the same series out every night, so such rows are there. Differences are paired: the same
+matches, drawn with replacement, for both; two recordings of one match are one match. Where there are too few rounds to
+draw from, or too few rows of an intent to tell its calibration, nothing is said.
 """
 
 import math
@@ -62,17 +62,29 @@ class Comparison:
         return pl.DataFrame(rows, schema_overrides=dict.fromkeys(("champion", "challenger"), pl.Float64))
 
 
-def unseen(held: pl.DataFrame, champion: Manifest) -> pl.DataFrame:
-    """Those of the rows that a model did not learn from: of other series, or held out by its training.
+def unseen(held: pl.DataFrame, champion: Manifest, labelled: pl.DataFrame) -> pl.DataFrame:
+    """Those of the rows that a model did not learn from: no kin to what it learned from, or held out by its training.
+
+    Who is kin to whom is asked anew: a recording that came after the training may tell that a series has another name,
+    or that a match was known by another id.
 
     Args:
         held: rows as `training.samples` gives them.
         champion: what the model was trained on.
+        labelled: all rows that there are now, of which `held` are some.
     """
-    kin = pl.col("match_id").is_in(list(champion.matches)) | pl.col("series").is_in(list(champion.series))
+    out, series_then = set(champion.held_out), dict(zip(champion.matches, champion.series, strict=True))
+    learned = {name for name, series in series_then.items() if not {name, series} & out}
+    now = labelled.filter(pl.col("match_id").is_in(list(learned)))
+    games = pl.col("game").is_in(now["game"].unique().to_list())
+    series = pl.col("series").is_in([*{series_then[name] for name in learned}, *now["series"].unique()])
+    kin = pl.col("match_id").is_in(list(learned)) | series | games
+    if len(set(champion.series)) > 1:  # whole series were held out
+        return held.filter(~kin)
     round_ = pl.format("{}/{}", "game", pl.col("round").fill_null(0))
-    spared = [name.is_in(list(champion.held_out)) for name in (pl.col("series"), pl.col("match_id"), round_)]
-    return held.filter(~kin | pl.any_horizontal(spared))
+    spared = pl.col("match_id").is_in(list(out)) & ~games
+    spared |= round_.is_in(list(out)) & pl.col("match_id").is_in(list(champion.matches))
+    return held.filter(~kin | spared)
 
 
 def compare(
@@ -102,8 +114,8 @@ def compare(
         nothing = ("there is no row that neither has learned from",)
         return Comparison(champion.version, challenger.version, matches, 0, {}, NO_BETTER, nothing)
     drawn = held.select(
-        unit=pl.format("{}/{}", "match_id", pl.col("round").fill_null(0)).rank("dense") - 1,
-        match=pl.col("match_id").rank("dense") - 1,
+        unit=pl.format("{}/{}", "game", pl.col("round").fill_null(0)).rank("dense") - 1,
+        match=pl.col("game").rank("dense") - 1,
     )
     unit, match = (column.to_numpy().astype(np.int64) for column in drawn.get_columns())
     _, first = np.unique(unit, return_index=True)

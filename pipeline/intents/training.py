@@ -167,9 +167,10 @@ def split(labelled: pl.DataFrame, config: TrainingConfig) -> pl.DataFrame:
     Whole series are held out. Where all rows are of one series it is whole matches, and where they are of one match
     whole rounds: the figures then flatter.
 
-    A unit is held out if the digest of its name and the seed says so, whatever other units there are: what was held out
-    last night still is tonight, and what was trained on is never judged on, however many matches come. While the
-    digest holds none out, the unit with the least does it.
+    A unit is held out if the digest of its name and the seed says so, so mostly the same ones are, however many matches
+    come. Not always: while the digest holds none out, the unit with the least does it, until one comes that the digest
+    picks; and a series that is known by another name since, or the first other series, draws anew. So a unit may be
+    judged on that an earlier model learned from: who compares models leaves it out (`promotion.unseen`).
 
     Raises:
         NothingToTrain: if there is one match only, with fewer than three rounds.

@@ -79,9 +79,9 @@ def describe(
         travel = np.unwrap(np.arctan2(velocity[moving, 0], velocity[moving, 1]))
         beside = wrap(travel - view[moving])
         side = float(np.degrees(np.arctan2(np.sin(beside).mean(), np.cos(beside).mean())))
-        direction = (
-            "forward" if abs(side) <= 45 else "backward" if abs(side) >= 135 else "left" if side > 0 else "right"
-        )
+        near = config.direction.within_deg
+        if abs(side) > near:
+            direction = "backward" if abs(side) >= 180 - near else "left" if side > 0 else "right"
         turned = float(np.degrees(travel[-1] - travel[0]))
         if abs(turned) >= config.turn.least_deg:
             turn = "left" if turned > 0 else "right"

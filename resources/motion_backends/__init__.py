@@ -27,6 +27,14 @@ class MotionBackend(Protocol):
         """Whether its clips may train other models."""
         ...
 
+    def allowed(self) -> None:
+        """Does nothing where its clips may be made and used, those that were made before too.
+
+        Raises:
+            NotAllowed: if its licence is not accepted.
+        """
+        ...
+
     def generate(self, request: ClipRequest) -> Clip:
         """A clip of that moment.
 

@@ -4,6 +4,7 @@ Belongs here: one process group, bounded in time and bytes. Does not belong here
 """
 
 import os
+import re
 import signal
 import subprocess
 import tempfile
@@ -21,6 +22,12 @@ _LOOK_S = 0.02
 _FOLDER_LOOK_S = 0.25
 _DRAIN_S = 2.0
 _TAIL_BYTES = 4096
+_PASSED = re.compile(
+    "PATH|HOME|USER|LOGNAME|SHELL|LANG|LC_[A-Z]+|TZ|TMPDIR|TEMP|TMP|LD_[A-Z_]+|CUDA[A-Z_]*|NVIDIA_[A-Z_]+|ROCM?_[A-Z_]+"
+    "|HIP_[A-Z_]+|[A-Z]+_NUM_THREADS|HF_HOME|HF_HUB_CACHE|HF_HUB_OFFLINE|TRANSFORMERS_(CACHE|OFFLINE)|TORCH_HOME"
+    "|PYTORCH_[A-Z_]*CONF|XDG_CACHE_HOME|PYTHON(PATH|HOME|UNBUFFERED|IOENCODING|UTF8)|VIRTUAL_ENV|CONDA_PREFIX"
+)
+_PASSED_ONLINE = re.compile("SSL_CERT_(FILE|DIR)|https?_proxy|no_proxy|HTTPS?_PROXY|NO_PROXY")
 
 
 @dataclass(frozen=True)
@@ -131,6 +138,19 @@ def run(
     if out.over:
         raise TooLarge(f"{name} writes more than {most_bytes} bytes")
     return Finished(process.returncode, bytes(out.kept), err.tail.decode(errors="replace"))
+
+
+def environment(*, online: bool = False) -> dict[str, str]:
+    """The variables of this process that a command may see: none that could hold a secret of ours.
+
+    Args:
+        online: with those by which it finds its way to a server.
+    """
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if _PASSED.fullmatch(name) or (online and _PASSED_ONLINE.fullmatch(name))
+    }
 
 
 def size_of(folder: Path) -> int:

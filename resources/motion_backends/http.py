@@ -11,15 +11,16 @@ import asyncio
 import json
 import logging
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import quote, urlsplit, urlunsplit
 
 import httpx
+from pydantic import SecretStr
 
 from configs.backends import AnswerLimits
 from resources.motion_backends.errors import (
@@ -27,6 +28,7 @@ from resources.motion_backends.errors import (
     BadAnswer,
     Busy,
     Failed,
+    NotSetUp,
     Refused,
     TimedOut,
     TooLarge,
@@ -90,6 +92,7 @@ def request(
     headers: Mapping[str, str] | None = None,
     body: Any = None,
     seconds: float | None = None,
+    secrets: Iterable[str] = (),
 ) -> Answer:
     """One request.
 
@@ -100,17 +103,26 @@ def request(
         headers: besides the content type; may hold a key.
         body: JSON-able, for POST.
         seconds: for the whole of it; defaults to `limits.request_s`.
+        secrets: what no message may repeat, whatever the server says.
 
     Raises:
         BackendError: a leaf that says what happened.
     """
     deadline = limits.request_s if seconds is None else seconds
     with ThreadPoolExecutor(max_workers=1) as thread:
-        return thread.submit(asyncio.run, _request(method, url, limits, headers or {}, body, deadline)).result()
+        return thread.submit(
+            asyncio.run, _request(method, url, limits, headers or {}, body, deadline, secrets)
+        ).result()
 
 
 async def _request(
-    method: str, url: str, limits: AnswerLimits, headers: Mapping[str, str], body: Any, deadline: float
+    method: str,
+    url: str,
+    limits: AnswerLimits,
+    headers: Mapping[str, str],
+    body: Any,
+    deadline: float,
+    secrets: Iterable[str],
 ) -> Answer:
     where = shown(url)
     timeout = httpx.Timeout(deadline, connect=min(limits.connect_s, deadline))
@@ -129,7 +141,7 @@ async def _request(
         raise Unreachable(f"{where} is no address") from error
     kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
     if response.status_code >= 300:
-        raise refusal(response.status_code, where, _said(data, kind), response.headers)
+        raise refusal(response.status_code, where, _said(data, kind, url, secrets), response.headers)
     return Answer(response.status_code, kind, data)
 
 
@@ -178,12 +190,41 @@ def shown(url: str) -> str:
     return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment=""))
 
 
+def key_of(secret: SecretStr | None, name: str) -> str:
+    """A key as it may stand in a header; empty without one.
+
+    Raises:
+        NotSetUp: if it holds what no header takes: the error of an HTTP library would repeat it.
+    """
+    key = "" if secret is None else secret.get_secret_value().strip()
+    if not (key.isascii() and key.isprintable()):
+        raise NotSetUp(f"{name} holds characters that no key has")
+    return key
+
+
+def redact(text: str, url: str, secrets: Iterable[str]) -> str:
+    """Foreign words without our secrets, however they are written, and without what an address hides."""
+    try:
+        parts = urlsplit(url)
+        hidden = [parts.netloc.rpartition("@")[0], parts.username, parts.password, parts.query]
+        hidden += [value for pair in parts.query.split("&") for value in (pair.partition("=")[2],)]
+    except ValueError:
+        hidden = []
+    if any(hidden):
+        text = text.replace(url, shown(url))
+    known = {word for word in (*secrets, *hidden) if word}
+    written = known | {quote(word, safe="") for word in known} | {json.dumps(word)[1:-1] for word in known}
+    for word in sorted(written, key=lambda word: (-len(word), word)):
+        text = text.replace(word, "***")
+    return text
+
+
 def plain(text: str) -> str:
     """Words of a server as they may stand in a message: one line, printable, short."""
     return " ".join("".join(c if c.isprintable() else " " for c in text[: 2 * _SAID_CHARS]).split())[:_SAID_CHARS]
 
 
-def _said(body: bytes, kind: str) -> str:
+def _said(body: bytes, kind: str, url: str, secrets: Iterable[str]) -> str:
     """What an error says of itself: `detail`, `error.message` or `message` of JSON."""
     if "json" not in kind:
         return ""
@@ -194,4 +235,4 @@ def _said(body: bytes, kind: str) -> str:
     if isinstance(said, dict):
         inner = said.get("error")
         said = inner.get("message") if isinstance(inner, dict) else said.get("detail") or said.get("message") or inner
-    return f" ({plain(said)})" if isinstance(said, str) and said.strip() else ""
+    return f" ({plain(redact(said, url, secrets))})" if isinstance(said, str) and said.strip() else ""

@@ -23,11 +23,17 @@ class HyMotionBackend(PromptedBackend):
     """A way to HY-Motion; its clips may train nothing, whatever the configuration says."""
 
     def _matters(self) -> str:
-        hy = self.config.hymotion
-        return f"{hy.fps} {hy.least_frames}-{hy.most_frames} {hy.cfg_scale} {hy.streaming_most_s} {hy.cli_line_fps}"
+        hy, licence = self.config.hymotion, self.config.licence
+        terms = f"{licence.accepted} {licence.territory} {licence.refusal is None}"
+        length = f"{hy.fps} {hy.least_frames}-{hy.most_frames}"
+        return f"{terms} {length} {hy.cfg_scale} {hy.streaming_most_s} {hy.cli_line_fps}"
 
     def check(self) -> None:
         """As of every backend: `NotAllowed` or `NotSetUp` where nothing may be asked."""
+        self.allowed()
+
+    def allowed(self) -> None:
+        """As of every backend: `NotAllowed` without the licence, or where it doesn't reach."""
         refusal = self.config.licence.refusal
         if refusal is not None:
             raise NotAllowed(f"HY-Motion is off: {refusal}")
@@ -54,17 +60,15 @@ def motion_of(data: dict[str, Any], limits: AnswerLimits) -> Motion:
     """
     trans = _numbers(data, "trans", 3)
     frames = data.get("frameCount", trans.shape[0])
-    fps = data.get("fps", 30)
     if isinstance(frames, bool) or not isinstance(frames, int) or frames != trans.shape[0]:
         raise BadAnswer(f"{trans.shape[0]} positions for a frameCount of {str(frames)[:20]}")
-    if isinstance(fps, bool) or not isinstance(fps, int | float):
-        raise BadAnswer("fps is no number")
     arrays: dict[str, NDArray[Any]] = {
         "trans": trans,
         "Rh": _numbers(data, "Rh", 3),
         "poses": _numbers(data, "poses", FIGURES),
-        "mocap_framerate": np.array(float(fps)),
     }
+    if "fps" in data:
+        arrays["mocap_framerate"] = _numbers(data, "fps", 1)
     return checked(arrays, limits)
 
 

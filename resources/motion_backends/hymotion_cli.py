@@ -6,8 +6,8 @@ Its exit code says nothing about a failed prompt: `failed` of `batch_results_*.j
 in a prompt would end it; both `--disable_…` flags are needed, or it asks a prompt server.
 """
 
+import hashlib
 import json
-import os
 import tempfile
 from pathlib import Path
 from typing import Any, ClassVar
@@ -23,7 +23,6 @@ from resources.motion_backends.patience import CircuitBreaker, Patience
 
 SCRIPT = "local_infer.py"
 _ID_DIGITS = 8
-_SECRETS = ("KEY", "TOKEN", "SECRET", "PASSWORD", "CREDENTIAL", "DATABASE_URL", "REDIS_URL", "TRACKING_URI")
 
 
 class HyMotionCli(HyMotionBackend):
@@ -64,7 +63,11 @@ class HyMotionCli(HyMotionBackend):
         )
 
     def _where(self) -> str:
-        return self._model.name if self._model else ""
+        """The folders' names, and a digest of where they lie: two models may have the same name."""
+        if self._home is None or self._model is None:
+            return ""
+        places = f"{self._home.resolve()}\n{self._model.resolve()}"
+        return f"{self._home.name} {self._model.name} {hashlib.sha256(places.encode()).hexdigest()[:16]}"
 
     def check(self) -> None:
         """As of every backend: `NotAllowed` or `NotSetUp` where nothing may be asked."""
@@ -89,7 +92,7 @@ class HyMotionCli(HyMotionBackend):
                 most_bytes=hy.cli_bytes,
                 folder=job,
                 cwd=self._home,
-                environment=_environment(),
+                environment=child.environment(),
             )
             if child.size_of(job) > hy.cli_bytes:
                 raise TooLarge(f"{SCRIPT} wrote more than {hy.cli_bytes} bytes (hymotion.cli_bytes of backends.yaml)")
@@ -157,8 +160,3 @@ def _file(path: Path, most_bytes: int) -> bytes:
     if len(data) > most_bytes:
         raise TooLarge(f"{SCRIPT} wrote {path.name} of more than {most_bytes} bytes")
     return data
-
-
-def _environment() -> dict[str, str]:
-    """This process's environment without its secrets: the command has no business with them."""
-    return {name: value for name, value in os.environ.items() if not any(word in name.upper() for word in _SECRETS)}

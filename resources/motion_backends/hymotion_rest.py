@@ -18,7 +18,7 @@ from configs.backends import BackendsConfig
 from pipeline.motion.clip import ClipRequest
 from pipeline.motion.foreign import Motion
 from resources.motion_backends import http
-from resources.motion_backends.errors import BackendError, BadAnswer, Failed, NotSetUp, Refused, TimedOut
+from resources.motion_backends.errors import BadAnswer, Failed, NotSetUp, Refused, TimedOut
 from resources.motion_backends.hymotion import HyMotionBackend, frames_of, motion_of
 from resources.motion_backends.patience import CircuitBreaker, Clock, Patience, Sleep
 from resources.motion_backends.prompted import carried, seed_of
@@ -113,7 +113,7 @@ class HyMotionRest(HyMotionBackend):
         body = {"prompt": text, "duration": seconds, "seed": seed, "cfg_scale": self.config.hymotion.cfg_scale}
         answer = self.patience.ask(lambda: self._post("/generate", body, told), about=self.name, seed=key)
         if answer.get("success") is False:
-            raise Failed(f"{self._where()}: {http.plain(str(answer.get('message')))}")
+            raise Failed(f"{self._where()}: {self._plain(answer.get('message'))}")
         data = answer.get("data")
         if not isinstance(data, dict):
             raise BadAnswer(f"{self._where()} answers without data")
@@ -133,9 +133,9 @@ class HyMotionRest(HyMotionBackend):
             if status == _DONE:
                 break
             if status == _FAILED:
-                raise Failed(f"{self._where()}: the task failed ({http.plain(str(task.get('error')))})")
+                raise Failed(f"{self._where()}: the task failed ({self._plain(task.get('error'))})")
             if status not in _OPEN:
-                raise BadAnswer(f"{self._where()}: a task is {http.plain(str(status))}")
+                raise BadAnswer(f"{self._where()}: a task is {self._plain(status)}")
             if self._clock() + hy.poll_s > until:
                 raise TimedOut(f"{self._where()}: a task was not done within {hy.task_s:.0f} s")
             self._sleep(hy.poll_s)
@@ -147,10 +147,10 @@ class HyMotionRest(HyMotionBackend):
             lambda: self._request("GET", f"/download/{number}?format=dict"), about=self.name, seed=key
         )
         if "json" in whole.kind:
-            return _one_motion(whole.json(), self._where())
+            return self._one_motion(whole.json())
         if whole.kind == "text/html":
             return _frames(whole.body.decode("utf-8", errors="replace"))
-        raise BadAnswer(f"{self._where()} sends a motion of type {http.plain(whole.kind) or 'unknown'}")
+        raise BadAnswer(f"{self._where()} sends a motion of type {self._plain(whole.kind) or 'unknown'}")
 
     def _get(self, path: str, *, seconds: float | None = None) -> dict[str, Any]:
         return _object(self._request("GET", path, seconds=seconds), self._where())
@@ -168,16 +168,42 @@ class HyMotionRest(HyMotionBackend):
         seconds: float | None = None,
     ) -> http.Answer:
         headers = {**(told or {}), **self._credentials()}
-        return http.request(method, self._url + path, self.config.limits, headers=headers, body=body, seconds=seconds)
+        return http.request(
+            method,
+            self._url + path,
+            self.config.limits,
+            headers=headers,
+            body=body,
+            seconds=seconds,
+            secrets=self._secrets(),
+        )
 
     def _credentials(self) -> dict[str, str]:
-        key = "" if self._key is None else self._key.get_secret_value().strip()
+        key = http.key_of(self._key, "HY_MOTION_API_KEY")
         if not key:
             return {}
-        if not (key.isascii() and key.isprintable()):
-            raise NotSetUp("HY_MOTION_API_KEY holds characters that no key has")
         who, colon, token = key.partition(":")
         return {"X-Id": who, "X-Token": token} if colon else {"Authorization": f"Bearer {key}"}
+
+    def _secrets(self) -> tuple[str, ...]:
+        key = http.key_of(self._key, "HY_MOTION_API_KEY")
+        return (key, key.partition(":")[2])
+
+    def _plain(self, said: object) -> str:
+        return http.plain(http.redact(str(said), self._url, self._secrets()))
+
+    def _one_motion(self, found: Any) -> dict[str, Any]:
+        """The motion in a downloaded dict: `{poses, trans, Rh}`, the same under `data`, or a list of frames."""
+        if isinstance(found, dict) and isinstance(found.get("data"), dict):
+            found = found["data"]
+        if isinstance(found, dict) and "poses" in found:
+            return found
+        if isinstance(found, list) and found and isinstance(found[0], list):
+            return _first_person(found)
+        error = found[0] if isinstance(found, list) and found else found
+        if isinstance(error, dict) and error.get("error"):
+            raise Failed(f"{self._where()}: {self._plain(error['error'])}")
+        raise BadAnswer(f"{self._where()} sends no motion")
 
 
 def _object(answer: http.Answer, where: str) -> dict[str, Any]:
@@ -185,21 +211,6 @@ def _object(answer: http.Answer, where: str) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise BadAnswer(f"{where} answers with JSON that is no object")
     return found
-
-
-def _one_motion(found: Any, where: str) -> dict[str, Any]:
-    """The motion in a downloaded dict: `{poses, trans, Rh}`, the same under `data`, or a list of frames."""
-    if isinstance(found, dict) and isinstance(found.get("data"), dict):
-        found = found["data"]
-    if isinstance(found, dict) and "poses" in found:
-        return found
-    if isinstance(found, list) and found and isinstance(found[0], list):
-        return _first_person(found)
-    said: BackendError = BadAnswer(f"{where} sends no motion")
-    error = found[0] if isinstance(found, list) and found else found
-    if isinstance(error, dict) and error.get("error"):
-        said = Failed(f"{where}: {http.plain(str(error['error']))}")
-    raise said
 
 
 def _frames(page: str) -> dict[str, Any]:

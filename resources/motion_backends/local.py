@@ -22,6 +22,9 @@ class LocalBackend:
     def __init__(self, config: MotionConfig | None = None) -> None:
         self.config = config or load_motion()
 
+    def allowed(self) -> None:
+        """Always: it is ours."""
+
     def generate(self, request: ClipRequest) -> Clip:
         """A clip on the requested path.
 

@@ -9,13 +9,14 @@ A server may follow a path or not: the warp puts its answer on it in any case, a
 import json
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 from pydantic import SecretStr
 
-from configs.backends import BackendsConfig
+from configs.backends import BackendsConfig, is_hy_motion
 from pipeline.motion.clip import ClipRequest
 from pipeline.motion.foreign import Motion
 from pipeline.motion.rotations import Array, continuous, from_axes
@@ -38,7 +39,6 @@ from resources.motion_backends.patience import CircuitBreaker, Patience
 from resources.motion_backends.prompted import PromptedBackend, carried, seed_of
 
 BALLS = ("L_Foot", "R_Foot")
-_HY_MOTION = ("hy-motion", "hymotion", "hy_motion", "hunyuan")
 _IDENTITY = (0.0, 0.0, 0.0, 1.0)
 _OFF_ROTATION = 1e-2
 
@@ -74,6 +74,7 @@ class MmcpBackend(PromptedBackend):
     """
 
     name: ClassVar[str] = "mmcp"
+    may_train: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -90,16 +91,27 @@ class MmcpBackend(PromptedBackend):
         self._model: dict[str, Any] | None = None
 
     def _matters(self) -> str:
-        mmcp = self.config.mmcp
-        return f"{mmcp.model} {mmcp.path_every_frames} {sorted(mmcp.trainable_models)} {self.config.licence.accepted}"
+        mmcp, licence = self.config.mmcp, self.config.licence
+        terms = f"{licence.accepted} {licence.territory} {licence.refusal is None}"
+        return f"{mmcp.model} {mmcp.path_every_frames} {sorted(mmcp.trainable_models)} {terms}"
 
     def _where(self) -> str:
         return http.shown(self._url)
 
     def check(self) -> None:
         """As of every backend: `NotAllowed` or `NotSetUp` where nothing may be asked."""
+        self.allowed()
         if not self._url:
             raise NotSetUp("MMCP_URL is not set")
+        http.key_of(self._token, "MMCP_TOKEN")
+
+    def allowed(self) -> None:
+        """As of every backend: `NotAllowed` where the model is known as HY-Motion by its id, without its licence."""
+        self._licensed(is_hy_motion(self.config.mmcp.model))
+
+    def _licensed(self, hy_motion: bool) -> None:
+        if hy_motion and self.config.licence.refusal:
+            raise NotAllowed(f"the model at {self._where()}: HY-Motion is off: {self.config.licence.refusal}")
 
     def model(self, *, seconds: float | None = None) -> dict[str, Any]:
         """The entry of the server's capabilities that is used; asked once.
@@ -121,15 +133,17 @@ class MmcpBackend(PromptedBackend):
     def _motion(self, text: str, request: ClipRequest, key: str) -> tuple[Motion, dict[str, str]]:
         model = self.patience.ask(self.model, about=self.name, seed=key)
         name = str(model.get("id"))
-        if any(word in name.lower() for word in _HY_MOTION) and self.config.licence.refusal:
-            raise NotAllowed(f"{name} at {self._where()}: HY-Motion is off: {self.config.licence.refusal}")
+        if not self.config.mmcp.model:  # the clip's key was made without knowing whose it is
+            raise NotSetUp(f"mmcp.model of backends.yaml is empty; {self._where()} has {self._plain(name)}")
+        hy_motion = any(map(is_hy_motion, _strings(model)))
+        self._licensed(hy_motion)
         body, headers = self._body(model, text, request), carried(request, key)
         document = self.patience.ask(
             lambda: self._call("generate", body=body, headers=headers), about=self.name, seed=key
         )
-        trainable = name in self.config.mmcp.trainable_models and not any(w in name.lower() for w in _HY_MOTION)
+        trainable = name in self.config.mmcp.trainable_models and not hy_motion
         motion = within(motion_of(document, self.config.limits.frames, trainable=trainable), self.config.limits)
-        return motion, {"model": http.plain(name), "protocol": http.plain(str(model.get("protocol_version")))}
+        return motion, {"model": self._plain(name), "protocol": self._plain(model.get("protocol_version"))}
 
     def _body(self, model: dict[str, Any], text: str, request: ClipRequest) -> dict[str, Any]:
         try:
@@ -138,7 +152,7 @@ class MmcpBackend(PromptedBackend):
             longest_s = float(limits.get("max_duration_seconds", 30.0))
             segments, constraints = model.get("supported_segments") or [], model.get("supported_constraints") or []
             version = int(str(model.get("protocol_version") or "1.0").partition(".")[0])
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise BadAnswer(f"{self._where()} has capabilities that cannot be read") from error
         if not 1.0 <= fps <= 240.0:
             raise BadAnswer(f"{self._where()} makes {fps} frames a second")
@@ -197,7 +211,7 @@ class MmcpBackend(PromptedBackend):
     ) -> dict[str, Any]:
         limits = self.config.limits
         wait = limits.request_s if seconds is None else seconds
-        token = None if self._token is None else self._token.get_secret_value().strip() or None
+        token = http.key_of(self._token, "MMCP_TOKEN") or None
         asked = {
             "call": call,
             "url": self._url,
@@ -214,6 +228,7 @@ class MmcpBackend(PromptedBackend):
             grace_s=self.config.mmcp.grace_s,
             most_bytes=2 * limits.answer_bytes,
             given=json.dumps(asked).encode(),
+            environment=child.environment(online=True),
         )
         if done.code != 0:
             if "No module named 'motionmcp_client'" in done.err:
@@ -227,12 +242,17 @@ class MmcpBackend(PromptedBackend):
             raise BadAnswer(f"{self._where()} answers with JSON that is no object")
         return document
 
+    def _plain(self, said: object) -> str:
+        """Words of a server or of the client, without our token and what our address hides."""
+        return http.plain(http.redact(str(said), self._url, (http.key_of(self._token, "MMCP_TOKEN"),)))
+
     def _trouble(self, error: dict[str, Any]) -> BackendError:
-        said = f"{self._where()}: {http.plain(str(error['message']))}"
+        words = self._plain(error["message"])
+        said = f"{self._where()}: {words}"
         code, status, cause = error["code"], error["status"], error["cause"]
         if isinstance(status, int) and status >= 300:
             headers = {"retry-after": str(error["retry_after"] or "")}
-            return http.refusal(status, self._where(), f" ({http.plain(str(error['message']))})", headers)
+            return http.refusal(status, self._where(), f" ({words})", headers)
         if cause == mmcp_call.TooMuch.__name__:
             return TooLarge(f"{self._where()} answers with more than {self.config.limits.answer_bytes} bytes")
         if cause in ("TimeoutError", "timeout") or code == "timeout":
@@ -240,6 +260,16 @@ class MmcpBackend(PromptedBackend):
         if code == "bad_response":
             return BadAnswer(said)
         return Unreachable(said)
+
+
+def _strings(found: Any) -> Iterator[str]:
+    """Every string in JSON, names of fields too."""
+    if isinstance(found, str):
+        yield found
+    elif isinstance(found, dict | list):
+        yield from (text for part in found for text in _strings(part))
+        if isinstance(found, dict):
+            yield from (text for part in found.values() for text in _strings(part))
 
 
 def motion_of(document: dict[str, Any], most_frames: int, *, trainable: bool) -> Motion:

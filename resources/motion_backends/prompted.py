@@ -14,9 +14,10 @@ from configs.prompts import load_prompts
 from pipeline.motion.clip import Clip, ClipRequest
 from pipeline.motion.foreign import Malformed, Motion
 from pipeline.motion.keys import clip_key
+from pipeline.motion.path import Infeasible
 from pipeline.motion.prompts import describe, prompt
 from pipeline.motion.warp import Unfit, warp
-from resources.motion_backends.errors import BadAnswer
+from resources.motion_backends.errors import BackendError, BadAnswer
 from resources.motion_backends.patience import CircuitBreaker, Patience
 
 _PLAIN = re.compile(r"[A-Za-z0-9._+:-]{1,100}")
@@ -33,7 +34,7 @@ class PromptedBackend:
     """
 
     name: ClassVar[str]
-    trainable = False
+    may_train: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -57,6 +58,18 @@ class PromptedBackend:
     def _motion(self, text: str, request: ClipRequest, key: str) -> tuple[Motion, dict[str, str]]:
         """The foreign motion, and what is said of its making besides the prompt."""
         raise NotImplementedError
+
+    @property
+    def trainable(self) -> bool:
+        """Whether any of its clips may train other models; each says so for itself."""
+        return self.may_train
+
+    def allowed(self) -> None:
+        """Does nothing where its clips may be made and used.
+
+        Raises:
+            NotAllowed: if its licence is not accepted.
+        """
 
     def check(self) -> None:
         """Does nothing where it may be asked.
@@ -86,9 +99,19 @@ class PromptedBackend:
     def _warped(self, text: str, request: ClipRequest, key: str) -> Clip:
         try:
             motion, made_with = self._motion(text, request, key)
-            clip = warp(motion, request, backend=self.name, trainable=motion.trainable, config=self.config.warp)
+            clip = warp(
+                motion,
+                request,
+                backend=self.name,
+                trainable=self.may_train and motion.trainable,
+                config=self.config.warp,
+            )
+        except (BackendError, Infeasible):
+            raise
         except (Malformed, Unfit) as error:
             raise BadAnswer(f"{self.name}: {error}") from error
+        except Exception as error:  # what a server or a file may hold has no end; its words could hold a secret
+            raise BadAnswer(f"{self.name}: an answer that cannot be read ({type(error).__name__})") from error
         return dataclasses.replace(clip, made_with={**made_with, "prompt": text})
 
 

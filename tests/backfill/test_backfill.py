@@ -14,7 +14,7 @@ import pytest
 
 from assets.analysis import CHECKS, TABLES
 from assets.backfill import JOB
-from assets.instance import HOST_TAG, the_only_run
+from assets.instance import HOST_TAG, PROCESS_TAG, process_name, the_only_run
 
 
 def test_a_damaged_recording_fails_alone_and_the_rest_is_as_a_run_makes_it(
@@ -114,6 +114,27 @@ def test_only_the_dead_runs_of_this_machine_are_marked_as_failed(tmp_path: Path)
             pass
         ended = {run.run_id: run.status for run in instance.get_runs()}
     assert ended == {here: dg.DagsterRunStatus.FAILURE, elsewhere: started, new: started}
+
+
+def test_a_run_that_gave_the_cores_back_is_not_marked_as_failed_while_its_process_lives(tmp_path: Path) -> None:
+    with dg.DagsterInstance.local_temp(str(tmp_path)) as instance, subprocess.Popen(["sleep", "60"]) as process:
+        started, host = dg.DagsterRunStatus.STARTED, {HOST_TAG: socket.gethostname()}
+        lives = process_name(process.pid)
+        ending, another = (
+            instance.add_run(dg.DagsterRun(JOB, status=started, tags=host | {PROCESS_TAG: name})).run_id
+            for name in (lives, f"{process.pid} 1")  # a number that was used before
+        )
+        found = []
+        for _ in range(2):
+            new = instance.add_run(dg.DagsterRun(JOB)).run_id
+            with the_only_run(instance, JOB, new):
+                assert instance.get_run_by_id(new).tags[PROCESS_TAG] == process_name(os.getpid())
+            found.append({run.run_id: run.status for run in instance.get_runs()})
+            process.kill()
+            while Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z":
+                time.sleep(0.01)
+    assert (found[0][ending], found[0][another]) == (started, dg.DagsterRunStatus.FAILURE)
+    assert found[1][ending] == dg.DagsterRunStatus.FAILURE
 
 
 def _start(season: Any) -> "subprocess.Popen[bytes]":

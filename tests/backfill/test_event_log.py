@@ -4,13 +4,16 @@ import logging
 import shutil
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import dagster as dg
 import pytest
+from dagster._core.errors import DagsterExecutionInterruptedError
 from dagster._core.events import AssetMaterializationPlannedData, DagsterEvent, DagsterEventBatchMetadata
 from dagster._core.instance.ref import InstanceRef
 from dagster._core.storage.event_log import SqliteEventLogStorage
+from sqlalchemy import Connection
 
 from assets.event_log import PagedEventLog, many_events
 
@@ -64,17 +67,53 @@ def test_a_page_is_seen_by_others_when_it_is_full_and_not_at_all_if_it_fails(log
     assert seen == [[], [1, 2], [1, 2, 4]]
 
 
-def test_a_run_that_is_stopped_within_a_page_has_told_what_it_told(log: dg.DagsterInstance) -> None:
-    def telling() -> Iterator[int]:
-        with many_events(log) as page, page():
-            for number in (1, 2, 3):
-                _tell(log, number)
-                yield number
+@pytest.mark.parametrize("ending", [KeyboardInterrupt, GeneratorExit, DagsterExecutionInterruptedError])
+def test_a_run_that_is_interrupted_within_a_page_has_told_nothing_of_it(
+    log: dg.DagsterInstance, ending: type[BaseException]
+) -> None:
+    with many_events(log) as page:
+        with pytest.raises(ending), page():
+            _tell(log, 1)
+            raise ending
+        _tell(log, 2)
+    assert _told(log) == [2]
 
-    run = telling()
-    assert (next(run), next(run)) == (1, 2)
-    run.close()  # type: ignore[attr-defined]
-    assert _told(log) == [1, 2]
+
+def test_a_page_is_not_written_if_one_within_it_failed_whoever_caught_that(log: dg.DagsterInstance) -> None:
+    with many_events(log) as page:
+        with pytest.raises(OSError, match="inner"), page():
+            _tell(log, 1)
+            with suppress(OSError), page():
+                _tell(log, 2)
+                raise OSError("inner")
+            _tell(log, 2)  # as Dagster does after a batch that failed
+        with page():
+            _tell(log, 3)
+    assert _told(log) == [3]
+
+
+def test_if_the_shared_database_cannot_be_committed_its_fault_is_told_and_it_knows_nothing_of_the_page(
+    log: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ends: list[str] = []
+
+    def commit(connection: Connection) -> None:
+        ends.append(Path(str(connection.engine.url.database)).stem)
+        if ends[-1] == "index":
+            raise OSError("the disk is full")
+        committed(connection)
+
+    committed = Connection.commit
+    run = log.add_run(dg.DagsterRun("job"))
+    with many_events(log) as page:
+        with monkeypatch.context() as broken:
+            broken.setattr(Connection, "commit", commit)
+            with pytest.raises(OSError, match="the disk is full"), page():
+                _tell(log, 1)
+                log.report_engine_event("told", run)
+        _tell(log, 2)
+    assert ends[-1] == "index" and run.run_id in ends[:-1]
+    assert _told(log) == [2]
 
 
 def test_another_thread_of_the_process_waits_for_the_end_of_a_page(log: dg.DagsterInstance) -> None:

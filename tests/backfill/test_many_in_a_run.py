@@ -1,13 +1,16 @@
 """A run of Dagster's own backfill takes several matches: the same asset, told which partitions."""
 
+import shutil
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
 import polars as pl
 import pytest
+from dagster._core.events import DagsterEvent
 
-from assets.analysis import SPECS, TABLES, BlockingCheckFailed, Judge, analyse, told
+from assets.analysis import CHECKS, SPECS, TABLES, BlockingCheckFailed, Judge, analyse, told
 from assets.definitions import build_defs
 from assets.instance import the_cores, told_before
 from assets.stages import MatchTables
@@ -75,7 +78,7 @@ def test_what_the_instance_knows_already_is_not_told_again_unless_it_changed(
 ) -> None:
     match_id = season.matches[0]
     assert _run(season, opened, [match_id, match_id]).success
-    known = told_before(opened, [spec.key for spec in SPECS], season.matches)
+    known = told_before(opened, SPECS, CHECKS, season.matches)
     assert known[match_id].keys() == set(TABLES)
     assert known[season.matches[1]] == {}
     judge = Judge(PriorModel.configured, 0.6)
@@ -83,6 +86,58 @@ def test_what_the_instance_knows_already_is_not_told_again_unless_it_changed(
     season.store.delete(season.store.part_path("segments", match_id))
     again = list(analyse(MatchTables(season.store, match_id, print), judge, told=known[match_id]))
     assert [result.asset_key for result in again] == [dg.AssetKey("segments")]
+
+
+def test_a_table_whose_check_failed_in_a_run_of_its_own_is_looked_at_again_by_the_backfill(
+    season: Any, opened: dg.DagsterInstance
+) -> None:
+    match_id = season.matches[0]
+    assert _run(season, opened, [match_id, match_id]).success
+    part = season.store.part("tracks", match_id)
+    broken = season.store.read_table("tracks", match_id).with_columns(player=pl.lit(None, pl.String))
+    broken.write_parquet(season.folder / "data" / season.store.part_path("tracks", match_id), metadata=_stamp(part))
+    job = build_defs(Settings(gridmotion_store=str(season.folder / "data")), store=season.store)
+    run = job.resolve_job_def("analyse_match").execute_in_process(
+        instance=opened, partition_key=match_id, asset_selection=[spec.key for spec in SPECS], raise_on_error=False
+    )
+    assert not run.success
+    version = season.store.part("tracks", match_id).digest[:16]
+    record = opened.fetch_materializations(dg.AssetKey("tracks"), limit=1).records[0]
+    assert record.event_log_entry.tags["dagster/data_version"] == version  # Dagster has it as made
+    known = told_before(opened, SPECS, CHECKS, [match_id])[match_id]
+    assert "tracks" not in known and "events" in known
+    with pytest.raises(BlockingCheckFailed, match="schema of tracks"):
+        list(analyse(MatchTables(season.store, match_id, print), Judge(PriorModel.configured, 0.6), told=known))
+
+
+def test_nothing_is_told_within_a_page_while_somebody_else_has_the_word(
+    season: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
+    shutil.copy(Path(__file__).parents[2] / "dagster.yaml", tmp_path)
+
+    class Ours(Exception):
+        pass
+
+    def refuse(*_: Any) -> Any:
+        raise Ours("Dagster cannot take this event")
+
+    with dg.DagsterInstance.get() as instance:
+        instance.add_dynamic_partitions("match_id", season.matches)
+        with monkeypatch.context() as broken:
+            broken.setattr(DagsterEvent, "asset_check_evaluation", refuse)
+            run = _run(season, instance, season.matches[:2])
+        log = instance.event_log_storage
+        assert not run.success
+        assert not log._mine.in_page and not log._db_lock.locked()
+        assert told_before(instance, SPECS, CHECKS, season.matches[:2]) == {each: {} for each in season.matches[:2]}
+        with dg.DagsterInstance.get() as other:
+            ended = other.get_run_by_id(run.run_id)
+            assert ended.status == dg.DagsterRunStatus.FAILURE
+            types = {entry.dagster_event_type for entry in other.all_logs(run.run_id)}
+        assert {dg.DagsterEventType.STEP_FAILURE, dg.DagsterEventType.RUN_FAILURE} <= types
+        assert dg.DagsterEventType.ASSET_MATERIALIZATION not in types
+        assert _run(season, instance, season.matches[:2]).success
 
 
 def test_a_run_over_many_waits_for_a_backfill_that_has_the_cores(opened: dg.DagsterInstance) -> None:

@@ -1,5 +1,6 @@
 """Scans that meet: another log of the same match at the same time, a repetition of a scan that was killed."""
 
+import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -7,11 +8,13 @@ import dagster as dg
 import pytest
 
 from assets.definitions import build_defs
+from assets.events import recording
 from assets.sensors import registered_matches
+from assets.stages import MatchTables
 from pipeline.events.reader import read_log
 from resources.parquet import Stamp
 from resources.settings import Settings
-from resources.store import Store
+from resources.store import Part, Store
 
 LINE = (
     '{"event_id":"evt_%d","match_id":"m1","event_type":"POSITION_UPDATE","actor":"player:p1",'
@@ -77,6 +80,83 @@ def test_a_scan_that_was_killed_once_its_file_was_gone_is_repeated_from_the_reco
         assert again.success
         assert registered_matches(instance, again.run_id) == ["m1"]
         assert _files(store) == before
+
+
+class _Written(Store):
+    """Somebody writes to what landed right before a path of the store is written."""
+
+    landed: Path
+    more = b""
+    before = ""
+
+    def put(self, source: Path, path: str) -> str:
+        self._grow(path)
+        return super().put(source, path)
+
+    def write_table(self, table: str, *rest: Any, **options: Any) -> Part:
+        self._grow(table)
+        return super().write_table(table, *rest, **options)
+
+    def _grow(self, path: str) -> None:
+        if self.before and path.startswith(self.before):
+            self.landed.write_bytes(self.landed.read_bytes() + self.more if self.more else self.more)
+            self.before = ""
+
+
+def _written(folder: Path, before: str, more: bytes) -> tuple[_Written, Path]:
+    log, _ = _logs(folder)
+    store = _Written(str(folder / "store"))
+    store.put(log, f"landing/{log.name}")
+    store.landed, store.before, store.more = folder / "store" / "landing" / log.name, before, more
+    return store, log
+
+
+@pytest.mark.parametrize("more", [(LINE % 1).encode(), b""], ids=["grown", "emptied"])
+def test_a_log_that_changes_between_its_name_and_its_copy_is_not_taken(tmp_path: Path, more: bytes) -> None:
+    store, log = _written(tmp_path, "recordings", more)
+    with dg.DagsterInstance.ephemeral() as instance:
+        failed = _scan(store, instance, log)
+        assert not failed.success and "scan it again" in str(failed.all_events)
+        assert [path for path in _files(store) if not path.startswith("landing")] == []
+        store.landed.write_text(LINE % 0 + LINE % 1)
+        assert _scan(store, instance, log).success
+    (name,) = store.keys("logs")
+    row = store.read_table("logs", name).row(0, named=True)
+    kept = store.read(row["uri"])
+    assert (row["converted"], row["sha256"], row["bytes"]) == (2, hashlib.sha256(kept).hexdigest(), len(kept))
+    assert row["sha256"].startswith(name)
+
+
+def test_what_is_written_to_a_log_after_it_was_read_waits_for_the_next_scan(tmp_path: Path) -> None:
+    store, log = _written(tmp_path, "logs", (LINE % 1).encode())
+    with dg.DagsterInstance.ephemeral() as instance:
+        assert _scan(store, instance, log).success
+        (name,) = store.keys("logs")
+        assert store.read_table("logs", name)["converted"].item() == 1
+        assert store.landed.read_text() == LINE % 0 + LINE % 1
+        assert _scan(store, instance, log, replace=True).success
+    assert not store.landed.exists() and len(store.keys("logs")) == 2
+
+
+def test_a_log_that_can_not_be_used_is_not_kept(tmp_path: Path) -> None:
+    store = Store(str(tmp_path / "store"))
+    store.write("landing/one.jsonl", b"nothing\n")
+    with dg.DagsterInstance.ephemeral() as instance:
+        assert not _scan(store, instance, Path("one.jsonl")).success
+    assert store.exists("landing/one.jsonl") and not store.files("recordings")
+    assert len(store.keys("quarantine")) == 1
+
+
+def test_a_recording_that_holds_other_bytes_than_were_scanned_gives_no_table(tmp_path: Path) -> None:
+    log, _ = _logs(tmp_path)
+    store = Store(str(tmp_path / "store"))
+    store.put(log, f"landing/{log.name}")
+    with dg.DagsterInstance.ephemeral() as instance:
+        assert _scan(store, instance, log).success
+    store.write(store.read_table("matches", "m1")["log_uri"].item(), (LINE % 1).encode())
+    with pytest.raises(dg.Failure, match="other bytes than when it was scanned"):
+        next(recording(MatchTables(store, "m1", print)))
+    assert not store.keys("events")
 
 
 def _files(store: Store) -> dict[str, Any]:

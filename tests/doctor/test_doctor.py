@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from assets.definitions import open_registry, open_store
-from resources.health import Finding, examine, without_secrets
+from resources.addresses import redacted, without_secrets
+from resources.health import Finding, examine
 from resources.settings import Settings
 
 
@@ -68,7 +69,15 @@ def test_servers_that_do_not_answer_fail_alone_and_keep_their_secrets(
         ("https://host/path?token=abc", "https://host/path"),
         ("sqlite:////data/mlflow.db", "sqlite:////data/mlflow.db"),
         ("/data/store", "/data/store"),
+        ("https://user:p/w@host/path", "https://host/path"),
+        ("https://user:p?w@host/path", "https://…"),
+        ("http://[broken/?password=hunter2", "http://[broken/"),
     ],
 )
 def test_an_address_is_shown_without_user_and_password(url: str, shown: str) -> None:
     assert without_secrets(url) == shown
+
+
+def test_an_error_shows_no_secret_of_the_address_that_it_is_about() -> None:
+    url = "http://host:1/?password=hunter2"
+    assert "hunter2" not in redacted(f"{url} and url: /?password=hunter2/api/2.0/mlflow", url)

@@ -12,7 +12,7 @@ from resources.settings import Settings
 
 def test_the_names_are_kept_and_secrets_are_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     values = {
-        "HY_MOTION_API_URL": "http://motion", "HY_MOTION_API_KEY": "hunter2", "S3_BUCKET": "bucket", "S3_REGION": "eu",
+        "HY_MOTION_API_URL": "https://motion", "HY_MOTION_API_KEY": "hunter2", "S3_BUCKET": "bucket", "S3_REGION": "eu",
         "HITL_CONF_THRESHOLD": "0.75", "REDIS_URL": "redis://r", "DATABASE_URL": "postgresql://d:hunter2@h/x",
         "GRID_API_KEY": "hunter2", "GRIDMOTION_STORE": "s3://b/p/",
     }  # fmt: skip
@@ -23,6 +23,19 @@ def test_the_names_are_kept_and_secrets_are_not_shown(monkeypatch: pytest.Monkey
     assert settings.store_url == "s3://b/p"
     assert settings.database_url is not None and settings.database_url.get_secret_value() == values["DATABASE_URL"]
     assert "hunter2" not in repr(settings)
+
+
+def test_a_motion_servers_key_is_sent_where_nobody_reads_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    for address, key in (("hy_motion_api_url", "hy_motion_api_key"), ("mmcp_url", "mmcp_token")):
+        for url in ("https://bob:hunter2@host", "https://@host", "https://host/?key=hunter2", "ftp://host", "host"):
+            with pytest.raises(ValidationError, match="without user or query") as refused:
+                Settings(**{address: url})
+            assert "hunter2" not in str(refused.value)
+        with pytest.raises(ValidationError, match="must be https") as refused:
+            Settings(**{address: "http://10.0.0.8:8000", key: "hunter2"})
+        assert "hunter2" not in str(refused.value)
+        for url, secret in (("http://10.0.0.8:8000", None), ("http://127.0.0.1:1", "k"), ("https://host", "k")):
+            assert getattr(Settings(**{address: url, key: secret}), address) == url
 
 
 def test_the_store_is_a_folder_unless_a_bucket_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

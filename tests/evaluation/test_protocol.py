@@ -3,7 +3,7 @@ from datetime import UTC, datetime
 import polars as pl
 import pytest
 
-from pipeline.intents.evaluation import protocol
+from pipeline.intents.evaluation import alarms, protocol
 
 DAY = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -49,6 +49,17 @@ def test_by_time_only_earlier_series_train_and_an_unknown_time_trains_nobody(lon
     assert protocol.forward([*dated, lone_case("9-1")]) == []
 
 
+def test_a_series_that_was_not_over_when_another_began_does_not_train_for_it(lone_case):
+    def game(name, hour, hours=1):
+        lasts = pl.DataFrame({"t_ms": [0, hours * 3_600_000]})
+        return lone_case(name, started_at=DAY.replace(hour=hour), features=lasts)
+
+    overlapping = [game("7-1", 1), game("7-2", 9), game("8-1", 5)]
+    assert protocol.forward(overlapping) == []
+    assert protocol.forward([game("7-1", 1, hours=5), game("8-1", 5)]) == []
+    assert [fold.trained for fold in protocol.forward([game("7-1", 1, hours=3), game("8-1", 5)])] == [("7-1",)]
+
+
 def test_a_cut_in_a_match_is_at_a_round_and_keeps_its_distance(lone_case):
     features = pl.DataFrame(
         {"round": [1] * 40 + [2] * 40, "t_ms": [*range(0, 40_000, 1000), *range(60_000, 100_000, 1000)]}
@@ -58,6 +69,18 @@ def test_a_cut_in_a_match_is_at_a_round_and_keeps_its_distance(lone_case):
     assert before.features["t_ms"].max() == 34_000  # 60 000 less 25 000, not one more
     assert after.features["t_ms"].min() == 63_000
     assert before.labels.equals(before.features) and after.labels.equals(after.features)
+
+
+def test_a_cut_leaves_no_act_of_the_one_part_in_the_other(lone_case, measures):
+    features = pl.DataFrame(
+        {"round": [1] * 10 + [2] * 10, "player": ["p"] * 20, "t_ms": list(range(0, 200_000, 10_000))}
+    ).with_columns(has_kit=pl.lit(0))
+    planted = pl.DataFrame({"event_type": ["BOMB_PLANTED"] * 2, "actor": ["p"] * 2, "round": [1, 2]})
+    events = planted.with_columns(t_ms=pl.Series([50_000, 150_000]))
+    case = lone_case("m", features=features, labels=features, events=events, tracks=features.select("t_ms"))
+    for part, rounds in zip(protocol.cut(case, 0.5, purge_ms=0, embargo_ms=0), ([1], [2]), strict=True):
+        assert alarms.acts(part, "plant", measures.alarms)["round"].to_list() == rounds
+        assert part.tracks["t_ms"].to_list() == part.features["t_ms"].to_list()
 
 
 def test_one_round_is_cut_by_time_and_still_keeps_its_distance(lone_case):

@@ -72,6 +72,7 @@ class Lines:
 
     def block(self) -> bytes:
         lines = [self.damaged(self.event()) for _ in range(self.random.randrange(1, 12))]
+        lines *= self.random.choice([1, 1, 2])  # what one line leaves behind, the same lines meet again
         return b"\n".join(lines) + self.random.choice([b"", b"\n", b"\n\n \n", b"\n "])
 
     def event(self) -> bytes:
@@ -467,6 +468,21 @@ def test_what_a_payload_keeps_is_sorted_whatever_the_line_before_kept():
     assert [list(json.loads(payload)) for payload in payloads] == [
         sorted(json.loads(f"{{{entries}}}") | {"objective_pos": 0}) for entries in kept for _ in range(2)
     ]
+
+
+def test_a_line_that_is_left_for_a_key_twice_leaves_no_order_behind():
+    kept = ['"yaw":1.5,"pitch":1.5,"hp":2', '"zzz":1,"aaa":2,"aaa":3', *['"yaw":3.5,"pitch":1.5,"hp":4'] * 2]
+    lines = [SAMPLE.replace('"ts":100.0', f'"ts":100.0,{entries}') for entries in kept]
+    assert agreed("\n".join(lines).encode())["taken POSITION_UPDATE"] == 3
+    assert agreed("\n".join(lines).replace("POSITION_UPDATE", "WEAPON_FIRED").encode())["taken WEAPON_FIRED"] == 3
+
+
+@pytest.mark.parametrize("instant", ["\0" * 16, " " * 16, "\xff" * 16, "\udcff" * 16, "1970-01-01T00:00", "\n" * 16])
+def test_the_first_instant_of_a_page_is_looked_at_like_any_other(instant):
+    line = SAMPLE.replace("2026-01-01T12:00:00Z", f"{instant}:05Z").encode("utf-8", "surrogateescape")
+    scanned = scan(Block(1, line))
+    assert scanned.drafts["occurred_us"].to_list() == ([5_000_000] if instant[0] == "1" else [])
+    assert agreed(line + b"\n" + SAMPLE.encode())["taken POSITION_UPDATE"] == 1 + (instant[0] == "1")
 
 
 def test_texts_that_fill_a_page_begin_another_one():

@@ -1,10 +1,15 @@
 """Logs are read as bounded lines, whatever they are packed in."""
 
+import contextlib
+import errno
 import gzip
+import io
 import json
+import random
 import struct
 import tracemalloc
 import zipfile
+from pathlib import Path
 
 import pytest
 
@@ -157,6 +162,74 @@ def test_a_gzip_that_breaks_off_keeps_what_came_before(tmp_path, match):
     assert first["source_line"] == 0 and "breaks off after line" in first["reason"]
     row = reading.log.to_dicts()[0]
     assert row["quarantined"] == reading.quarantine.read().height
+
+
+def _calls_until_damage(path, monkeypatch, data):
+    """What can be read of a packed file, and how many calls unpacked it."""
+    path.write_bytes(data)
+    calls, real = [], archives.isal_zlib.decompressobj
+
+    class Counted:
+        def __init__(self, *how):
+            self._stream = real(*how)
+
+        def decompress(self, piece, most):
+            calls.append(most)
+            return self._stream.decompress(piece, most)
+
+        def __getattr__(self, name):
+            return getattr(self._stream, name)
+
+    read = []
+    with monkeypatch.context() as patched:
+        patched.setattr(archives.isal_zlib, "decompressobj", Counted)
+        with contextlib.suppress(*archives.BROKEN):
+            for chunks in archives.members(path, LINES):
+                read.extend(chunks)
+    return b"".join(read), len(calls)
+
+
+@pytest.mark.parametrize("at", [0.02, 0.3, 0.999])
+def test_what_stands_before_the_damage_is_unpacked_in_large_steps(tmp_path, monkeypatch, at):
+    text = b"".join(b"%064x\n" % random.Random(n).getrandbits(256) for n in range(60_000))
+    packed = bytearray(gzip.compress(text, 1))
+    place = int(len(packed) * at)
+    packed[place : place + 4000] = b"\xff" * len(packed[place : place + 4000])
+    read, calls = _calls_until_damage(tmp_path / "log.gz", monkeypatch, packed)
+    with monkeypatch.context() as patched:
+        patched.setattr(archives, "_UNPACKED_STEP", 256)
+        patched.setattr(archives, "_PACKED_STEP", 256)
+        assert read == _calls_until_damage(tmp_path / "log.gz", monkeypatch, packed)[0]
+    sure = read[: int(len(text) * at * 0.95)]
+    assert len(sure) >= int(len(text) * at * 0.95) and text.startswith(sure)
+    assert calls < 5000  # in small steps all of it would take 15,000
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+def test_a_log_whose_disk_fails_in_its_middle_is_told_in_the_quarantine(tmp_path, monkeypatch, match, pack):
+    text = b"\n".join(
+        json.dumps({**wire, "event_id": f"{n}:{k}"}).encode() for n in range(40) for k, wire in enumerate(match)
+    )
+    path, real = tmp_path / "log.jsonl", Path.open
+    path.write_bytes(pack(text))
+    config = CONFIG.model_copy(update={"lines": LINES.model_copy(update={"chunk_bytes": 1000})})
+
+    class Failing(io.FileIO):
+        def readinto(self, buffer):
+            count = super().readinto(buffer)
+            if self.tell() > path.stat().st_size // 2:
+                raise OSError(errno.EIO, "Input/output error")
+            return count
+
+    def opened(file, *how):
+        return io.BufferedReader(Failing(file), 100) if file == path else real(file, *how)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "open", opened)
+        with pytest.raises(UnusableLog, match=r"log.jsonl.*Input/output error") as caught:
+            read_log(path, log_id="log", config=config)
+    told = caught.value.quarantine.read()
+    assert told["source_line"].to_list() == [0] and "Input/output error" in told["reason"].item()
 
 
 def test_where_a_gzip_breaks_off_the_open_line_behind_a_too_long_one_is_kept(tmp_path):

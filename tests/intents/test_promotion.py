@@ -92,7 +92,9 @@ def test_a_better_model_that_is_less_calibrated_is_refused(held, config):
 def test_one_round_is_no_sample_however_much_better_the_challenger_is(held, config):
     least = config.training.promotion.least_rounds
     for rounds, tells in ((1, False), (least - 1, False), (least, True)):
-        rows = held.with_columns(match_id=pl.lit("m"), round=pl.int_range(pl.len(), dtype=pl.Int32) % rounds)
+        rows = held.with_columns(
+            match_id=pl.lit("m"), game=pl.lit("m"), round=pl.int_range(pl.len(), dtype=pl.Int32) % rounds
+        )
         truth = classes(rows["intent"])
         better = compare(Says("old", wrong(truth, 0.5)), Says("new", truth, 0.99), rows, config)
         worse = compare(Says("old", truth, 0.99), Says("new", wrong(truth, 0.5)), rows, config)
@@ -140,14 +142,42 @@ def test_both_are_judged_only_on_rows_that_neither_learned_from(labelled, quick)
     first = planned(labelled.filter(pl.col("match_id") < "m3"), quick)
     held = split(labelled, quick.training).filter(pl.col("part") == "test")
     known = set(first.matches) - set(first.held_out)
-    assert set(unseen(held, first)["match_id"]) == set(held["match_id"]) - known
+    assert set(unseen(held, first, labelled)["match_id"]) == set(held["match_id"]) - known
     rounds = replace(first, matches=("m0",), series=("m0",), held_out=("m0/3",))
-    left = unseen(labelled, rounds)
+    left = unseen(labelled, rounds, labelled)
     assert left.filter(match_id="m0")["round"].unique().to_list() == [3]
     assert left["match_id"].n_unique() == 6
     sisters = labelled.with_columns(series=pl.col("series").replace("m1", "m0"))
-    assert set(unseen(sisters, rounds).filter(match_id="m1")["round"]) == set()
-    assert unseen(labelled, replace(first, matches=tuple(f"m{n}" for n in range(6)), held_out=())).is_empty()
+    assert set(unseen(sisters, rounds, sisters).filter(match_id="m1")["round"]) == set()
+    names = tuple(f"m{n}" for n in range(6))
+    assert unseen(labelled, replace(first, matches=names, series=names, held_out=()), labelled).is_empty()
+
+
+def test_a_recording_that_comes_late_and_renames_the_series_does_not_hide_what_was_learned_from(labelled, quick):
+    first = replace(planned(labelled.filter(pl.col("match_id") < "m3"), quick), held_out=("m2",))
+    assert first.matches == first.series == ("m0", "m1", "m2")
+    twin = pl.col("match_id").is_in(["m0", "m5"])
+    named = {name: pl.when(twin).then(pl.lit("z")).otherwise(name) for name in ("series", "game")}
+    assert set(unseen(labelled.with_columns(**named), first, labelled.with_columns(**named))["match_id"]) == {
+        "m2", "m3", "m4"
+    }  # fmt: skip
+    held = labelled.with_columns(**named).filter(match_id="m5")  # the late one is held out, the other is not
+    assert unseen(held, first, labelled.with_columns(**named)).is_empty()
+    sisters = labelled.with_columns(series=pl.col("series").replace("m1", "m2"))  # the name of a series held out then
+    assert set(unseen(sisters, first, sisters)["match_id"]) == {"m3", "m4", "m5"}
+
+
+def test_two_recordings_of_a_match_weigh_as_one(held, config):
+    truth = classes(held["intent"])
+    twice = pl.concat([held, held.with_columns(match_id=pl.col("match_id") + "-again")])
+    said = [wrong(truth, share) for share in (0.4, 0.35)]
+    once = compare(Says("old", said[0]), Says("new", said[1]), held, config)
+    both = compare(
+        *(Says(name, np.tile(each, 2)) for name, each in zip(("old", "new"), said, strict=True)), twice, config
+    )
+    one, other = (found.measures["log_loss"][2] for found in (once, both))
+    assert (other.low, other.high) == pytest.approx((one.low, one.high))
+    assert len(both.matches) == 12
 
 
 def test_the_same_rows_are_held_out_again_when_matches_are_added(labelled, quick):
@@ -155,7 +185,7 @@ def test_the_same_rows_are_held_out_again_when_matches_are_added(labelled, quick
     after = planned(labelled, quick)
     held = split(labelled, quick.training).filter(pl.col("part") == "test")
     assert set(after.held_out) & set(before.held_out) or "m5" in after.held_out
-    assert unseen(held, before).height > 0
+    assert unseen(held, before, labelled).height > 0
 
 
 def test_trained_models_are_compared_and_more_matches_are_no_worse(labelled, quick):

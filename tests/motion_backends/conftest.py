@@ -222,6 +222,7 @@ def settled() -> Callable[..., BackendsConfig]:
         base = {
             "licence": {"accepted": True, "territory": "US"},
             "limits": {"request_s": 60.0, "connect_s": 30.0},
+            "mmcp": {"model": "walker"},
             "hymotion": {"poll_s": 0.0, "task_s": 60.0, "cli_s": 60.0, "cli_grace_s": 0.3},
         }
         return _updated(_updated(load_backends(), base), changes)
@@ -314,16 +315,16 @@ def tasks(page: str) -> Callable[..., Answers]:
 
 
 @pytest.fixture
-def uvicorn_of() -> Iterator[Callable[[Any], str]]:
+def uvicorn_of() -> Iterator[Callable[..., str]]:
     """Runs ASGI applications on ports of their own; gives their addresses."""
     import uvicorn
 
     running: list[tuple[uvicorn.Server, threading.Thread]] = []
 
-    def start(app: Any) -> str:
+    def start(app: Any, **options: Any) -> str:
         listener = socket.socket()
         listener.bind(("127.0.0.1", 0))
-        server = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1))
+        server = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1, **options))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
         thread.start()
         running.append((server, thread))

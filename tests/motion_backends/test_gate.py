@@ -60,7 +60,7 @@ def test_no_backend_hears_of_a_sensitive_segment_before_its_review_accepts_it(
     home.mkdir()
     shutil.copy(Path(__file__).with_name("local_infer.py"), home)
     (home / "fault").write_text("exit")
-    config = settled(breaker={"failures": 1000})
+    config = settled(breaker={"failures": 1000}, mmcp={"model": "m"})
     command = HyMotionCli(home, home, sys.executable, config)
     backends = (MmcpBackend(mmcp.url, None, config), HyMotionRest(rest.url, None, config), command)
     environment = Settings(gridmotion_store=str(tmp_path / "store"))

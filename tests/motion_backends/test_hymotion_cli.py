@@ -14,10 +14,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from pipeline.motion import npz
 from pipeline.motion.measures import measure
 from pipeline.motion.prompts import every_prompt
+from resources.clips import ClipStudio
 from resources.motion_backends.errors import BadAnswer, Failed, NotAllowed, NotSetUp, TimedOut, TooLarge
 from resources.motion_backends.hymotion_cli import HyMotionCli
+from resources.motion_backends.local import LocalBackend
+from resources.store import Store
 
 
 def _npz(**arrays: Any) -> bytes:
@@ -69,10 +73,54 @@ def test_a_clip_of_the_command_follows_the_path_and_may_train_nothing(place: Pat
     assert list((place / "jobs").iterdir()) == []  # nothing of the job stays
 
 
+def test_a_file_of_the_command_that_says_trainable_trains_nothing(
+    place: Path, cli: Any, walk: Any, walked: Any, tmp_path: Path
+) -> None:
+    made = npz.write(walked, {})  # ours, without `Rh`, and it says trainable
+    assert npz.read(made).trainable is True
+    (place / "model" / "walk.npz").write_bytes(made)
+    assert cli().generate(walk).trainable is False
+
+    class Claims(LocalBackend):
+        name, identity, trainable = "claims", "claims", False
+
+    store = Store(str(tmp_path / "store"))
+    studio = ClipStudio(store, Claims(), 5)
+    with pytest.raises(BadAnswer, match="none of its may"):
+        studio._made(walk, [].append)
+    assert not list((tmp_path / "store").rglob("*.npz"))
+
+
+def test_an_error_of_the_disk_is_the_backends_trouble(
+    cli: Any, walk: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    backend = cli(breaker={"failures": 1})
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "nowhere"))
+    with pytest.raises(BadAnswer, match="FileNotFoundError"):
+        backend.generate(walk)
+    assert backend.breaker.resting
+
+
+def test_two_models_of_the_same_name_are_two(place: Path, settled: Any) -> None:
+    (place / "other" / "model").mkdir(parents=True)
+    one, two = (
+        HyMotionCli(place / "home", folder, "python3", settled()).identity
+        for folder in (place / "model", place / "other" / "model")
+    )
+    assert one != two and str(place) not in one
+
+
 def test_the_command_gets_what_it_can_read_and_no_secret(
     place: Path, cli: Any, walk: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("HY_MOTION_API_KEY", "AWS_SECRET_ACCESS_KEY", "DATABASE_URL", "MOTION_SERVER_TOKEN"):
+    for name in (
+        "HY_MOTION_API_KEY",
+        "AWS_SECRET_ACCESS_KEY",
+        "DATABASE_URL",
+        "MOTION_SERVER_TOKEN",
+        "HF_TOKEN",
+        "SENTRY_DSN",
+    ):
         monkeypatch.setenv(name, "hidden")
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
     cli().generate(walk)
@@ -86,6 +134,7 @@ def test_the_command_gets_what_it_can_read_and_no_secret(
     assert not {"HY_MOTION_API_KEY", "AWS_SECRET_ACCESS_KEY", "DATABASE_URL", "MOTION_SERVER_TOKEN"} & set(
         told["environment"]
     )
+    assert not {"HF_TOKEN", "SENTRY_DSN"} & set(told["environment"])
     assert {"CUDA_VISIBLE_DEVICES", "PATH"} <= set(told["environment"])
 
 

@@ -14,6 +14,7 @@ from pipeline.motion.measures import measure
 from pipeline.motion.path import Infeasible
 from pipeline.motion.prompts import every_prompt
 from resources.motion_backends.errors import (
+    BackendError,
     BadAnswer,
     Busy,
     Failed,
@@ -262,6 +263,24 @@ def test_a_failure_that_is_told_with_the_status_200_is_one(
         rest(serve(tasks(tasks=lambda _: reply(202, {"task_id": "../../admin"})))).generate(walk)
     with pytest.raises(BadAnswer, match="frames"):
         rest(serve(tasks(download=lambda _: reply(body=b"<html>", kind="text/html")))).generate(walk)
+
+
+def test_no_message_repeats_a_secret(serve: Any, rest: Any, streaming: Any, tasks: Any, reply: Any, walk: Any) -> None:
+    def told(seen: Any) -> str:
+        return f"bad {seen.headers.get('Authorization')} {seen.headers.get('X-Token')}"
+
+    echoes = (
+        streaming(generate=lambda seen: reply(401, {"detail": told(seen)})),
+        streaming(generate=lambda seen: reply(body={"success": False, "message": told(seen)})),
+        tasks(task=lambda seen: reply(body={"status": "failed", "error": told(seen)})),
+        tasks(task=lambda seen: reply(body={"status": told(seen)})),
+        tasks(download=lambda seen: reply(body={"error": told(seen)})),
+    )
+    for answers in echoes:
+        for key in ("hunter2", "me:hunter2"):
+            with pytest.raises(BackendError) as failed:
+                rest(serve(answers), key).generate(walk)
+            assert "hunter2" not in str(failed.value) and "bad" in str(failed.value)
 
 
 def test_a_task_that_is_never_done_is_given_up(

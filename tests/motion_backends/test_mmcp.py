@@ -14,10 +14,13 @@ from motionmcp.server import build_app
 from motionmcp_client import client, gltf_parser
 from pydantic import SecretStr
 
+from configs.backends import Mmcp, load_backends
 from pipeline.motion.measures import measure
 from pipeline.motion.prompts import every_prompt
 from pipeline.motion.skeleton import JOINTS
+from resources.motion_backends import child
 from resources.motion_backends.errors import (
+    BackendError,
     BadAnswer,
     Busy,
     Failed,
@@ -80,7 +83,7 @@ def test_a_clip_of_any_model_is_put_on_the_path(uvicorn_of: Any, mmcp: Any, walk
 
 def test_our_own_server_is_a_backend_like_any_other(uvicorn_of: Any, mmcp: Any, walk: Any, walked: Any) -> None:
     url = uvicorn_of(application("127.0.0.1", SecretStr("sesame")))
-    clip = mmcp(url, "sesame", mmcp={"trainable_models": ("gridmotion",)}).generate(walk)
+    clip = mmcp(url, "sesame", mmcp={"model": "gridmotion", "trainable_models": ("gridmotion",)}).generate(walk)
     assert clip.trainable is True
     found, own = measure(clip, walk), measure(walked, walk)
     assert found["path_ade_m"] < 0.02 and found["contact_slip_max_mps"] < 0.1
@@ -102,11 +105,94 @@ def test_trainable_is_what_the_operator_says_of_a_model_and_never_of_hy_motion(
         mmcp(url, mmcp={"model": "nope"}).generate(walk)
 
 
+@pytest.mark.parametrize("name", ["HY Motion 1.0", "tencent/HY.Motion", "ｈｙｍｏｔｉｏｎ", "HYM-1.0-Lite", "混元动作"])
+def test_hy_motion_is_known_by_any_of_its_names_wherever_a_server_says_it(
+    name: str, played: Any, mmcp: Any, walk: Any, reply: Any
+) -> None:
+    served = played()
+    found = json.loads(json.dumps(served.found))
+    for place in ({"name": name}, {"labels": [{"maker": name}]}, {"id": name}):
+        models = [{**found["models"][0], **place}]
+        answering = played(capabilities=lambda _, models=models: reply(body={**found, "models": models}))
+        known = models[0]["id"]
+        clip = mmcp(answering, mmcp={"model": known, "trainable_models": (known,)}).generate(walk)
+        assert clip.trainable is False
+        asked = answering.count("/generate")
+        with pytest.raises(NotAllowed, match="not accepted"):
+            mmcp(answering, mmcp={"model": known}, licence={"accepted": False}).generate(walk)
+        assert answering.count("/generate") == asked
+    values = load_backends().mmcp.model_dump()
+    with pytest.raises(ValueError, match="train no other model"):
+        Mmcp(**{**values, "trainable_models": (name,)})
+    assert Mmcp(**{**values, "trainable_models": ("gridmotion",)}).trainable_models == ("gridmotion",)
+
+
+MALFORMED: dict[str, dict[str, Any]] = {
+    "no id": {"id": None},
+    "huge fps": {"fps": 10**400},
+    "segments that are a number": {"supported_segments": 5},
+    "constraints that are a number": {"supported_constraints": 5},
+    "endless limits": {"limits": {"max_duration_seconds": -1e308}},
+    "limits that are a list": {"limits": [1]},
+    "a joint that is text": {"canonical_skeleton": {"joints": ["a", *skeleton()["joints"]]}},
+    "a turn that is a number": {
+        "canonical_skeleton": {"joints": [j | {"rest_rotation": 3} for j in skeleton()["joints"]]},
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("malformed", MALFORMED)
+def test_capabilities_that_are_none_are_the_servers_trouble_and_count(
+    malformed: str, played: Any, mmcp: Any, walk: Any, reply: Any
+) -> None:
+    served = played()
+    entry = {**served.found["models"][0], **MALFORMED[malformed], "supports_retargeting": False}
+    body = {**served.found, "models": [entry]}
+    expected = Refused if malformed == "no id" else BadAnswer
+    backend = mmcp(played(capabilities=lambda _: reply(body=body)), breaker={"failures": 1})
+    with pytest.raises(expected):
+        backend.generate(walk)
+    assert backend.breaker.resting is (expected is BadAnswer)
+
+
+def test_clips_are_kept_under_the_name_of_a_model(played: Any, mmcp: Any, walk: Any) -> None:
+    served = played()
+    with pytest.raises(NotSetUp, match=r"mmcp.model of backends.yaml is empty.*walker"):
+        mmcp(served, mmcp={"model": ""}).generate(walk)
+    assert served.count("/generate") == 0
+    assert mmcp(served).identity != mmcp(served, mmcp={"model": "other"}).identity
+
+
+def test_no_message_repeats_a_secret(mmcp: Any, nobody: str, serve: Any, reply: Any, walk: Any) -> None:
+    echo = serve(
+        lambda seen: reply(401, {"error": {"code": "unauthorized", "message": f"not {seen.headers['Authorization']}"}})
+    )
+    with pytest.raises(Unauthorised) as refused:
+        mmcp(echo, "hunter2").model()
+    for url in (nobody.replace("//", "//bob:hunter2@"), f"{nobody}/?key=hunter2"):
+        with pytest.raises(BackendError) as failed:
+            mmcp(url).model(seconds=5)
+        assert "hunter2" not in str(failed.value) and "bob" not in str(failed.value)
+    assert "hunter2" not in str(refused.value)
+    for token in ("hunter2\nxx", "hunter2\r\nX: y", "hunter2’"):
+        with pytest.raises(NotSetUp, match="MMCP_TOKEN") as bad:
+            mmcp(nobody, token).model()
+        assert "hunter2" not in str(bad.value)
+
+
+def test_the_client_sees_no_secret_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("MMCP_TOKEN", "GRID_API_KEY", "DATABASE_URL", "HF_TOKEN", "SENTRY_DSN", "REDIS_URL"):
+        monkeypatch.setenv(name, "hidden")
+    monkeypatch.setenv("SSL_CERT_FILE", "/certs")
+    assert "hidden" not in child.environment(online=True).values()
+    assert "SSL_CERT_FILE" in child.environment(online=True) and "SSL_CERT_FILE" not in child.environment()
+
+
 def test_a_body_with_other_joints_needs_a_server_that_fits_its_motion(
     uvicorn_of: Any, mmcp: Any, walk: Any, walked: Any
 ) -> None:
     with pytest.raises(Refused, match="22 SMPL joints"):
-        mmcp(uvicorn_of(build_app(NullBackbone()))).generate(walk)
+        mmcp(uvicorn_of(build_app(NullBackbone())), mmcp={"model": "null"}).generate(walk)
     other = NullBackbone().capabilities().canonical_skeleton
     fitting = Walker(walked, supports_retargeting=True, canonical_skeleton=other)
     assert mmcp(uvicorn_of(build_app(fitting))).generate(walk).frames == 72
@@ -151,7 +237,7 @@ def played(uvicorn_of: Any, mmcp: Any, walk: Any, walked: Any, serve: Any, reply
             return reply(body=found if name == "capabilities" else document, kind="model/gltf+json")
 
         served = serve(answers)
-        served.document = document
+        served.document, served.found = document, found
         return served
 
     return start
@@ -273,8 +359,9 @@ def test_the_captured_exchange_is_read_as_its_server_sent_it(
         for name in ("capabilities.json", "generate_response.gltf", "error_unknown_model.json")
     }
     served = serve(lambda seen: reply(body=texts["capabilities.json"]))
+    model = {"model": json.loads(texts["capabilities.json"])["models"][0]["id"]}
     with pytest.raises(Refused, match="22 SMPL joints"):  # its five joints are no body
-        mmcp(served).generate(walk)
+        mmcp(served, mmcp=model).generate(walk)
     (sample,) = gltf_parser.parse_gltf_samples(json.loads(texts["generate_response.gltf"]))
     assert sample["num_frames"] == 30 and sample["joint_names"][0] == "Hips"
     with pytest.raises(BadAnswer, match="our joints"):
@@ -283,7 +370,7 @@ def test_the_captured_exchange_is_read_as_its_server_sent_it(
     ours["models"][0]["canonical_skeleton"] = skeleton()
     answers = {"/capabilities": (200, ours), "/generate": (400, json.loads(texts["error_unknown_model.json"]))}
     with pytest.raises(Refused, match="not registered with this server"):
-        mmcp(serve(lambda seen: reply(*answers[seen.path]))).generate(walk)
+        mmcp(serve(lambda seen: reply(*answers[seen.path])), mmcp=model).generate(walk)
     asked = json.loads((folder / "generate_request.json").read_text())
     mine = mmcp(served)._body({**ours["models"][0], "protocol_version": "1.4"}, "A person walks.", walk)
     assert set(asked) == set(mine) and set(asked["constraints"][0]) <= set(mine["constraints"][0])

@@ -5,6 +5,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -23,7 +24,7 @@ from pipeline.motion.foreign import Motion
 from pipeline.motion.measures import contact_slip, skating_ratio
 from pipeline.motion.skeleton import INDEX, JOINTS, forward
 from resources.motion_backends.mmcp import motion_of, skeleton
-from resources.motion_server import MODEL, Unsafe, application
+from resources.motion_server import MODEL, Unsafe, application, listening
 
 FPS = 30
 
@@ -163,6 +164,7 @@ def test_a_body_that_is_too_large_is_refused_before_it_is_read(url: str) -> None
     for declared in (1_048_577, 10**15):
         connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=30)
         connection.putrequest("POST", "/generate")
+        connection.putheader("Content-Type", "application/json")
         connection.putheader("Content-Length", str(declared))
         connection.endheaders()
         answer = connection.getresponse()
@@ -195,6 +197,53 @@ def test_a_page_that_was_led_here_by_its_name_is_refused(url: str) -> None:
         answer = httpx.get(f"{url}/capabilities", headers={"Host": host})
         assert (answer.status_code, answer.json()["error"]["code"]) == (403, "forbidden")
     assert httpx.get(f"{url}/capabilities", headers={"Host": "localhost:1"}).status_code == 200
+
+
+def test_a_page_of_another_place_may_not_ask_unasked(url: str) -> None:
+    body = json.dumps(_asked()).encode()
+    for kind in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", ""):
+        answer = httpx.post(f"{url}/generate", content=body, headers={"Content-Type": kind} if kind else {})
+        assert (answer.status_code, answer.json()["error"]["code"]) == (400, "invalid_request")
+    for origin in ("https://evil.example", "null", "http://localhost.evil.example", "http://evil.example:80", ""):
+        headers = {"Origin": origin, "Content-Type": "application/json"}
+        answer = httpx.post(f"{url}/generate", content=body, headers=headers)
+        assert (answer.status_code, answer.json()["error"]["code"]) == (403, "forbidden")
+    headers = {"Origin": "http://localhost:3000", "Content-Type": "application/json; charset=utf-8"}
+    assert httpx.post(f"{url}/generate", content=body, headers=headers, timeout=60).status_code == 200
+
+
+def test_silent_connections_lock_nobody_out_and_are_closed(uvicorn_of: Any, settled: Any) -> None:
+    config = settled(server={"connections": 2, "idle_s": 0.3}).server
+    url = uvicorn_of(application("127.0.0.1", SecretStr("sesame"), config), **listening(config))
+    host, _, port = url.removeprefix("http://").partition(":")
+    silent = [socket.create_connection((host, int(port))) for _ in range(70)]
+    silent[0].sendall(b"GET /capabilities HTTP/1.1\r\n")  # begins and does not go on
+    answer = httpx.get(f"{url}/capabilities", headers={"Authorization": "Bearer sesame"}, timeout=30)
+    assert answer.status_code == 200
+    for connection in silent:
+        connection.settimeout(30)
+        assert connection.recv(1) == b""
+        connection.close()
+    document = client.generate(url, _asked(), access_token="sesame")  # longer than a look
+    assert _motion(document).frames == 120
+
+
+def test_only_requests_with_the_token_take_a_place(uvicorn_of: Any, settled: Any) -> None:
+    config = settled(server={"connections": 1}).server
+    url = uvicorn_of(application("127.0.0.1", SecretStr("sesame"), config))
+    host, _, port = url.removeprefix("http://").partition(":")
+    head = "POST /generate HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: 100\r\n"
+    ask = {"Authorization": "Bearer sesame"}
+    with socket.create_connection((host, int(port))) as stranger, socket.create_connection((host, int(port))) as slow:
+        stranger.sendall(f"{head}\r\n".encode())
+        assert stranger.recv(100).startswith(b"HTTP/1.1 401")
+        assert httpx.get(f"{url}/capabilities", headers=ask, timeout=30).status_code == 200
+        slow.sendall(f"{head}Authorization: Bearer sesame\r\n\r\n".encode())
+        deadline = time.monotonic() + 20
+        while (status := httpx.get(f"{url}/capabilities", headers=ask, timeout=30).status_code) == 200:
+            assert time.monotonic() < deadline
+        assert status == 503
+    assert httpx.get(f"{url}/capabilities").status_code == 401
 
 
 def test_an_open_server_on_the_network_is_refused() -> None:

@@ -136,6 +136,33 @@ def test_any_cut_and_any_flipped_bytes_give_a_motion_or_malformed(walked: Any) -
             continue
 
 
+@pytest.mark.parametrize("way", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_a_member_that_inflates_without_bound_is_not_opened(way: int, walked: Any) -> None:
+    whole = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(write(walked, {}))) as ours, zipfile.ZipFile(whole, "w", way) as archive:
+        for name in ours.namelist():
+            archive.writestr(name, ours.read(name))
+    with pytest.raises(Malformed, match="neither stored nor deflated"):
+        read(whole.getvalue())
+    hurt = whole.getvalue().replace(b"trans.npy", b"trans.npy" + b"\xff" * 20, 1)
+    with pytest.raises(Malformed):
+        read(hurt)
+
+
+def test_names_and_headers_that_no_reader_expects_are_refused() -> None:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        archive.writestr("tr\xe4n.npy", b"x")
+    for data in (
+        out.getvalue().replace("tr\xe4n.npy".encode(), b"tr\xff\xfen.npy"),
+        _raw("trans", _header("(" * 100)),
+        _raw("trans", _header("(1, 3)", "'V0'")),
+        _raw("trans", _header("(0, 10**30)")),
+    ):
+        with pytest.raises(Malformed):
+            read(data)
+
+
 def test_a_longer_file_than_asked_for_is_refused(walked: Any) -> None:
     with pytest.raises(Malformed, match="at most 10"):
         read(write(walked, {}), most_frames=10)

@@ -174,6 +174,27 @@ def test_only_clips_that_may_train_are_read_for_training(
         studio().training_motion(doctored)
 
 
+def test_a_clip_of_a_licence_that_was_withdrawn_is_not_served_from_the_cache(
+    studio: Any, moment: Any, serve: Any, streaming: Any, settled: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    served = serve(streaming())
+    made = studio(HyMotionRest(served.url, None, settled()))
+    assert _make(made, moment)["backend"] == "hymotion_rest"
+    monkeypatch.setattr(HyMotionRest, "identity", "the same")  # also where a key doesn't tell
+    assert _make(studio(HyMotionRest(served.url, None, settled())), moment)["backend"] == "hymotion_rest"
+    for withdrawn in ({"accepted": False}, {"territory": "DE"}):
+        row = _make(studio(HyMotionRest(served.url, None, settled(licence=withdrawn))), moment)
+        assert row["backend"] == "local"
+        assert json.loads(row["fallback"]) == [{"backend": "hymotion_rest", "trouble": "not allowed"}]
+
+
+def test_the_stamp_of_a_studio_names_its_licence(studio: Any, settled: Any) -> None:
+    licences = ({}, {"accepted": False}, {"territory": "JP"}, {"territory": "US", "excluded": ("US",)})
+    for backend in (HyMotionRest, MmcpBackend):
+        found = {studio(backend("http://127.0.0.1:1", None, settled(licence=it))).identity for it in licences}
+        assert len(found) == 4
+
+
 def test_the_table_holds_no_clip_of_hy_motion_that_may_train(
     studio: Any, moment: Any, serve: Any, streaming: Any, settled: Any
 ) -> None:
@@ -260,7 +281,9 @@ def test_the_doctor_says_what_is_configured_and_what_answers(
     assert (alone.configured, alone.state) == ("local", "ok")
     rest = doctor(Settings(hy_motion_api_url=serve(streaming()).url), backend="hymotion_rest")["motion backend"]
     assert rest.state == "ok" and "streaming" in rest.detail
-    mmcp = doctor(Settings(mmcp_url=uvicorn_of(application("127.0.0.1", None))), backend="mmcp")["motion backend"]
+    mmcp = doctor(
+        Settings(mmcp_url=uvicorn_of(application("127.0.0.1", None))), backend="mmcp", mmcp={"model": "gridmotion"}
+    )["motion backend"]
     assert mmcp.state == "ok" and "gridmotion" in mmcp.detail and "1.4" in mmcp.detail
     down = doctor(Settings(mmcp_url=nobody), backend="mmcp")["motion backend"]
     assert down.state == "failed" and "unreachable" in down.detail

@@ -210,8 +210,30 @@ def test_a_champion_made_for_other_features_leaves_its_place_to_whatever_is_trai
     with caplog.at_level(logging.WARNING, logger="assets.models"):
         assert standing(reopened) is None
     assert "made for other features" in caplog.text
+    monkeypatch.undo()
     version = reopened.versions()[0].version
     assert judge(reopened, version, None, played(6)).word in PROMOTED
+
+
+def test_a_first_model_that_is_worse_than_the_prior_is_refused(night, registry):
+    found = night(played(6, right=0.0))
+    assert not found.success
+    assert told(found)["verdict"] == "worse"
+    assert "the prior is better" in told(found)["why"]
+    assert check(found, GATE_CHECK).severity == dg.AssetCheckSeverity.ERROR
+    assert registry.answering() == "none"
+    assert night(played(6)).success
+    assert registry.answering() != "none"
+
+
+def test_one_worse_than_the_prior_takes_no_damaged_champions_place(night, registry, tmp_path):
+    assert night(played(6)).success
+    damaged = registry.champion().version
+    (file,) = (tmp_path / "models").rglob("model.txt")
+    file.write_bytes(b"")
+    registry._champions.clear()  # as in a new process
+    found = night(played(7, right=0.0))
+    assert (found.success, told(found)["verdict"], registry.answering()) == (False, "worse", damaged)
 
 
 def test_a_champion_whose_files_are_damaged_leaves_its_place_to_the_next_training(night, registry, tmp_path):

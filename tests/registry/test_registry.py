@@ -277,6 +277,18 @@ with ModelRegistry({registry.tracking_uri!r}, {str(registry.artifact_root)!r}).t
     assert other.communicate(timeout=60)[0] == "alone\n"
 
 
+def test_a_rollback_passes_over_a_version_that_was_deleted(registry, model):
+    first, second, third = (registry.register(model(seed), {}) for seed in (1, 2, 3))
+    for each in (first, second, third):
+        registry.promote(each.version)
+    registry._client.delete_model_version("intent", str(second.number))
+    assert registry.rollback("slow").version == first.version
+    registry.promote(third.version)
+    registry._client.delete_model_version("intent", str(first.number))
+    with pytest.raises(NothingToRollBack):
+        registry.rollback("slow")
+
+
 def test_a_registry_that_cannot_be_opened_is_an_error_not_the_prior(tmp_path):
     (tmp_path / "mlflow.db").write_text("no database")
     with pytest.raises(RegistryUnreachable, match="MLFLOW_TRACKING_URI") as caught:
@@ -284,11 +296,13 @@ def test_a_registry_that_cannot_be_opened_is_an_error_not_the_prior(tmp_path):
     assert isinstance(caught.value, ResourceError)
 
 
-def test_a_server_that_is_down_is_an_error_without_its_password(monkeypatch):
+@pytest.mark.parametrize("address", ["http://user:secret@127.0.0.1:9", "http://127.0.0.1:9/?password=secret"])
+def test_a_server_that_is_down_is_an_error_without_its_password(monkeypatch, address):
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    registry = ModelRegistry(address)
     with pytest.raises(RegistryUnreachable) as caught:
-        ModelRegistry("http://user:secret@127.0.0.1:9").champion()
-    assert "secret" not in str(caught.value)
+        registry.champion()
+    assert "secret" not in str(caught.value) + str(registry)
     assert caught.value.__cause__ is None
 
 

@@ -1,5 +1,7 @@
 """The store on a folder and on a real S3 server: atomic, stamped, reused, loud."""
 
+import errno
+import os
 import resource
 import signal
 import subprocess
@@ -9,10 +11,13 @@ import threading
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
+from botocore.exceptions import ClientError
 
 from pipeline.tables import TABLES, SchemaViolation, empty
 from resources.files import FileStands
@@ -194,6 +199,65 @@ def test_of_several_that_write_a_new_part_at_once_one_succeeds(store: Store, rou
     with pytest.raises(FileStands, match="match_id=m1"):
         store.write_table("rounds", "m1", rounds, STAMP, new=True)
     assert store.write_table("rounds", "m1", rounds, STAMP).stamp == STAMP
+
+
+@pytest.mark.parametrize("end", ["alone", "another came first", "in conflict for ever"])
+def test_a_new_file_that_s3_finds_in_conflict_is_tried_once_more(
+    s3_server: str, monkeypatch: pytest.MonkeyPatch, end: str
+) -> None:
+    store = Store(f"s3://gridmotion/{uuid.uuid4().hex}", {"endpoint_url": s3_server})
+    real, asked = store._files._s3.put_file, []
+
+    def put_file(*arguments: Any, **options: Any) -> None:
+        asked.append(options["mode"])
+        if len(asked) == 1 or end == "in conflict for ever":
+            if end == "another came first":
+                store.write("file", b"theirs")
+            fault = ClientError({"Error": {"Code": "ConditionalRequestConflict"}}, "PutObject")
+            raise OSError(errno.EBUSY, "conflict") from fault
+        real(*arguments, **options)
+
+    monkeypatch.setattr(store._files._s3, "put_file", put_file)
+    refusal = {"alone": nullcontext(), "another came first": pytest.raises(FileStands)}
+    with (
+        refusal.get(end, pytest.raises(StoreError, match="cannot write")),
+        store._files.writing("file", new=True) as file,
+    ):
+        file.write(b"mine")
+    assert asked == ["create", "create"]
+    monkeypatch.undo()
+    left = {"alone": b"mine", "another came first": b"theirs"}
+    assert [store.read("file")] == [left[end]] if end in left else not store.exists("file")
+
+
+@pytest.mark.parametrize("size", [200, 200_000], ids=["at the end", "at once"])
+def test_a_full_disk_before_a_put_is_named(s3_server: str, size: int) -> None:
+    files = Store(f"s3://gridmotion/{uuid.uuid4().hex}", {"endpoint_url": s3_server})._files
+    before, ignored = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100, before[1]))
+        with (
+            pytest.raises(StoreError, match=r"cannot write s3://.*name.*File too large"),
+            files.writing("name") as file,
+        ):
+            file.write(bytes(size))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, ignored)
+    assert not files.exists("name")
+
+
+def test_a_leftover_that_cannot_be_swept_is_no_obstacle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / ".tmp").mkdir()
+    (tmp_path / ".tmp" / "another user's").touch()
+
+    def refuse(*_: Any) -> int:
+        raise PermissionError("not yours")
+
+    monkeypatch.setattr(os, "open", refuse)
+    Store(str(tmp_path))
+    monkeypatch.undo()
+    assert len(list((tmp_path / ".tmp").iterdir())) == 1
 
 
 @pytest.mark.parametrize("while_it", ["writes", "reads"])

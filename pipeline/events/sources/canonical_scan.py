@@ -120,7 +120,7 @@ class _Page:
             *(rows * width for width in widths), ids, payloads
         )
         slots = 1 << (2 * _MOST_TEXTS).bit_length()
-        self.spot = np.zeros(kernel.SPOT, np.int64)
+        self.spot = kernel.registers()
         self.rows = kernel.Rows(
             int64s=int64s.view(np.int64),
             int32s=int32s.view(np.int32),

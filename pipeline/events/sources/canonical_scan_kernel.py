@@ -29,6 +29,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import config, njit, types
 from numba.extending import intrinsic
+from numpy.typing import NDArray
 
 MARGIN = 64
 """Bytes that must follow a block's last line feed: more than is ever read at once."""
@@ -119,6 +120,13 @@ _POSITION_BITS = sum(
 # A call hands over some twenty pointers one by one, so calls took a third of the scan. Checked arrays are larger still,
 # and compiling all of them into one function takes minutes.
 _inlined = njit(cache=True, forceinline=not config.BOUNDSCHECK)  # type: ignore[attr-defined]
+
+
+def registers() -> NDArray[np.int64]:
+    """Those of a page without rows. The instant that they remember is one, as any other text would pass for one."""
+    spot = np.zeros(SPOT, np.int64)
+    spot[_DATE], spot[_MINUTE] = np.frombuffer(b"1970-01-01T00:00", np.int64)
+    return spot
 
 
 class Block(NamedTuple):
@@ -906,6 +914,7 @@ def _write_payload(scratch, rows):  # type: ignore[no-untyped-def]
     count = spot[_KEPT_COUNT]
     keys = spot[_KEPT_KEYS] if spot[_AMOUNT_KEPT] < 0 else np.int64(-1)
     if keys < 0 or keys != spot[_SORTED_KEYS]:
+        spot[_SORTED_KEYS] = -1  # what is written down is overwritten, whether or not this order can be told
         count = _sort_kept(scratch)
         if count < 0:
             return -1

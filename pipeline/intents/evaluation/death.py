@@ -13,11 +13,10 @@ import polars as pl
 from numpy.typing import NDArray
 
 from configs.evaluation import DeathMeasure
+from configs.intents import load_intents
 from pipeline.intents.evaluation.cases import Case
 from pipeline.intents.evaluation.resampling import Bools, Floats, Ints
 from pipeline.intents.model import vectors
-
-_AIMED_DEG = 10.0  # as rules and labels take a view to be on somebody
 
 if TYPE_CHECKING:
     from lightgbm import Booster
@@ -60,6 +59,7 @@ def seen_of(case: Case) -> NDArray[np.float32]:
     Returns:
         float32 (n, features), in the order of `case.features`; NaN where not known.
     """
+    aimed_deg = load_intents().labels.rules.trade_fire.aim_deg  # on this one, not on somebody beside him
     side = pl.coalesce("team", "side").alias("ours")
     asked = case.features.select("round", "t_ms", side, "nearest_enemy_m")
     asked = asked.with_row_index("place").drop_nulls("ours")
@@ -87,7 +87,7 @@ def seen_of(case: Case) -> NDArray[np.float32]:
         .agg(
             pl.col("their_enemy_angle_deg").min().alias("least_angle"),
             pl.col("their_shots_1s").sum().alias("shots"),
-            (pl.col("their_enemy_angle_deg") < _AIMED_DEG).sum().cast(pl.Float32).alias("aiming"),
+            (pl.col("their_enemy_angle_deg") < aimed_deg).sum().cast(pl.Float32).alias("aiming"),
         )
     )
     places = pl.DataFrame({"place": pl.int_range(case.features.height, dtype=pl.UInt32, eager=True)})

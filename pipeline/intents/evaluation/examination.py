@@ -20,7 +20,7 @@ from configs.intents import IntentsConfig, load_intents
 from configs.maps import load_maps
 from configs.simulator import load_simulator
 from configs.titles import load_titles
-from pipeline.features.agreement import clock_offset_ms, same_players
+from pipeline.features.agreement import NotTheSameMatch
 from pipeline.intents.evaluation import alarms, death, figures, judgement, protocol, simulation, ways
 from pipeline.intents.evaluation.cases import Case, Folder, truth, twins
 from pipeline.intents.evaluation.judgement import Pool
@@ -28,7 +28,7 @@ from pipeline.intents.evaluation.measures import score
 from pipeline.intents.evaluation.protocol import Fold
 from pipeline.intents.evaluation.resampling import Floats
 from pipeline.intents.evaluation.ways import HYBRID, MODEL, WAYS, Judged, Knowledge
-from pipeline.intents.kinship import series_of_match
+from pipeline.intents.kinship import alignment, series_of_match
 from pipeline.intents.model import BoosterModel, IntentModel
 from pipeline.versions import code_version
 
@@ -287,7 +287,10 @@ def _transfer(
     sparse: Case, dense: Case, knowledge: Knowledge, intents: IntentsConfig, config: EvaluationConfig
 ) -> Document:
     """One match as two sources tell it, by one model that saw neither; truth is the dense recording's label."""
-    offset, names = clock_offset_ms(dense.events, sparse.events), same_players(dense.events, sparse.events)
+    found = alignment(dense.recording, sparse.recording)
+    if found is None:
+        raise NotTheSameMatch(f"{dense.match_id} and {sparse.match_id} do not tell of the same kills")
+    offset, names = found.offset_ms, dict(found.players)
     theirs = dense.labels.select(
         pl.col("player").replace(names), pl.col("t_ms") + offset, "intent", pl.lit(True).alias("seen")
     )

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from configs.evaluation import EvaluationConfig
-from pipeline.intents.calibration import LEAST_PROBABILITY, log_loss
+from pipeline.intents.calibration import LEAST_CHOSEN, log_loss
 from pipeline.intents.evaluation.resampling import Bools, Floats, Ints, summed
 from pipeline.intents.vocabulary import INTENTS
 
@@ -121,7 +121,7 @@ class Agreement:
         brier = (probabilities**2).sum(axis=1) - 2 * chosen + 1
         return cls(
             confusion.reshape(units, CLASSES, CLASSES),
-            summed(unit, units, -np.log(np.maximum(chosen, LEAST_PROBABILITY))),
+            summed(unit, units, -np.log(np.maximum(chosen, LEAST_CHOSEN))),
             summed(unit, units, brier),
             np.bincount(unit, minlength=units).astype(np.float64),
         )

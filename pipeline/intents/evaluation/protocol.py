@@ -6,7 +6,6 @@ Does not belong here: how a model is trained (`pipeline.intents.training`), meas
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
 
 import polars as pl
 
@@ -112,8 +111,9 @@ def cut(case: Case, share: float, *, purge_ms: int, embargo_ms: int) -> tuple[Ca
         first, last = int(case.features["t_ms"].min()), int(case.features["t_ms"].max())  # type: ignore[arg-type]
         at = first + round((1 - share) * (last - first))
     before, after = pl.col("t_ms") < at - purge_ms, pl.col("t_ms") >= at + embargo_ms
+    tables = ("features", "labels", "events", "tracks")  # with the events go the acts to be warned of
     return tuple(  # type: ignore[return-value]  # two of them
-        replace(case, features=case.features.filter(part), labels=case.labels.filter(part)) for part in (before, after)
+        replace(case, **{name: getattr(case, name).filter(part) for name in tables}) for part in (before, after)
     )
 
 
@@ -129,16 +129,28 @@ def embargo_ms() -> int:
 
 
 def forward(cases: Sequence[Case]) -> list[Fold]:
-    """One fold per series with an earlier one: trained on the matches of series that were over before it began."""
-    started: dict[str, datetime] = {}
+    """One fold per series with an earlier one: trained on the matches of series that were over before it began.
+
+    Series that were played at the same time do not know of each other.
+    """
+    started: dict[str, int] = {}
+    ended: dict[str, int] = {}
     for case in cases:
         if (at := case.match["started_at"].item()) is None:
             return []
-        started[case.series] = min(at, started.get(case.series, at))
+        begun = round(at.timestamp() * 1000)
+        over = begun + _length_ms(case)
+        started[case.series] = min(begun, started.get(case.series, begun))
+        ended[case.series] = max(over, ended.get(case.series, over))
     found = []
     for name in sorted(started, key=lambda name: (started[name], name)):
         tested = tuple(case.match_id for case in cases if case.series == name)
-        earlier = tuple(case.match_id for case in cases if started[case.series] < started[name])
+        earlier = tuple(case.match_id for case in cases if ended[case.series] < started[name])
         if earlier:
             found.append(Fold(name, tested, earlier))
     return found
+
+
+def _length_ms(case: Case) -> int:
+    """Until when a match tells of anything, on its own clock."""
+    return max(int(table["t_ms"].max() or 0) for table in (case.features, case.events, case.tracks))  # type: ignore[arg-type]
