@@ -304,9 +304,10 @@ def _limits() -> Iterator[str]:
         "",
         "- Advance, retreat, hold, peek and rotate of recorded players have no truth but people. The weights of their "
         "rules come from simulated players, and carry over only as far as those resemble recorded ones.",
-        "- The simulator has its own words: its players *rotate* within a site, *retreat* to save or to fall back "
-        "without having met anybody, *trade* from the moment they set out, and *engage* while they see an enemy. "
-        "Recall of those is low where nothing in the log tells of it, and the rules abstain.",
+        "- What simulated players mean is drawn by the lines of intents.md, but from what they know: they *retreat* "
+        "from enemies whom they only heard, *peek* at where nobody was, *trade* from the moment they set out, *engage* "
+        "while they see an enemy, and *hold* while they walk about the place they keep. Recall of those is low where "
+        "nothing in the log tells of it, and the rules abstain.",
         "- The logs' truth about plants, defuses and trades is close to the rules: both read the same events. It shows "
         "that the votes win where they must, and nothing about what a player meant before the event could be foreseen.",
     )

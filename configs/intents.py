@@ -148,11 +148,14 @@ class RetreatLabel(ProgressLabel):
 class RotateLabel(ProgressLabel):
     """`left_mm`: how near the site that is left must have been; `leave_mm`: how much farther it gets.
 
+    `out_mm`: how far it is then.
+
     Within `setup_ms` of the round's start, players go to where they begin it.
     """
 
     left_mm: int = Field(gt=0)
     leave_mm: int = Field(gt=0)
+    out_mm: int = Field(gt=0)
     setup_ms: int = Field(ge=0)
 
 

@@ -340,7 +340,7 @@ class BehaviourConfig(Config):
     breath_s: Span
     wait_s: Span
     linger_s: float = Field(ge=0)
-    after_fight: dict[Literal["peek", "hold", "push"], float]
+    after_fight: dict[Literal["peek", "hold", "push", "back"], float]
     push_s: Span
     trade_s: float = Field(gt=0)
     trade_m: float = Field(gt=0)
@@ -375,6 +375,9 @@ class WaitingConfig(Config):
         step_legs: fewest and most steps aside in a row.
         step_m: shortest and longest step aside.
         step_pace: its speed over running.
+        step_tries: how many places for a step he thinks of.
+        steps_back: how many of the last steps he remembers.
+        anew_m: a step leads at least this far from where these began.
         stroll_legs: fewest and most ends of a stroll, one after the other.
         stroll_m: shortest and longest distance of a stroll's end from where he was sent.
         stroll_run_share: share of strolls that are run.
@@ -385,6 +388,7 @@ class WaitingConfig(Config):
         peek_m: shortest and longest step out of cover.
         peek_pace: speed of that step over running.
         peek_look_s: how long he looks.
+        peek_stand_s: how long he stands before he steps out, and when he is back.
         still_mps: who is slower stands.
         glance_every_s: between two changes of where he looks.
         glance_deg: spread of these changes.
@@ -401,6 +405,9 @@ class WaitingConfig(Config):
     step_legs: tuple[int, int]
     step_m: Span
     step_pace: Span
+    step_tries: int = Field(gt=0)
+    steps_back: int = Field(gt=0)
+    anew_m: float = Field(ge=0)
     stroll_legs: tuple[int, int]
     stroll_m: Span
     stroll_run_share: float = Field(ge=0, le=1)
@@ -411,6 +418,7 @@ class WaitingConfig(Config):
     peek_m: Span
     peek_pace: float = Field(gt=0, le=1)
     peek_look_s: Span
+    peek_stand_s: Span
     still_mps: float = Field(gt=0)
     glance_every_s: Span
     glance_deg: float = Field(ge=0)
@@ -418,6 +426,32 @@ class WaitingConfig(Config):
     sweep_deg: float = Field(ge=0)
     run_ahead_share: float = Field(ge=0, le=1)
     watch_m: float = Field(ge=0)
+
+
+class MeaningConfig(Config):
+    """What setting off on an order is: the lines that `docs/intents.md` draws.
+
+    Attributes:
+        setup_s: before this time of the round defenders and attackers go to their posts.
+        left_m: whoever is nearer than this to the middle of a site is at it.
+        leave_m: by how much a rotation leads away from that site.
+        near_m: by how much it leads nearer to another.
+        save_m: by how much a defender's retreat leads away from the planted bomb.
+        contact_s: how long a hit or an enemy fought counts as a fight one may leave.
+        contact_m: how near its enemy is.
+        soon_m: how far along the way one looks.
+        away_m: by how much that is farther from the enemy.
+    """
+
+    setup_s: float = Field(ge=0)
+    left_m: float = Field(gt=0)
+    leave_m: float = Field(gt=0)
+    near_m: float = Field(gt=0)
+    save_m: float = Field(gt=0)
+    contact_s: float = Field(ge=0)
+    contact_m: float = Field(ge=0)
+    soon_m: float = Field(ge=0)
+    away_m: float = Field(ge=0)
 
 
 class PlanConfig(Config):
@@ -463,7 +497,7 @@ class TacticsConfig(Config):
         contact_commit_s: how soon an attack follows the first blood.
         creep_s: how long before the attack the waiting begin to creep forward.
         last_commit_s: time left at which the attackers go in any case.
-        far_m: from where a new aim counts as a rotation.
+        far_m: who is farther off does not wait for the others, nor comes to disturb a defuse.
         regroup_chance: that a failed attack tries the other site.
         regroup_time_s: least time left for that.
         save_chance: that a side that is weaker gives a round up.
@@ -641,6 +675,7 @@ class SimulatorConfig(Config):
     economy: EconomyConfig
     behaviour: BehaviourConfig
     waiting: WaitingConfig
+    meaning: MeaningConfig
     tactics: TacticsConfig
     grid: GridLogConfig
     arena: ArenaConfig

@@ -124,6 +124,15 @@ def test_a_turn_on_the_way_is_no_peek(scene):
         assert not any("peek_return" in rules for rules in voters(found, "a"))
 
 
+def test_a_creep_out_and_past_is_no_peek(scene):
+    enemy = {"A": [(20.0, 0.0)] * 21}
+    creeps = STILL * 8 + [(0.0, 0.3 * step) for step in (1, 2, 3, 2, 1)] + STILL * 8
+    passes = OUT_AND_BACK[:12] + [(0.0, -0.3 * step) for step in range(9)]
+    for path in (creeps, passes):
+        found = label(*scene({"a": path, **enemy}, yaws={"a": 0.0}))
+        assert not any("peek_return" in rules for rules in voters(found, "a"))
+
+
 def test_a_step_out_into_a_fight_is_a_peek(scene):
     path = STILL * 8 + [(0.0, 0.5), (0.0, 1.0), (0.0, 1.5)] + [(0.0, 1.5)] * 9
     hit = ("PLAYER_DAMAGED", 2400, "A", "a")

@@ -255,6 +255,45 @@ def test_a_peek_comes_back_to_its_spot_or_ends_in_a_fight(match):
     assert sum(gap < 0.3 for gap in back) / len(back) > 0.8
 
 
+def test_who_rotates_sets_off_from_a_site_or_comes_from_afar_to_the_bomb(match, arena, config):
+    rotate, begun = INTENTS.index("rotate"), 0
+    middles = [arena.site_middle(site) for site in config.arena.sites]
+    for played in match.recording.rounds:
+        plants = [h for h in played.happenings if h.kind == "BOMB_PLANTED"]
+        place, intent, ticks = (getattr(played.samples, name) for name in ("place", "intent", "ticks"))
+        for i in range(place.shape[1]):
+            defends = played.sides[i // 5] == "defenders"
+            for k in range(1, len(place)):
+                if intent[k, i] != rotate or intent[k - 1, i] == rotate or played.samples.hp[k, i] <= 0:
+                    continue
+                begun += 1
+                if any(plant.tick < ticks[k] for plant in plants):
+                    x, _, z = plants[0].payload["pos"]
+                    assert not defends or math.dist(place[k, i], (x, z)) >= config.behaviour.retake_m - 0.1
+                    assert defends, "attackers advance to the planted bomb"
+                else:
+                    assert ticks[k] - played.live >= config.clock.ticks(config.meaning.setup_s)
+                    assert min(math.dist(place[k, i], middle) for middle in middles) <= config.meaning.left_m + 0.1
+    assert begun > 20
+
+
+def test_whoever_saves_goes_away_from_the_planted_bomb(match):
+    retreat, ways = INTENTS.index("retreat"), []
+    for played in match.recording.rounds:
+        plant = next((h for h in played.happenings if h.kind == "BOMB_PLANTED"), None)
+        if plant is None:
+            continue
+        x, _, z = plant.payload["pos"]
+        samples = played.samples
+        after = [k for k, tick in enumerate(samples.ticks) if tick > plant.tick]
+        for i in (i for i in range(10) if played.sides[i // 5] == "defenders"):
+            run = [k for k in after if samples.intent[k, i] == retreat and samples.hp[k, i] > 0]
+            if len(run) > 16 and run[-1] - run[0] == len(run) - 1:  # one stretch of two seconds or more
+                away = [math.dist(samples.place[k, i], (x, z)) for k in (run[0], run[-1])]
+                ways.append(away[1] > away[0])
+    assert sum(ways) >= 0.8 * len(ways)
+
+
 def test_fire_hurts_and_is_left(rounds, side_of):
     burns = of_type([e for entries in rounds.values() for e in entries], "PLAYER_DAMAGED")
     burnt = [e for e in burns if e["payload"]["weapon"] == "inferno"]

@@ -266,10 +266,11 @@ def rotate_sites(after: Hindsight, rules: LabelRules) -> Bools:
     if len(after.sites) < 2:
         return np.zeros(after.count, dtype=np.bool_)
     start, stop = np.arange(after.count), after.ahead(rule.horizon_ms)
-    now = np.nan_to_num(after.to_sites(start), nan=np.inf)
-    gained = now - after.to_sites(stop)
+    now, then = np.nan_to_num(after.to_sites(start), nan=np.inf), after.to_sites(stop)
+    gained = now - then
     nearest = now.argmin(axis=1)
     left = (now[start, nearest] <= rule.left_mm) & (-gained[start, nearest] >= rule.leave_mm)
+    left &= then[start, nearest] >= rule.out_mm
     gained[start, nearest] = -np.inf
     other = np.fmax.reduce(gained, axis=1, initial=-np.inf)
     unplanted: Bools = np.isnan(after.bomb[:, 0])

@@ -33,7 +33,7 @@ class Order:
         kind: where it ends: standing, planting, defusing, with the bomb in hand, or out of danger.
         at: where to.
         watch: what to look at there.
-        intent: what the walk there is.
+        intent: "retreat" where it gives ground, else "advance"; which of these ways rotate, who goes it finds.
         start: tick before which he waits.
         quiet: whether the end of the way is walked.
     """
@@ -76,6 +76,7 @@ class Agent:
     order_done: bool = False
     spot: Point = (0.0, 0.0)
     watch: Point = (0.0, 0.0)
+    been: list[Point] = field(default_factory=list)
     until: int = 0
     phase: str = ""
     target: int = -1
@@ -121,6 +122,7 @@ class Agent:
         self.until = self.next_shot = self.burst_left = self.strafe_until = 0
         self.next_peek = self.next_shift = self.next_glance = 0
         self.hurt = self.hurt_seen = -(10**9)
+        self.target_seen, self.been = -(10**9), []
         self.hurt_by = self.target = -1
         self.waited = False
         self.blind_until = self.throwing_until = self.alarm_until = 0

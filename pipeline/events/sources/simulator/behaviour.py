@@ -14,6 +14,7 @@ from pipeline.events.sources.simulator.agents import Agent, Order
 from pipeline.events.sources.simulator.arena import Point
 from pipeline.events.sources.simulator.state import RoundState
 from pipeline.events.sources.simulator.waiting import hold, look_around, must_leave, peek, potter
+from pipeline.intents.vocabulary import Intent
 
 
 def decide(s: RoundState, a: Agent) -> None:
@@ -231,6 +232,8 @@ def _after_fight(s: RoundState, a: Agent, killed: bool) -> bool:
         s.bodies.look_at(a.index, a.target_at)
         _go(s, a, a.target_at, s.run_speed(a))
         return True
+    if choice == "back" and _retreat(s, a, [a.target_at]):
+        return True
     target_at = a.target_at
     hold(s, a, target_at)
     a.pause_until = s.tick + s.span_ticks(mind.wait_s)
@@ -351,7 +354,7 @@ def _follow(s: RoundState, a: Agent) -> None:
     order = a.order
     assert order is not None  # noqa: S101 - _must_leave says so
     if order is not a.order_way:
-        a.task, a.intent, a.order_way, a.target = "go", order.intent, order, -1
+        a.task, a.intent, a.order_way, a.target = "go", _meaning(s, a, order), order, -1
         a.watch = order.watch
         s.bodies.look_ahead(a.index)
         _go(s, a, order.at, s.run_speed(a))
@@ -374,6 +377,46 @@ def _follow(s: RoundState, a: Agent) -> None:
         a.order_done = True
         hold(s, a, order.watch)
         a.spot = order.at
+
+
+def _meaning(s: RoundState, a: Agent, order: Order) -> Intent:
+    """What setting off on an order is, in the words of `docs/intents.md`: the team says where, the way says what."""
+    lines, here, to = s.config.meaning, s.at(a), order.at
+    if order.intent == "retreat" or _breaks_off(s, a, to):
+        return "retreat"
+    if s.bomb.planted is not None:
+        now, then = math.dist(here, s.bomb.planted), math.dist(to, s.bomb.planted)
+        if a.side == "attackers":
+            return "advance"
+        return (
+            "retreat" if then - now >= lines.save_m else "rotate" if now >= s.config.behaviour.retake_m else "advance"
+        )
+    if s.tick - s.live < s.ticks(lines.setup_s):
+        return "advance"
+    middles = [s.arena.site_middle(site) for site in sorted(s.arena.config.sites)]
+    nearest = min(middles, key=lambda middle: math.dist(here, middle))
+    left = (
+        math.dist(here, nearest) <= lines.left_m and math.dist(to, nearest) - math.dist(here, nearest) >= lines.leave_m
+    )
+    nears = any(math.dist(here, m) - math.dist(to, m) >= lines.near_m for m in middles if m != nearest)
+    return "rotate" if left and nears else "advance"
+
+
+def _breaks_off(s: RoundState, a: Agent, to: Point) -> bool:
+    """Whether he who sets off leaves a fight: soon after contact, away from the nearest enemy whom he knows of."""
+    lines, here = s.config.meaning, s.at(a)
+    if s.tick - max(a.hurt, a.target_seen) > s.ticks(lines.contact_s):
+        return False
+    known = [k.at for _, k in s.recent(a.team, s.config.perception.sighting_s)]
+    nearest = min(known, key=lambda at: (math.dist(at, here), at), default=None)
+    if nearest is None or math.dist(nearest, here) > lines.contact_m:
+        return False
+    soon = to
+    for point in s.arena.way(here, to)[0]:
+        if math.dist(here, point) >= lines.soon_m:
+            soon = point
+            break
+    return math.dist(soon, nearest) - math.dist(here, nearest) >= lines.away_m
 
 
 def _may_work(s: RoundState, a: Agent, order: Order) -> bool:

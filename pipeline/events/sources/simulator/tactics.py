@@ -60,9 +60,14 @@ def _busy(a: Agent, kind: Kind) -> bool:
 
 
 def _hide(s: RoundState, a: Agent, group: str, danger: Point) -> None:
-    """Save: to that hideout which lies farthest from the danger for how far it is to go."""
+    """Save: to that hideout which lies farthest from the danger for how far it is to go, or stay if all are nearer."""
     names = _group(s, group)
-    best = max(names, key=lambda n: (math.dist(_spot(s, n), danger) - 0.5 * _way_m(s, a, _spot(s, n)), n))
+    here = s.at(a)
+    away = [n for n in names if math.dist(_spot(s, n), danger) > math.dist(here, danger)]
+    if not away:
+        order(s, a, "save", None, "retreat", at=here, watch=danger)
+        return
+    best = max(away, key=lambda n: (math.dist(_spot(s, n), danger) - 0.5 * _way_m(s, a, _spot(s, n)), n))
     order(s, a, "save", best, "retreat")
 
 
@@ -190,7 +195,7 @@ class Attack:
             far = _way_m(s, a, _spot(s, spot)) > rules.far_m
             delay = s.span(rules.delays_s[_attacking(a.role)])
             if not _busy(a, "pick_up"):
-                order(s, a, "stand", spot, "rotate" if far else "advance", after_s=0.0 if far else delay)
+                order(s, a, "stand", spot, "advance", after_s=0.0 if far else delay)
             if s.chance(rules.throw_chance):
                 door = s.arena.config.spots[s.arena.config.groups[f"after_plant_{site}"][0]].watch
                 throw(s, a, "smoke", door) or throw(s, a, "flashbang", _spot(s, spots[0] if spots else spot))
@@ -202,10 +207,7 @@ class Attack:
             return
         near = min(men, key=lambda a: (_way_m(s, a, at), a.index), default=None)
         if near is not None:
-            far = _way_m(s, near, at) > s.config.tactics.far_m
-            order(
-                s, near, "pick_up", None, "rotate" if far else "advance", at=at, watch=s.arena.site_middle(self._aim())
-            )
+            order(s, near, "pick_up", None, "advance", at=at, watch=s.arena.site_middle(self._aim()))
 
     def _aim(self) -> str:
         return self.site or "bombsite_a"
@@ -245,8 +247,7 @@ class Attack:
         if hurried or (calm and way < rules.inside_m and self._friend_inside(s, carrier, middle)):
             order(s, carrier, "plant", spot, "advance")
         elif carrier.order_done and way > rules.inside_m:
-            far = way > rules.far_m
-            order(s, carrier, "stand", spots[0], "rotate" if far else "advance")
+            order(s, carrier, "stand", spots[0], "advance")
 
     def _friend_inside(self, s: RoundState, carrier: Agent, middle: Point) -> bool:
         others = [a for a in s.alive(self.team) if a is not carrier]
@@ -261,8 +262,7 @@ class Attack:
             for a in sorted(men, key=lambda a: (_way_m(s, a, bomb), a.index)):
                 spot = _nearest_first(s, a, spots)[0]
                 spots.remove(spot)
-                far = _way_m(s, a, _spot(s, spot)) > rules.far_m
-                order(s, a, "stand", spot, "rotate" if far else "advance", after_s=s.span(rules.order_delay_s))
+                order(s, a, "stand", spot, "advance", after_s=s.span(rules.order_delay_s))
         if s.time_left() < rules.flee_bomb_s:
             for a in men:
                 if a.index not in self.fled and math.dist(s.at(a), bomb) < rules.safe_bomb_m:
@@ -370,7 +370,7 @@ class Defence:
             a,
             "stand",
             _nearest_first(s, a, spots or _group(s, f"post_{hot}"))[0],
-            "rotate",
+            "advance",
             after_s=s.span(rules.rotate_delay_s),
         )
 
@@ -424,14 +424,13 @@ class Defence:
             for a in sorted(men, key=lambda a: (_way_m(s, a, bomb), a.index)):
                 spot = _nearest_first(s, a, spots)[0]
                 spots.remove(spot)
-                way = _way_m(s, a, _spot(s, spot))
                 if _way_m(s, a, bomb) > rules.inside_m:
                     order(
                         s,
                         a,
                         "stand",
                         spot,
-                        "rotate" if way > rules.inside_m else "advance",
+                        "advance",
                         after_s=s.span(rules.order_delay_s),
                     )
         if self.phase == "save":

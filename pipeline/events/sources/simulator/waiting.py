@@ -19,6 +19,7 @@ def hold(s: RoundState, a: Agent, watch: Point) -> None:
     s.bodies.stop(a.index)
     a.task, a.intent, a.target, a.order_way = "hold", "hold", -1, None
     a.spot, a.watch = s.at(a), watch
+    a.phase = "pause"
     a.next_shift = s.tick + s.span_ticks(s.config.waiting.pause_s)
     a.next_peek = s.tick + s.span_ticks(_peek_pause(s, a))
 
@@ -36,20 +37,29 @@ def potter(s: RoundState, a: Agent) -> None:
     if a.phase == "step":
         a.phase = "pause"
         a.next_shift = s.tick + s.span_ticks(wait.long_pause_s if s.chance(wait.long_pause_share) else wait.pause_s)
-    if s.tick < a.next_shift:
+    met = s.tick - max(a.hurt, a.target_seen) < s.ticks(s.config.meaning.contact_s)
+    if s.tick < a.next_shift or met:
         return
     a.phase = "step"
     alarmed = s.enemy_near(a.team, s.at(a), s.config.behaviour.suspect_m, s.config.perception.sighting_s)
-    if not alarmed and s.chance(wait.stroll_share) and _stroll(s, a):
+    if not alarmed and not _hides(s, a) and s.chance(wait.stroll_share) and _stroll(s, a):
         return
-    steps, here = [], s.at(a)
+    steps, here, been = [], s.at(a), [*a.been, s.at(a)]
     for _ in range(int(s.rng.integers(wait.step_legs[0], wait.step_legs[1] + 1))):
-        goal = _aside(s, a)
-        if s.arena.can_stand(goal) and s.arena.free(here, goal) and not _exposed(s, a, goal):
+        goals = (_aside(s, a) for _ in range(wait.step_tries))
+        goal = next((g for g in goals if all(math.dist(g, old) >= wait.anew_m for old in been)), None)
+        if goal is not None and s.arena.can_stand(goal) and s.arena.free(here, goal) and not _exposed(s, a, goal):
             steps.append(goal)
             here = goal
     if steps:
+        a.been = been[-wait.steps_back :]
         s.bodies.send(a.index, steps, s.span(wait.step_pace) * s.run_speed(a))
+
+
+def _hides(s: RoundState, a: Agent) -> bool:
+    """Whether he has given the round up, or waits to take the site back: such a one keeps still."""
+    saves = a.order is not None and a.order.kind == "save"
+    return saves or (a.side == "defenders" and s.bomb.planted is not None)
 
 
 def _stroll(s: RoundState, a: Agent) -> bool:
@@ -118,13 +128,19 @@ def peek(s: RoundState, a: Agent) -> bool:
             spot = a.spot
             hold(s, a, a.watch)
             a.spot = spot
+            a.next_shift = s.tick + s.span_ticks(wait.peek_stand_s)
             return False
         return True
     if a.task != "hold" or s.tick < a.next_peek or a.blind_until > s.tick or must_leave(s, a):
         return False
     if not s.bodies.arrived(a.index) or s.bodies.speed(a.index) > wait.still_mps:
         return False
+    if a.phase != "ready":  # whoever peeks has stood and listened
+        a.phase = "ready"
+        a.next_peek = a.next_shift = s.tick + s.span_ticks(wait.peek_stand_s)
+        return False
     a.next_peek = s.tick + s.span_ticks(_peek_pause(s, a))
+    a.phase = "pause"
     goals = [a.watch]
     if known := [k.at for _, k in s.recent(a.team, s.config.perception.sighting_s)]:
         nearest = min(known, key=lambda at: (math.dist(at, s.at(a)), at))
