@@ -215,7 +215,7 @@ def simulated(tmp_path_factory):
 def test_labels_of_simulated_players_are_mostly_what_they_meant(simulated):
     *tables, meant = simulated
     scores = {row["intent"]: row for row in judgement.scores(judgement.confusion(label(*tables), meant)).to_dicts()}
-    assert scores["hold"]["f1"] > 0.7 and scores["advance"]["f1"] > 0.6
+    assert scores["hold"]["f1"] > 0.75 and scores["advance"]["f1"] > 0.6
     assert learn([judged(*tables, LABELS, meant)])["hold_stay"] > 2
 
 
