@@ -245,8 +245,10 @@ def test_a_fetched_series_is_scanned_analysed_and_agrees_with_its_end_state(grid
     recording = [dg.AssetKey(table) for table in ("rounds", "events", "tracks")]
     many = workspace.run("analyse_match", tags=ends, asset_selection=recording)
     assert many.success  # a warning gives no match up, in a run over many either
-    told = [one for one in many.get_asset_check_evaluations() if one.check_name == "agrees_with_end_state"]
-    assert [(one.passed, one.partition, one.blocking) for one in told] == [(False, f"{name}-1", False)]
+    key = dg.AssetCheckKey(dg.AssetKey("events"), "agrees_with_end_state")
+    (told,) = workspace.instance.event_log_storage.get_asset_check_execution_history(key, limit=1)
+    assert (told.run_id, told.partition) == (many.run_id, f"{name}-1")
+    assert (told.evaluation.passed, told.evaluation.blocking) == (False, False)
 
     workspace.store.write(f"end_states/series={name}.json", b'{"seriesState": {"games": 3}}')
     check, metadata = _checked(workspace, f"{name}-1")
