@@ -43,7 +43,7 @@ def test_probabilities_for_a_series_that_was_never_seen_mean_what_they_say(share
     said = model.probabilities(vectors(held))
     plain = Calibration.plain(model.calibration.log_weights).probabilities(scores)
     assert log_loss(said, truth) < log_loss(plain, truth)
-    assert errors(said, truth).mean() < 0.05 < errors(plain, truth).mean()
+    assert errors(said, truth).mean() < 0.65 * errors(plain, truth).mean()
     planting = held.filter(pl.col("intent") == "plant")[:8]
     told = reasons(model, planting, "plant")
     assert any(name in " ".join(told) for name in ("since_plant_start_s", "in_site", "has_bomb", "objective_m"))
