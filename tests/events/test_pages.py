@@ -56,7 +56,7 @@ def test_claims_hold_no_page_of_a_log_that_names_the_round_of_every_event(at_the
     path.write_text("\n".join(simulate(rounds=1, seed=1).canonical_lines()))
     read(path)
     (alive, made), = at_the_end  # fmt: skip
-    assert made > 3 and alive <= 1  # the last one's events need not be on disk
+    assert made > 9 and alive <= 3  # the last ones wait to be written together
 
 
 def test_claims_hold_no_page_of_one_event_told_again_and_again(at_the_end, tmp_path):

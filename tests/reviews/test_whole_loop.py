@@ -24,6 +24,7 @@ from resources.settings import Settings
 from resources.store import Store
 
 SENSITIVE = "plant"
+BUDGET = 6
 
 
 class Watched(LocalBackend):
@@ -89,7 +90,7 @@ def cautious(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def team(tmp_path: Path, url: str, cautious: None) -> Iterator[Team]:
     environment = Settings(gridmotion_store=str(tmp_path / "store"), database_url=url)
     store, backend, reviews = open_store(environment), Watched(), open_reviews(environment)
-    studio = ClipStudio(store, backend, budget=6)
+    studio = ClipStudio(store, backend, budget=BUDGET)
     with dg.DagsterInstance.ephemeral() as instance:
         yield Team(
             store, instance, reviews, backend, build_defs(environment, store=store, studio=studio, reviews=reviews)
@@ -97,7 +98,7 @@ def team(tmp_path: Path, url: str, cautious: None) -> Iterator[Team]:
 
 
 def _ingest(team: Team, folder: Path) -> None:
-    log = write(folder / "log", simulate(rounds=4, seed=11))[0]
+    log = write(folder / "log", simulate(rounds=4, seed=12))[0]
     team.store.put(log, f"landing/{log.name}")
     config = {"ops": {"scanned_log": {"config": {"path": f"landing/{log.name}"}}}}
     assert team.run("scan_log", run_config=config).success
@@ -119,7 +120,7 @@ def test_what_people_say_of_a_match_trains_the_next_model_and_lets_a_sensitive_c
     segments = team.store.read_table("segments", team.match_id)
     plants = segments.filter(pl.col("intent") == SENSITIVE)["segment_id"].to_list()
     assert len(plants) >= 2
-    assert len(team.backend.asked) == team.clips().height == 6
+    assert len(team.backend.asked) == team.clips().height == BUDGET
     assert SENSITIVE not in team.backend.asked
     stood = standing(segments, team.reviews.reviews(team.match_id))
     assert stood.filter(pl.col("standing") == "waiting")["segment_id"].to_list() == plants
@@ -154,7 +155,7 @@ def test_what_people_say_of_a_match_trains_the_next_model_and_lets_a_sensitive_c
 
     (clips,) = team.look(accepted_sensor)
     assert team.run("make_clips", partition_key=clips.partition_key).success
-    assert team.backend.asked[6:].count(SENSITIVE) == 1
+    assert team.backend.asked[BUDGET:].count(SENSITIVE) == 1
     made = team.clips()
     assert made.filter(pl.col("intent") == SENSITIVE)["segment_id"].to_list() == [accepted["segment_id"]]
 
@@ -176,7 +177,7 @@ def _jobs(team: Team) -> list[dict[str, Any]]:
 def test_without_the_review_database_nothing_is_animated(team: Team, tmp_path: Path) -> None:
     dead = open_reviews(Settings(database_url="postgresql://nobody@127.0.0.1:1/none"))
     environment = Settings(gridmotion_store=team.store.url)
-    studio = ClipStudio(team.store, team.backend, budget=6)
+    studio = ClipStudio(team.store, team.backend, budget=BUDGET)
     team.definitions = build_defs(environment, store=team.store, studio=studio, reviews=dead)
     _ingest(team, tmp_path)
     result = team.run("analyse_match", partition_key=team.match_id)
