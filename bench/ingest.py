@@ -146,46 +146,31 @@ def _unpacked(log: Path, folder: Path) -> Path:
 
 
 def _memory(packing: str, plain: Path, folder: Path) -> Figure:
-    once, longer = (_packed(plain, times, packing, folder) for times in (1, TIMES))
-    peaks = [peak_memory(ours, log, folder / "ours") for log in (once, longer)]
+    logs = [_packed(plain, times, packing, folder) for times in (1, TIMES)]
+    return _peaks(f"{TIMES} × the matches in a log, {packing},", logs, folder)
+
+
+def _peaks(what: str, logs: list[Path], folder: Path) -> Figure:
+    """The peak of reading the second log to that of the first."""
+    peaks = [peak_memory(ours, log, folder / "ours") for log in logs]
     shutil.rmtree(folder / "ours")
-    return Figure(
-        f"peak memory of {TIMES} × the matches in a log, {packing}, to that of one",
-        peaks[1] / peaks[0],
-        f"× {peaks[0] / 1e6:.0f} MB",
-        goal=Goal(at_most=1.1),
-    )
+    goal = Goal(at_most=1.1)
+    return Figure(f"peak memory of {what} to that of one", peaks[1] / peaks[0], f"× {peaks[0] / 1e6:.0f} MB", goal=goal)
 
 
 def _grid_memory(log: Path, folder: Path) -> Figure:
-    peaks = []
-    for times in (1, TIMES):
-        path = folder / f"series-{times}.zip"
+    logs = [folder / f"series-{times}.zip" for times in (1, TIMES)]
+    for times, path in zip((1, TIMES), logs, strict=True):
         with (
             zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive,
             archive.open("series.jsonl", "w") as file,
         ):
             file.writelines(games(list(lines(log)), times))
-        peaks.append(peak_memory(ours, path, folder / "ours"))
-    shutil.rmtree(folder / "ours")
-    return Figure(
-        f"peak memory of {TIMES} × the games in a GRID series, .zip, to that of one",
-        peaks[1] / peaks[0],
-        f"× {peaks[0] / 1e6:.0f} MB",
-        goal=Goal(at_most=1.1),
-    )
+    return _peaks(f"{TIMES} × the games in a GRID series, .zip,", logs, folder)
 
 
 def _memory_of_one(plain: Path, folder: Path) -> Figure:
-    longer = _played_again(plain, TIMES, folder)
-    peaks = [peak_memory(ours, log, folder / "ours") for log in (plain, longer)]
-    shutil.rmtree(folder / "ours")
-    return Figure(
-        f"peak memory of a match {TIMES} × longer to that of one",
-        peaks[1] / peaks[0],
-        f"× {peaks[0] / 1e6:.0f} MB",
-        goal=Goal(at_most=1.1),
-    )
+    return _peaks(f"a match {TIMES} × longer", [plain, _played_again(plain, TIMES, folder)], folder)
 
 
 def _played_again(plain: Path, times: int, folder: Path) -> Path:

@@ -303,7 +303,9 @@ def page(found: Run, control: Control) -> Iterator[str]:
         "- *Recorded path*: the smoothed path may leave the recorded one by "
         f"{100 * config.path.bound_m:.0f} cm at most, and does so where a player turns or stops at once; mean over "
         f"clips of the greatest distance in each: {100 * _mean(recorded_rows, 'moved_m'):.1f} cm.",
-        "- *Penetration*, *floating*: of heel, ball and tip of the toes, beyond 5 mm.",
+        "- *Penetration*, *floating*: of heel, ball and tip of the toes, beyond 5 mm. The ground is where the clip's "
+        "own prints were planned, from the heights of the recorded path: nobody recorded the floor of a map. So both "
+        "say that feet go where they were to go, not that a stair is where the map has it.",
         "- *Limits*: ranges of the American Academy of Orthopaedic Surgeons, of the spine after White and Panjabi.",
         f"- *Through each other*: bones below the knees nearer than {100 * CLEAR_M:.1f} cm.",
         "",

@@ -271,9 +271,19 @@ class DriftConfig(Config):
 
 
 class KinshipConfig(Config):
-    """When two recordings are of one match: `least_kills`, for fewer may lie the same time apart by chance."""
+    """When two recordings are of one match.
+
+    Attributes:
+        least_kills: fewer may lie the same time apart by chance.
+        least_share: of the kills of the recording that tells of fewer, those that the other tells of too.
+        apart_ms: how far the clocks of the two may differ from kill to kill, either way, ms.
+        most_kills: so many are compared at most, the first ones.
+    """
 
     least_kills: int = Field(gt=1)
+    least_share: float = Field(gt=0.5, le=1)
+    apart_ms: int = Field(ge=0)
+    most_kills: int = Field(gt=1)
 
 
 class LearningConfig(Config):

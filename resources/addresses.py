@@ -1,10 +1,13 @@
-"""Addresses as they may be shown.
+"""Addresses as they may be shown, and foreign words without what may not.
 
-Belongs here: what of an address is left out, since it may be a password or a token. Does not belong here: which address
-is used (`resources.settings`).
+Belongs here: what of an address or a text is left out, since it may be a password or a token. Does not belong here:
+which address is used (`resources.settings`).
 """
 
+import json
 import re
+from collections.abc import Iterable
+from urllib.parse import quote, urlsplit
 
 _HIDDEN = "…"
 
@@ -23,8 +26,27 @@ def without_secrets(url: str) -> str:
     return f"{scheme}://{before.rpartition('@')[2]}"
 
 
-def redacted(text: str, url: str) -> str:
-    """A text, such as an error's, in which that address may stand, in whole or only its query."""
-    shown = text.replace(url, without_secrets(url))
-    query = url.partition("://")[2].partition("?")[2]
-    return shown.replace(query, _HIDDEN) if query else shown
+def redacted(text: str, url: str, secrets: Iterable[str] = ()) -> str:
+    """Foreign words, such as an error's, without our secrets and without what an address hides, however written.
+
+    Args:
+        text: the words; the address may stand in them, in whole or in parts.
+        url: the address that was asked.
+        secrets: what else no message may repeat.
+    """
+    known = {word for word in (*secrets, *_hidden(url)) if word}
+    written = known | {quote(word, safe="") for word in known} | {json.dumps(word)[1:-1] for word in known}
+    text = text.replace(url, without_secrets(url))
+    for word in sorted(written, key=lambda word: (-len(word), word)):
+        text = text.replace(word, _HIDDEN)
+    return text
+
+
+def _hidden(url: str) -> list[str]:
+    """User, password and query of an address, whole and in parts."""
+    try:
+        parts = urlsplit(url)
+        user = (parts.netloc.rpartition("@")[0], parts.username or "", parts.password or "")
+    except ValueError:
+        return [url]
+    return [*user, parts.query, *(pair.partition("=")[2] for pair in parts.query.split("&"))]

@@ -7,10 +7,14 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
+
+from pipeline.motion.clip import NULL, ClipRequest
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -133,3 +137,33 @@ def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield server.get_uri()
     finally:
         server.cleanup()
+
+
+@pytest.fixture(scope="session")
+def request_on() -> Callable[..., ClipRequest]:
+    """Builds a request for a clip from positions `(n, 2)` in metres at 8 Hz, or every `every_ms`."""
+
+    def build(way: Any, *, every_ms: int = 125, margin: int = 12, **changes: Any) -> ClipRequest:
+        way = np.asarray(way, dtype=float)
+        n = len(way)
+        t = np.arange(n) * every_ms
+        height, yaw = changes.pop("height", 0.0), changes.pop("yaw_deg", None)
+        values: dict[str, Any] = {
+            "match_id": "m",
+            "segment_id": "0" * 16,
+            "player": "player:p",
+            "attacker": True,
+            "intent": "advance",
+            "from_ms": int(t[margin]),
+            "to_ms": int(t[-1 - margin]),
+            "t_ms": t,
+            "x_mm": np.rint(way[:, 0] * 1000),
+            "y_mm": np.full(n, NULL) if height is None else np.rint(np.broadcast_to(height, n) * 1000),
+            "z_mm": np.rint(way[:, 1] * 1000),
+            "yaw_mdeg": np.full(n, NULL) if yaw is None else np.rint(np.broadcast_to(yaw, n) * 1000),
+            "pitch_mdeg": np.zeros(n),
+            "seed": 7,
+        }
+        return ClipRequest(**{**values, **changes})
+
+    return build

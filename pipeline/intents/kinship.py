@@ -24,10 +24,6 @@ from configs.intents import KinshipConfig, load_intents
 _GRID_MATCH = re.compile(r"^(\d+)-\d+$")
 _MAP_PREFIX = re.compile(r"^[a-z]+_")  # some sources leave it out
 
-_LEAST_SHARE = 0.9  # of the kills of the shorter list; a cut log lacks some, a source may not tell of the world's
-_APART_MS = 2000  # either way; a feed that samples each second may be late by two
-_MOST_KILLS = 500  # compared; a match has some hundred, and a list without end must not take memory without end
-
 
 @dataclass(frozen=True)
 class Recording:
@@ -73,18 +69,20 @@ def twins(recordings: Iterable[Recording], config: KinshipConfig | None = None) 
 
     Args:
         recordings: no match id among them twice.
-        config: how many kills tell; `configs/intents.yaml` if None.
+        config: defaults to `configs/intents.yaml`.
     """
-    least = (config or load_intents().training.kinship).least_kills
+    config = config or load_intents().training.kinship
     found: dict[str, str] = {}
     ordered = sorted(recordings, key=lambda each: (-each.positions, each.match_id))
     alike: dict[str, list[tuple[str, _Kills]]] = {}
     for each in ordered:
-        if each.kills.height >= least:
-            alike.setdefault(_MAP_PREFIX.sub("", each.map), []).append((each.match_id, _Kills.of(each)))
+        if each.kills.height >= config.least_kills:
+            alike.setdefault(_MAP_PREFIX.sub("", each.map), []).append(
+                (each.match_id, _Kills.of(each, config.most_kills))
+            )
     for group in alike.values():
         for (one, its), (other, others) in combinations(group, 2):
-            if one not in found and other not in found and _aligned(its, others) is not None:
+            if one not in found and other not in found and _aligned(its, others, config) is not None:
                 found[other] = one
     return found
 
@@ -102,13 +100,19 @@ class Alignment:
     players: Mapping[str, str]
 
 
-def alignment(one: Recording, other: Recording) -> Alignment | None:
+def alignment(one: Recording, other: Recording, config: KinshipConfig | None = None) -> Alignment | None:
     """How two recordings go together; None if they are not of one match.
 
     Of the shorter list of kills nearly all must be found in the longer one, in order, under one offset of the clocks
     and one renaming of the players.
+
+    Args:
+        one: its clock and players are those that are translated.
+        other: into whose.
+        config: defaults to `configs/intents.yaml`.
     """
-    return _aligned(_Kills.of(one), _Kills.of(other))
+    config = config or load_intents().training.kinship
+    return _aligned(_Kills.of(one, config.most_kills), _Kills.of(other, config.most_kills), config)
 
 
 @dataclass(frozen=True)
@@ -119,22 +123,22 @@ class _Kills:
     names: list[tuple[str | None, str | None]]
 
     @classmethod
-    def of(cls, recording: Recording) -> "_Kills":
-        kills = recording.kills.drop_nulls("t_ms").sort("t_ms", maintain_order=True).head(_MOST_KILLS)
+    def of(cls, recording: Recording, most: int) -> "_Kills":
+        kills = recording.kills.drop_nulls("t_ms").sort("t_ms", maintain_order=True).head(most)
         return cls(kills["t_ms"].to_numpy().astype(np.int64), kills.select("actor", "target").rows())
 
 
-def _aligned(one: _Kills, other: _Kills) -> Alignment | None:
-    need = math.ceil(_LEAST_SHARE * min(len(one.t), len(other.t)))
+def _aligned(one: _Kills, other: _Kills, config: KinshipConfig) -> Alignment | None:
+    need, apart_ms = math.ceil(config.least_share * min(len(one.t), len(other.t))), config.apart_ms
     if not need:
         return None
     apart = np.sort((other.t[None, :] - one.t[:, None]).ravel())
-    if (apart[need - 1 :] - apart[: len(apart) - need + 1]).min() > 2 * _APART_MS:
+    if (apart[need - 1 :] - apart[: len(apart) - need + 1]).min() > 2 * apart_ms:
         return None  # under no offset do so many stand together
-    within = np.searchsorted(apart, apart + 2 * _APART_MS, side="right") - np.arange(len(apart))
+    within = np.searchsorted(apart, apart + 2 * apart_ms, side="right") - np.arange(len(apart))
     first = int(within.argmax())
     offset = int(np.median(apart[first : first + within[first]]))
-    low, high = (np.searchsorted(other.t, one.t + offset + by) for by in (-_APART_MS, _APART_MS + 1))
+    low, high = (np.searchsorted(other.t, one.t + offset + by) for by in (-apart_ms, apart_ms + 1))
     players = _renamed(
         (mine, theirs)
         for place, names in enumerate(one.names)

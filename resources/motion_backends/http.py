@@ -17,12 +17,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
-from urllib.parse import quote, urlsplit, urlunsplit
 
 import httpx
 from pydantic import SecretStr
 
 from configs.backends import AnswerLimits
+from resources.addresses import redacted, without_secrets
 from resources.motion_backends.errors import (
     BackendError,
     BadAnswer,
@@ -124,7 +124,7 @@ async def _request(
     deadline: float,
     secrets: Iterable[str],
 ) -> Answer:
-    where = shown(url)
+    where = without_secrets(url)
     timeout = httpx.Timeout(deadline, connect=min(limits.connect_s, deadline))
     try:
         async with (
@@ -181,15 +181,6 @@ def retry_after_s(headers: Mapping[str, str]) -> float | None:
     return max(0.0, seconds) if math.isfinite(seconds) else None
 
 
-def shown(url: str) -> str:
-    """An address without user, password and query."""
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return "the address"
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment=""))
-
-
 def key_of(secret: SecretStr | None, name: str) -> str:
     """A key as it may stand in a header; empty without one.
 
@@ -200,23 +191,6 @@ def key_of(secret: SecretStr | None, name: str) -> str:
     if not (key.isascii() and key.isprintable()):
         raise NotSetUp(f"{name} holds characters that no key has")
     return key
-
-
-def redact(text: str, url: str, secrets: Iterable[str]) -> str:
-    """Foreign words without our secrets, however they are written, and without what an address hides."""
-    try:
-        parts = urlsplit(url)
-        hidden = [parts.netloc.rpartition("@")[0], parts.username, parts.password, parts.query]
-        hidden += [value for pair in parts.query.split("&") for value in (pair.partition("=")[2],)]
-    except ValueError:
-        hidden = []
-    if any(hidden):
-        text = text.replace(url, shown(url))
-    known = {word for word in (*secrets, *hidden) if word}
-    written = known | {quote(word, safe="") for word in known} | {json.dumps(word)[1:-1] for word in known}
-    for word in sorted(written, key=lambda word: (-len(word), word)):
-        text = text.replace(word, "***")
-    return text
 
 
 def plain(text: str) -> str:
@@ -235,4 +209,4 @@ def _said(body: bytes, kind: str, url: str, secrets: Iterable[str]) -> str:
     if isinstance(said, dict):
         inner = said.get("error")
         said = inner.get("message") if isinstance(inner, dict) else said.get("detail") or said.get("message") or inner
-    return f" ({plain(redact(said, url, secrets))})" if isinstance(said, str) and said.strip() else ""
+    return f" ({plain(redacted(said, url, secrets))})" if isinstance(said, str) and said.strip() else ""

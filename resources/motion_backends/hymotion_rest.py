@@ -17,6 +17,7 @@ from pydantic import SecretStr
 from configs.backends import BackendsConfig
 from pipeline.motion.clip import ClipRequest
 from pipeline.motion.foreign import Motion
+from resources.addresses import redacted, without_secrets
 from resources.motion_backends import http
 from resources.motion_backends.errors import BadAnswer, Failed, NotSetUp, Refused, TimedOut
 from resources.motion_backends.hymotion import HyMotionBackend, frames_of, motion_of
@@ -63,7 +64,7 @@ class HyMotionRest(HyMotionBackend):
         self._style: str | None = None if self.config.hymotion.style == "auto" else self.config.hymotion.style
 
     def _where(self) -> str:
-        return http.shown(self._url)
+        return without_secrets(self._url)
 
     def check(self) -> None:
         """As of every backend: `NotAllowed` or `NotSetUp` where nothing may be asked."""
@@ -190,7 +191,7 @@ class HyMotionRest(HyMotionBackend):
         return (key, key.partition(":")[2])
 
     def _plain(self, said: object) -> str:
-        return http.plain(http.redact(str(said), self._url, self._secrets()))
+        return http.plain(redacted(str(said), self._url, self._secrets()))
 
     def _one_motion(self, found: Any) -> dict[str, Any]:
         """The motion in a downloaded dict: `{poses, trans, Rh}`, the same under `data`, or a list of frames."""

@@ -22,6 +22,7 @@ from pipeline.motion.foreign import Motion
 from pipeline.motion.rotations import Array, continuous, from_axes
 from pipeline.motion.skeleton import JOINTS, OFFSETS, PARENTS
 from pipeline.motion.warp import course
+from resources.addresses import redacted, without_secrets
 from resources.motion_backends import child, http, mmcp_call
 from resources.motion_backends.errors import (
     BackendError,
@@ -96,7 +97,7 @@ class MmcpBackend(PromptedBackend):
         return f"{mmcp.model} {mmcp.path_every_frames} {sorted(mmcp.trainable_models)} {terms}"
 
     def _where(self) -> str:
-        return http.shown(self._url)
+        return without_secrets(self._url)
 
     def check(self) -> None:
         """As of every backend: `NotAllowed` or `NotSetUp` where nothing may be asked."""
@@ -244,7 +245,7 @@ class MmcpBackend(PromptedBackend):
 
     def _plain(self, said: object) -> str:
         """Words of a server or of the client, without our token and what our address hides."""
-        return http.plain(http.redact(str(said), self._url, (http.key_of(self._token, "MMCP_TOKEN"),)))
+        return http.plain(redacted(str(said), self._url, (http.key_of(self._token, "MMCP_TOKEN"),)))
 
     def _trouble(self, error: dict[str, Any]) -> BackendError:
         words = self._plain(error["message"])

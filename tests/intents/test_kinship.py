@@ -4,12 +4,12 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from configs.intents import KinshipConfig
+from configs.intents import load_intents
 from pipeline.events.reader import read_log
 from pipeline.intents.kinship import Kin, Recording, alignment, kin, series_of_match, twins
 
 KILLS = [(1000, "a", "b"), (9000, "b", "c"), (12_000, "a", "c"), (31_000, "c", "a"), (40_000, "b", "a")]
-LEAST = KinshipConfig(least_kills=5)
+LEAST = load_intents().training.kinship.model_copy(update={"least_kills": 5})
 
 
 def recording(
@@ -91,7 +91,7 @@ def test_a_list_of_kills_without_end_is_compared_in_bounded_memory():
 def test_few_kills_tell_nothing():
     short = [recording("m", KILLS[:2]), recording("n", KILLS[:2])]
     assert twins(short, LEAST) == {}
-    assert twins(short, KinshipConfig(least_kills=2)) == {"n": "m"}
+    assert twins(short, LEAST.model_copy(update={"least_kills": 2})) == {"n": "m"}
 
 
 def test_the_series_of_both_recordings_are_one_with_all_their_games():

@@ -1,4 +1,4 @@
-"""Requests on generated paths, an independent reader of GLB files, and the Khronos validator."""
+"""Generated paths, an independent reader of GLB files, and the Khronos validator."""
 
 import gzip
 import json
@@ -16,42 +16,9 @@ import polars as pl
 import pytest
 
 from bench.gltf_motion import ReadClip, read
-from pipeline.motion.clip import NULL, ClipRequest
 from pipeline.tables import empty
 
 VALIDATOR = "gltf-validator@2.0.0-dev.3.10"
-SAMPLE_MS = 125
-MARGIN = 12
-
-
-@pytest.fixture(scope="session")
-def request_on() -> Callable[..., ClipRequest]:
-    """Builds a request from positions `(n, 2)` in metres at 8 Hz, or every `every_ms`."""
-
-    def build(way: Any, *, every_ms: int = SAMPLE_MS, margin: int = MARGIN, **changes: Any) -> ClipRequest:
-        way = np.asarray(way, dtype=float)
-        n = len(way)
-        t = np.arange(n) * every_ms
-        height, yaw = changes.pop("height", 0.0), changes.pop("yaw_deg", None)
-        values: dict[str, Any] = {
-            "match_id": "m",
-            "segment_id": "0" * 16,
-            "player": "player:p",
-            "attacker": True,
-            "intent": "advance",
-            "from_ms": int(t[margin]),
-            "to_ms": int(t[-1 - margin]),
-            "t_ms": t,
-            "x_mm": np.rint(way[:, 0] * 1000),
-            "y_mm": np.full(n, NULL) if height is None else np.rint(np.broadcast_to(height, n) * 1000),
-            "z_mm": np.rint(way[:, 1] * 1000),
-            "yaw_mdeg": np.full(n, NULL) if yaw is None else np.rint(np.broadcast_to(yaw, n) * 1000),
-            "pitch_mdeg": np.zeros(n),
-            "seed": 7,
-        }
-        return ClipRequest(**{**values, **changes})
-
-    return build
 
 
 @pytest.fixture(scope="session")

@@ -14,13 +14,10 @@ import numpy as np
 import pytest
 
 from configs.backends import BackendsConfig, load_backends
-from pipeline.motion.clip import NULL, Clip, ClipRequest
+from pipeline.motion.clip import Clip, ClipRequest
 from pipeline.motion.npz import axis_angle
 from pipeline.motion.synthesizer import synthesize
 from resources.motion_backends.patience import Patience
-
-SAMPLE_MS = 125
-MARGIN = 12
 
 
 @dataclass
@@ -144,35 +141,10 @@ def nobody() -> str:
 
 
 @pytest.fixture(scope="session")
-def request_on() -> Callable[..., ClipRequest]:
-    """Builds a request from positions `(n, 2)` in metres at 8 Hz."""
-
-    def build(way: Any, **changes: Any) -> ClipRequest:
-        way = np.asarray(way, dtype=float)
-        n = len(way)
-        t = np.arange(n) * SAMPLE_MS
-        yaw, height = changes.pop("yaw_deg", None), changes.pop("height", None)
-        values: dict[str, Any] = {
-            "match_id": "m",
-            "segment_id": "0123456789abcdef",
-            "player": "player:p",
-            "attacker": True,
-            "intent": "advance",
-            "from_ms": int(t[MARGIN]),
-            "to_ms": int(t[-1 - MARGIN]),
-            "t_ms": t,
-            "x_mm": np.rint(way[:, 0] * 1000),
-            "y_mm": np.full(n, NULL) if height is None else np.rint(np.broadcast_to(height, n) * 1000),
-            "z_mm": np.rint(way[:, 1] * 1000),
-            "yaw_mdeg": np.full(n, NULL) if yaw is None else np.rint(np.broadcast_to(yaw, n) * 1000),
-            "pitch_mdeg": np.zeros(n),
-            "seed": 7,
-            "model_version": "0a1b2c3d",
-            "features_hash": "fedcba9876543210",
-        }
-        return ClipRequest(**{**values, **changes})
-
-    return build
+def request_on(request_on: Callable[..., ClipRequest]) -> Callable[..., ClipRequest]:
+    """Builds a request on a planar path that says what it was decided by."""
+    told = {"segment_id": "0123456789abcdef", "model_version": "0a1b2c3d", "features_hash": "fedcba9876543210"}
+    return lambda way, **changes: request_on(way, **{"height": None, **told, **changes})
 
 
 @pytest.fixture(scope="session")
