@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -123,6 +124,28 @@ def test_a_rule_is_worth_what_it_showed_on_the_matches_trained_on(simulated, qui
     assert few[0].heuristics[place].probability > 0.98
     assert {rule.probability for rule in few[1].heuristics} == {0.5}
     assert [rule.when for rule in mine] == [rule.when for rule in quick.heuristics]
+
+
+def test_a_rule_is_right_where_the_label_is_its_intent_whatever_was_answered(simulated, quick, measures):
+    knowledge = ways.learn(simulated.folder.cases[:2], quick)
+    judged = ways.judged(simulated.folder.cases[-1], knowledge, quick, measures)
+    other = (INTENTS.index("hold") + 1) % len(INTENTS)
+    elsewhere = replace(judged, said=judged.said | {"hybrid": np.full_like(judged.truth, other)})
+    labelled = judged.rows.filter(pl.col("intent").is_not_null())
+    found = {each["rule"]: each for each in judgement.rules(Pool([elsewhere], measures), quick)}
+    assert found["stands_still"]["labelled"] > 0
+    for rule, each in found.items():
+        right = labelled.filter(pl.col("decided_by") == f"rule:{rule}")["intent"].cast(pl.String) == each["intent"]
+        assert (right.len(), right.mean()) == (each["labelled"], pytest.approx(each["right"]["value"]))
+
+
+def test_a_match_alone_has_an_interval_over_its_rounds(crossed):
+    for each in crossed.document["by_series"]["matches"]:
+        for way in ("hybrid", "majority"):
+            for measure in ("macro_f1", "log_loss"):
+                told = each[way][measure]
+                assert told["value"] == pytest.approx(each[f"{way}_{measure}"])
+                assert told["low"] <= told["value"] <= told["high"] and told["low"] < told["high"]
 
 
 def test_the_threshold_of_an_alarm_is_never_chosen_on_its_own_series(simulated, quick, measures, monkeypatch):

@@ -1,3 +1,5 @@
+import json
+import math
 import re
 from pathlib import Path
 
@@ -46,6 +48,15 @@ def test_every_intent_is_defined_and_drawn(page):
 def test_weights_were_learned_for_the_rules_as_they_are():
     labels = load_intents().labels
     assert labels.weights_for == config_hash(labels.rules), "a threshold changed: run python -m bench.labels"
+
+
+def test_the_prior_and_what_rules_are_worth_are_those_that_the_evaluation_measured():
+    found = json.loads((DOCS / "evaluation.json").read_text(encoding="utf-8"))["by_series"]
+    for intent, rows in zip(INTENTS, found["support"], strict=True):
+        assert load_intents().prior[intent] == pytest.approx(rows / found["labelled"], abs=0.0006), intent
+    measured = {rule["rule"]: rule["right"]["value"] for rule in found["rules"]}
+    configured = {rule.name: rule.probability for rule in load_intents().heuristics}
+    assert configured == {name: math.floor(100 * right) / 100 for name, right in measured.items()}
 
 
 def test_the_page_of_figures_is_the_programs():

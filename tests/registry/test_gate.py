@@ -2,6 +2,7 @@
 
 import logging
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import dagster as dg
@@ -98,10 +99,12 @@ def night(registry: ModelRegistry, monkeypatch: pytest.MonkeyPatch) -> Any:
     for figure in ("confusion_figure", "reliability_figure", "importance_figure"):  # a second each
         monkeypatch.setattr(f"pipeline.intents.evaluation.{figure}", lambda *_: PNG)
 
-    def run(rows: pl.DataFrame, instance: dg.DagsterInstance | None = None) -> dg.ExecuteInProcessResult:
+    def run(
+        rows: pl.DataFrame, instance: dg.DagsterInstance | None = None, models: ModelRegistry = registry
+    ) -> dg.ExecuteInProcessResult:
         return dg.materialize(
             [intent_model, champion_model, dg.AssetSpec("features"), dg.AssetSpec("labels")],
-            resources={"store": Labelled(rows), "models": registry, "reviews": Nobody()},
+            resources={"store": Labelled(rows), "models": models, "reviews": Nobody()},
             raise_on_error=False,
             instance=instance,
         )
@@ -149,7 +152,7 @@ def test_the_page_says_what_is_new_since_the_last_training_and_keeps_its_picture
     assert f"# Intent model {more['model_version']}" in again["card"]
 
 
-def test_a_worse_model_blocks_the_champion_in_the_same_run_and_a_better_one_passes(night, registry):
+def _refused_promoted_and_rolled_back(night: Any, registry: ModelRegistry) -> None:
     assert night(played(6, right=0.7)).success
     before = registry.champion().version
     better = night(played(6))
@@ -178,6 +181,21 @@ def test_a_worse_model_blocks_the_champion_in_the_same_run_and_a_better_one_pass
     assert registry.champion().version == before
     metadata = back.asset_materializations_for_node("models__champion")[0].metadata
     assert (metadata["promoted"].value, metadata["model_version"].value) == (False, before)
+
+
+def test_a_worse_model_blocks_the_champion_in_the_same_run_and_a_better_one_passes(night, registry):
+    _refused_promoted_and_rolled_back(night, registry)
+
+
+@pytest.mark.slow
+def test_the_same_with_mlflow_on_a_postgresql_server(postgres_server, night, tmp_path):
+    import sqlalchemy
+
+    with sqlalchemy.create_engine(postgres_server, isolation_level="AUTOCOMMIT").connect() as connection:
+        connection.execute(sqlalchemy.text("CREATE DATABASE mlflow_gate"))
+    address = sqlalchemy.make_url(postgres_server).set(database="mlflow_gate").render_as_string(hide_password=False)
+    models = ModelRegistry(address, tmp_path / "models")
+    _refused_promoted_and_rolled_back(partial(night, models=models), models)
 
 
 def test_new_matches_are_named_and_told_of_when_they_are_unlike_those_before(night, registry):

@@ -19,12 +19,13 @@ from pipeline.intents.evaluation import alarms
 from pipeline.intents.evaluation.cases import truth as truth_of
 from pipeline.intents.evaluation.measures import Agreement, average_precision, reliabilities
 from pipeline.intents.evaluation.resampling import Bools, Estimate, Floats, Ints, estimate, weights
-from pipeline.intents.evaluation.ways import HYBRID, MODEL, WAYS, Judged
+from pipeline.intents.evaluation.ways import HYBRID, MAJORITY, MODEL, WAYS, Judged
 from pipeline.intents.prediction import RULE
 from pipeline.intents.review import GOLD_RULE, with_gold
 from pipeline.intents.vocabulary import INTENTS
 
 OVERALL = ("macro_f1", "accuracy", "log_loss", "brier")
+MAIN = ("macro_f1", "log_loss")
 LESS_IS_BETTER = ("log_loss", "brier")
 GROUPS = {"map": "map", "side": "attacks", "role": "role", "gap in positions": "gap"}
 
@@ -104,10 +105,12 @@ class Pool:
         """A figure with its interval."""
         return estimate(replicates, interval=self.config.interval, basic=basic)
 
-    def agreement(self, name: str, where: Bools | None = None) -> Agreement:
-        """A way's agreement with the labels, over all rows or some."""
+    def agreement(self, name: str, where: Bools | None = None, answer: int | None = None) -> Agreement:
+        """A way's agreement with the labels, over all rows or some; of its own answers, or of one and the same."""
         truth = self.truth if where is None else np.where(where, self.truth, -1)
         said = np.concatenate([each.said[name] for each in self.judged])
+        if answer is not None:
+            said = np.full_like(said, answer)
         return Agreement.of(self.way(name), truth, self.unit, self.units, said=said)
 
 
@@ -155,7 +158,7 @@ def _by_match(pool: Pool, name: str) -> dict[str, Floats]:
 
 
 def matches(pool: Pool) -> list[dict[str, Any]]:
-    """Each match: rows, and the main measures of each way."""
+    """Each match: rows, the main measures of each way, and those of the first and the last with intervals."""
     found = {name: _by_match(pool, name) for name in WAYS}
     return [
         {
@@ -170,9 +173,16 @@ def matches(pool: Pool) -> list[dict[str, Any]]:
             "model_version": each.knowledge.model.version,
             **{f"{name}_macro_f1": _plain(found[name]["macro_f1"][place]) for name in WAYS},
             **{f"{name}_log_loss": _plain(found[name]["log_loss"][place]) for name in WAYS},
+            **_over_rounds(Pool([each], pool.config)),
         }
         for place, each in enumerate(pool.judged)
     ]
+
+
+def _over_rounds(alone: Pool) -> dict[str, dict[str, Any]]:
+    """Of the hybrid and of the majority, the main measures of one match; its rounds are drawn for the interval."""
+    measures = {name: alone.agreement(name).measures(alone.weights) for name in (HYBRID, MAJORITY)}
+    return {name: {main: alone.estimate(each[main]).plain() for main in MAIN} for name, each in measures.items()}
 
 
 def calibration(pool: Pool, name: str) -> dict[str, dict[str, Any]]:
@@ -271,7 +281,7 @@ def _curve(each_match: Sequence[alarms.Warnings]) -> list[list[float | None]]:
 
 
 def rules(pool: Pool, config: IntentsConfig) -> list[dict[str, Any]]:
-    """Each rule where it decides and there is a label: how often it is right, and what the model alone is worth there.
+    """Each rule where it decides and there is a label: how often that is its intent, and what the model is worth there.
 
     Args:
         pool: the matches.
@@ -282,6 +292,7 @@ def rules(pool: Pool, config: IntentsConfig) -> list[dict[str, Any]]:
     for place, rule in enumerate(config.heuristics):
         where = (decided == f"{RULE}{rule.name}").to_numpy()
         mine, alone = (pool.agreement(name, where).measures(pool.weights) for name in (HYBRID, MODEL))
+        own = pool.agreement(HYBRID, where, INTENTS.index(rule.intent)).measures(pool.weights)
         found.append(
             {
                 "rule": rule.name,
@@ -290,7 +301,7 @@ def rules(pool: Pool, config: IntentsConfig) -> list[dict[str, Any]]:
                 "labelled": int((where & (pool.truth >= 0)).sum()),
                 "configured": rule.probability,
                 "says": _span(each.knowledge.rules.heuristics[place].probability for each in pool.judged),
-                "right": pool.estimate(mine["accuracy"]).plain(),
+                "right": pool.estimate(own["accuracy"]).plain(),
                 "model_right": pool.estimate(alone["accuracy"]).plain(),
                 "log_loss_less_model": pool.estimate(mine["log_loss"] - alone["log_loss"]).plain(),
             }
@@ -348,14 +359,13 @@ def groups(pool: Pool) -> dict[str, list[dict[str, Any]]]:
             if rows < pool.config.least_rows:
                 continue
             mine = pool.agreement(HYBRID, where).measures(pool.weights)
-            other = pool.agreement(WAYS[-1], where).measures(pool.weights)
+            other = pool.agreement(MAJORITY, where).measures(pool.weights)
             found[title].append(
                 {
                     "group": value,
                     "rows": rows,
                     **{measure: pool.estimate(mine[measure]).plain() for measure in OVERALL},
-                    "majority_macro_f1": _plain(other["macro_f1"][0]),
-                    "majority_log_loss": _plain(other["log_loss"][0]),
+                    MAJORITY: {main: pool.estimate(other[main]).plain() for main in MAIN},
                 }
             )
     return found

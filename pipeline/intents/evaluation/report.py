@@ -147,7 +147,8 @@ def _protocol(document: Document) -> str:
         each drawn match
         with replacement, seed {document["seed"]}. Percentiles; for calibration errors, which resampling can only raise,
         reflected at the figure (basic bootstrap) and cut at 0. Differences are taken within each replicate, so they are
-        paired.""",
+        paired. Of one match its rounds are drawn. Counts, floors, the worst match and thresholds have no interval: they
+        tell of these matches and estimate nothing beyond them.""",
         _acts(document),
     ]
     return "\n".join(["## Protocol", "", *(_prose(f"{place}. {item}", "   ") for place, item in enumerate(items, 1))])
@@ -236,8 +237,8 @@ def _matches(found: Document) -> str:
             each["source"],
             f"{each['rounds']}",
             f"{each['labelled']:,}",
-            f"{each['hybrid_macro_f1']:.3f}" if each["hybrid_macro_f1"] is not None else "",
-            f"{each['hybrid_log_loss']:.3f}" if each["hybrid_log_loss"] is not None else "",
+            _figure(each["hybrid"]["macro_f1"]),
+            _figure(each["hybrid"]["log_loss"]),
             f"`{each['model_version']}`",
         )
         for each in found["matches"]
@@ -388,7 +389,7 @@ def _rules(found: Document) -> str:
         )
         for each in found["rules"]
     ]
-    words = """Each rule on the instants that it decides: how often the label agrees, beside the probability that
+    words = """Each rule on the instants that it decides: how often the label is its intent, beside the probability that
     the rule has by itself here (that of the matches trained on, where there are any) and in
     `configs/intents.yaml`, which the model then raises and lowers; how often the model alone would agree there; and the
     log-loss of the hybrid less the model's there. A rule whose last figure is above zero costs more than it brings."""
@@ -490,8 +491,8 @@ def _group(each: Document) -> tuple[str, ...]:
     return (
         str(each["group"]),
         f"{each['rows']:,}",
-        f"{_figure(each['macro_f1'])} ({_number(each['majority_macro_f1'])})",
-        f"{_figure(each['log_loss'])} ({_number(each['majority_log_loss'])})",
+        f"{_figure(each['macro_f1'])} ({_figure(each['majority']['macro_f1'])})",
+        f"{_figure(each['log_loss'])} ({_figure(each['majority']['log_loss'])})",
         _figure(each["accuracy"]),
     )
 
@@ -513,7 +514,7 @@ def _splits(document: Document) -> str:
                 _figure(ways["hybrid"]["macro_f1"]),
                 _figure(ways["hybrid"]["log_loss"]),
                 _figure(ways["model"]["macro_f1"]),
-                _number(ways["majority"]["log_loss"]["value"]),
+                _figure(ways["majority"]["log_loss"]),
             )
         )
     head = ("held out by", "tests", "hybrid macro-F1", "hybrid log-loss", "model macro-F1", "majority's log-loss")
@@ -523,9 +524,9 @@ def _splits(document: Document) -> str:
             f"`{match['match']}`",
             match["map"],
             ", ".join(f"`{name}`" for name in match["trained_on"]),
-            _number(match["hybrid_macro_f1"]),
-            _number(match["hybrid_log_loss"]),
-            _number(match["majority_log_loss"]),
+            _figure(match["hybrid"]["macro_f1"]),
+            _figure(match["hybrid"]["log_loss"]),
+            _figure(match["majority"]["log_loss"]),
         )
         for title in ("map", *(() if document["teams_apart"] else ("team",)), "one series only")
         for match in (splits[title] or {"matches": []})["matches"]
@@ -555,7 +556,7 @@ def _transfer(document: Document) -> str:
                 f"{inputs['labelled']:,}",
                 *(_figure(inputs["ways"][way]["macro_f1"]) for way in ("hybrid", "model", "heuristics", "majority")),
                 _figure(inputs["ways"]["hybrid"]["log_loss"]),
-                _number(inputs["ways"]["majority"]["log_loss"]["value"]),
+                _figure(inputs["ways"]["majority"]["log_loss"]),
             )
             for title, inputs in each["inputs"].items()
         ]
