@@ -251,6 +251,20 @@ class Actions(Config):
     recoil_deg: float
 
 
+class Falling(Config):
+    """How a body falls and lies."""
+
+    seconds: float = Field(gt=0)
+    still_s: float = Field(ge=0)
+    slide_s: float = Field(gt=0)
+    forward_mps: float = Field(ge=0)
+    roll_deg: float = Field(ge=0)
+    turn_deg: float = Field(ge=0)
+    buckle_forward_deg: tuple[float, float]
+    buckle_back_deg: tuple[float, float]
+    flesh_m: dict[str, float]
+
+
 class Weights(Config):
     """What makes a moment worth seeing."""
 
@@ -300,6 +314,7 @@ class Moments(Config):
     min_ms: int = Field(gt=0)
     doubtful_below: float = Field(ge=0, le=1)
     long_rotation_m: float = Field(ge=0)
+    silent: str
     repeats: Repeats
     liveliness: Liveliness
     weights: Weights
@@ -312,6 +327,22 @@ class Export(Config):
     contact_tolerance_m: float = Field(gt=0)
 
 
+class Film(Config):
+    """Size and rate of an animated preview."""
+
+    width: int = Field(gt=0)
+    height: int = Field(gt=0)
+    fps: float = Field(gt=0)
+    quality: int = Field(ge=0, le=100)
+    follow_s: float = Field(ge=0)
+    still_below_m: float = Field(ge=0)
+    margin_m: float = Field(ge=0)
+    near_m: float
+    far_m: float
+    side_deg: tuple[float, float]
+    flash_s: float = Field(ge=0)
+
+
 class Preview(Config):
     """Size and layout of a still."""
 
@@ -319,6 +350,7 @@ class Preview(Config):
     height: int = Field(gt=0)
     ghosts: int = Field(ge=2)
     strip_below_m: float = Field(ge=0)
+    film: Film
 
 
 class MotionConfig(Config):
@@ -333,6 +365,7 @@ class MotionConfig(Config):
     poses: Poses
     body: Body
     actions: Actions
+    falling: Falling
     moments: Moments
     export: Export
     preview: Preview

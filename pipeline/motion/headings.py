@@ -58,8 +58,8 @@ def directions(
     still_mps: float,
     config: Turning,
     *,
-    chest: float,
-    head: float,
+    chest: float | Array,
+    head: float | Array,
     fixed: NDArray[np.bool_],
 ) -> Headings:
     """Directions of hips, chest and head along a path.

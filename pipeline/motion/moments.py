@@ -171,11 +171,8 @@ def clip_request(segment: dict[str, Any], tracks: pl.DataFrame, *, config: Motio
     if segment["round"] is not None:
         wanted &= pl.col("round").is_null() | (pl.col("round") == segment["round"])
     own = tracks.filter(wanted).unique("t_ms", keep="last", maintain_order=True).sort("t_ms")
-    t = own["t_ms"].to_numpy()
     from_ms, to_ms = _window(intent, from_ms, to_ms, own, config)
-    margin = (t >= from_ms - clips.margin_ms) & (t <= to_ms + clips.margin_ms)
-    own = own.filter(pl.Series(margin))
-    columns: dict[str, Any] = {name: own[name].cast(pl.Int64).fill_null(NULL).to_numpy() for name in _COLUMNS}
+    columns = samples_of(own, from_ms - clips.margin_ms, to_ms + clips.margin_ms)
     request = ClipRequest(
         match_id=segment["match_id"],
         segment_id=segment["segment_id"],
@@ -189,6 +186,19 @@ def clip_request(segment: dict[str, Any], tracks: pl.DataFrame, *, config: Motio
     )
     # From the path, not from a name: the same moment under another name is the same clip.
     return replace(request, seed=int(path_hash(request)[:12], 16))
+
+
+def samples_of(own: pl.DataFrame, from_ms: int, to_ms: int) -> dict[str, Any]:
+    """The samples of one player in a stretch while they live, as columns of a `ClipRequest`.
+
+    Args:
+        own: rows of `tracks` of the player.
+        from_ms: first instant.
+        to_ms: last instant.
+    """
+    living = (pl.col("hp").is_null() | (pl.col("hp") > 0)) & pl.col("t_ms").is_between(from_ms, to_ms)
+    own = own.filter(living).unique("t_ms", keep="last", maintain_order=True).sort("t_ms")
+    return {name: own[name].cast(pl.Int64).fill_null(NULL).to_numpy() for name in _COLUMNS}
 
 
 def _window(intent: str, from_ms: int, to_ms: int, own: pl.DataFrame, config: MotionConfig) -> tuple[int, int]:

@@ -286,3 +286,42 @@ def paint_soles(paint: Image, soles: Array, low: Array, size_m: float, strength:
                 inside = 1.0 - (along / 0.140) ** 2 - (across / (0.050 + 0.08 * along * (along > 0) * 0.5)) ** 2
                 cover = min(max(0.5 + inside * 0.045 / size_m, 0.0), 1.0)
                 paint[r, c] = max(paint[r, c], strength * cover)
+
+
+@njit(cache=True)
+def draw_streak(image: Image, begin: Array, end: Array, colour: Array, half_width: float) -> None:
+    """Lights a line that fades from `begin` to `end`, both `(3,)` from `project`, pixels."""
+    height, width = image.shape[0], image.shape[1]
+    ax, ay, bx, by = begin[0], begin[1], end[0], end[1]
+    reach = half_width + 1.0
+    length = max((bx - ax) ** 2 + (by - ay) ** 2, 1e-9)
+    for y in range(max(int(min(ay, by) - reach), 0), min(int(max(ay, by) + reach) + 1, height - 1) + 1):
+        for x in range(max(int(min(ax, bx) - reach), 0), min(int(max(ax, bx) + reach) + 1, width - 1) + 1):
+            s = min(max(((x + 0.5 - ax) * (bx - ax) + (y + 0.5 - ay) * (by - ay)) / length, 0.0), 1.0)
+            away = np.sqrt((x + 0.5 - ax - s * (bx - ax)) ** 2 + (y + 0.5 - ay - s * (by - ay)) ** 2)
+            light = min(max(half_width * (1.0 - 0.6 * s) + 0.5 - away, 0.0), 1.0) * (1.0 - s) ** 1.5
+            for k in range(3):
+                image[y, x, k] += light * (colour[k] - image[y, x, k])
+
+
+@njit(cache=True)
+def enlarged(image: Image, times: int, out: Image) -> None:
+    """Every pixel `times` by `times` times."""
+    for y in range(out.shape[0]):
+        for x in range(out.shape[1]):
+            for k in range(3):
+                out[y, x, k] = image[y // times, x // times, k]
+
+
+@njit(cache=True)
+def developed(image: Image, times: int, out: NDArray[np.uint8], curve: NDArray[np.uint8]) -> None:
+    """The mean of each `times` by `times` pixels, through a curve over 0 to 1."""
+    last = curve.size - 1
+    for y in range(out.shape[0]):
+        for x in range(out.shape[1]):
+            for k in range(3):
+                total = 0.0
+                for j in range(times):
+                    for i in range(times):
+                        total += image[y * times + j, x * times + i, k]
+                out[y, x, k] = curve[int(min(max(total / (times * times), 0.0), 1.0) * last + 0.5)]

@@ -6,15 +6,19 @@ The path is planned first and is the authority; directions, gait and footfalls f
 their stances; the trunk stands over them; legs and arms are solved; the margins are cut off.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from configs.motion import MotionConfig, load_motion
 from pipeline.motion import actions, arms, feet, footfalls, gait, headings, path, posture
 from pipeline.motion.clip import Clip, ClipRequest
+from pipeline.motion.falling import fall
 from pipeline.motion.headings import limit
 from pipeline.motion.limbs import leg
 from pipeline.motion.path import Infeasible
 from pipeline.motion.rotations import Array, body, continuous, rotate, unit, wrap
+from pipeline.motion.score import Score
 from pipeline.motion.skeleton import INDEX, JOINTS, OFFSETS, SHANK_M, THIGH_M, locals_of
 
 __all__ = ["Clip", "ClipRequest", "Infeasible", "synthesize"]
@@ -31,7 +35,8 @@ def synthesize(request: ClipRequest, config: MotionConfig | None = None) -> Clip
         config: defaults to `configs/motion.yaml`.
 
     Returns:
-        A clip of `floor((to_ms - from_ms) · fps / 1000) + 1` frames, the same for the same request and configuration.
+        A clip of `floor((to_ms - from_ms) · fps / 1000) + 1` frames (and, of who dies, those of the fall), the same for
+        the same request and configuration.
 
     Raises:
         Infeasible: when the samples hold a teleport, a gap, or too little; the message says where.
@@ -40,19 +45,25 @@ def synthesize(request: ClipRequest, config: MotionConfig | None = None) -> Clip
     fps = config.clips.fps
     rng = np.random.default_rng(request.seed)
     way = path.plan(request, config.clips, config.path)
-    how = getattr(config.acting, request.intent)
-    kneel = actions.kneeling(request.intent, way, config)
+    score = Score(request, way, config)
+    kneel = score.kneel()
     look = headings.directions(
-        way, fps, config.gait.still_mps, config.turning, chest=how.chest, head=how.head, fixed=kneel > 0.2
+        way,
+        fps,
+        config.gait.still_mps,
+        config.turning,
+        chest=score.mixed(lambda how: how.chest),
+        head=score.mixed(lambda how: how.head),
+        fixed=kneel > 0.2,
     )
     speed = np.maximum(path.smooth(way.speed, 0.10 * fps), 0.0)
     manner = gait.manner(speed, wrap(look.travel - look.hips) * look.going, way.slope, config.gait)
-    action = actions.act(request.intent, way, look, kneel, config, rng)
+    parts, action = score.actions(look, kneel, rng)
     plan = footfalls.plan(
         way,
         look,
         manner,
-        _places(manner, look, action, how.stance, config),
+        _places(manner, look, action, score.stance(), config),
         config.gait,
         config.turning,
         hurried=float(np.radians(config.body.hurried_deg)),
@@ -76,18 +87,23 @@ def synthesize(request: ClipRequest, config: MotionConfig | None = None) -> Clip
         swing=config.swing,
         limbs=config.body,
     )
-    held = arms.hold(
-        how.arms,
-        config.poses,
-        trunk,
-        way.view,
-        way.pitch,
-        look.chest,
-        manner,
-        plan.stride,
-        look.going,
-        action,
-        recoil_m=config.actions.recoil_m,
+    held = score.arms(
+        [
+            arms.hold(
+                how.arms,
+                config.poses,
+                trunk,
+                way.view,
+                way.pitch,
+                look.chest,
+                manner,
+                plan.stride,
+                look.going,
+                part,
+                recoil_m=config.actions.recoil_m,
+            )
+            for how, part in zip(score.hows, parts, strict=True)
+        ]
     )
     turned = np.zeros((way.time.size, len(JOINTS), 4))
     turned[..., 3] = 1.0
@@ -121,7 +137,7 @@ def synthesize(request: ClipRequest, config: MotionConfig | None = None) -> Clip
         for s in stances
         if s.off > -0.8 and s.on < end + 0.8 and s.off - s.on > 0.02
     ]
-    return Clip(
+    clip = Clip(
         rotations=rotations,
         root=trunk.root[way.clip],
         contacts=held_down[way.clip],
@@ -142,6 +158,7 @@ def synthesize(request: ClipRequest, config: MotionConfig | None = None) -> Clip
             "samples": float(np.sum((request.t_ms >= request.from_ms) & (request.t_ms <= request.to_ms))),
         },
     )
+    return fall(clip, request.seed, config.falling) if request.dies else clip
 
 
 def _set(turned: Array, names: tuple[str, ...], values: tuple[Array, ...]) -> None:
@@ -153,12 +170,12 @@ def _places(
     manner: gait.Manner,
     look: headings.Headings,
     action: actions.Action,
-    stance: tuple[float, float, float],
+    stance: list[float | Array],
     config: MotionConfig,
 ) -> Array:
     """Where each foot belongs beside the body, `(N, 2, 3)`: metres to the left, metres ahead, radians of turn."""
     going, kneel = look.going, (action.kneel > 0.02).astype(float)
-    upright = config.acting.hold.stance if action.kneel.any() else stance
+    upright: Sequence[float | Array] = config.acting.hold.stance if action.kneel.any() else stance
     toes_out = float(np.radians(config.body.toes_out_deg))
     each, most, aside = config.gait.brace_m
     brace = limit(-each * look.push, most) * np.array([1.0, aside])
