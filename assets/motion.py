@@ -66,7 +66,7 @@ def clips(
     every = tables.read("segments")
     if unknown := set(config.also) - set(every["segment_id"]):
         raise dg.Failure(f"{tables.match_id} has no segment {', '.join(sorted(unknown))}", allow_retries=False)
-    allowed, withheld = _held_back(every, tables.match_id, reviews)
+    allowed, withheld = held_back(every, tables.match_id, reviews)
     if refused := [why for segment_id, why in withheld.items() if segment_id in config.also]:
         raise dg.Failure("; ".join(refused), allow_retries=False)
     made_before, wished_before = _made_before(tables)
@@ -100,10 +100,12 @@ def clips(
     if fallbacks := frame["fallback"].drop_nulls().len():
         context.log.warning(f"{fallbacks} of {frame.height} clips were not made by {studio.preferred[0].name}")
         told["fallbacks"] = fallbacks
-    return tables.made("clips", lambda: told | reports.clips(frame, studio.previews(frame))).result()
+    return tables.made(
+        "clips", lambda: told | reports.clips(frame, studio.previews(frame), studio.moving(frame))
+    ).result()
 
 
-def _held_back(segments: pl.DataFrame, match_id: str, reviews: Reviews) -> tuple[pl.DataFrame, dict[str, str]]:
+def held_back(segments: pl.DataFrame, match_id: str, reviews: Reviews) -> tuple[pl.DataFrame, dict[str, str]]:
     """The segments for which motion may be made, and of each of the others, by id, what it waits for."""
     reasons = reviews.config.reasons
     if not any(is_sensitive_intent(intent, reasons) for intent in INTENTS):

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from PIL import ImageDraw
 
 OVERSAMPLE = 2
+COARSE = 4
+"""Pixels between two at which the shape of climbing ground is found."""
 NEAREST_M = 0.4
 """A body that comes nearer to the camera is left out."""
 SHADOW_M = 4.4
@@ -46,7 +48,7 @@ class _Stage:
 
 
 def film(scene: Scene, config: MotionConfig | None = None) -> bytes:
-    """An animated WebP of the scene, 400 × 225 pixels at 12 pictures a second by default, repeated for ever.
+    """An animated WebP of the scene, 320 × 180 pixels at 10 pictures a second by default, repeated for ever.
 
     The camera goes with those whom the scene is about. Of a scene of one, the caption tells what is meant; of several,
     a word over each head.
@@ -90,6 +92,7 @@ def film(scene: Scene, config: MotionConfig | None = None) -> bytes:
             GROUND,
             INK,
             haze,
+            COARSE,
         )
         raster.enlarged(backdrop, OVERSAMPLE, image)
         _draw(image, scene, frame, bodies, eye, light, OVERSAMPLE * focal, layout.flash_s)
@@ -171,8 +174,10 @@ def _staged(scene: Scene, frames: list[int], margin_m: float) -> _Stage:
     size_m = max(0.02, float((high - low).max()) / 900.0)
     columns, rows = (int(v) for v in np.ceil((high - low) / size_m).astype(int) + 1)
     prints = [actor.clip.footprints + np.array([*actor.at, 0.0, 0.0, 0.0, 0.0]) for actor in scene.actors]
-    known = np.concatenate([p[:, [0, 2, 1]] for p in prints] + [way[::10, [0, 2, 1]] for way in ways])
+    known = np.concatenate([p[:, [0, 2, 1]] for p in prints])
     known = known[np.all((known[:, :2] > low - 4.0) & (known[:, :2] < high + 4.0), axis=1)]
+    if not known.size:
+        known = ways[0][:1, [0, 2, 1]]
     if np.ptp(known[:, 2]) > 0.05:
         heights = terrain(known[:: max(1, len(known) // 300)], low, size_m, rows, columns, step_m=0.35)
     else:

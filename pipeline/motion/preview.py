@@ -83,6 +83,7 @@ def still(clip: Clip, config: MotionConfig | None = None) -> bytes:
         GROUND,
         INK,
         3.2 * _distance(camera, figures),
+        1,
     )
     image = np.repeat(np.repeat(backdrop, OVERSAMPLE, axis=0), OVERSAMPLE, axis=1)
     skin = mannequin(in_hand=not clip.hands_free)

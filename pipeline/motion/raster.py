@@ -190,6 +190,32 @@ def _struck(
 
 
 @njit(cache=True)
+def _nearness(
+    camera: Array, focal: float, width: int, height: int, heights: Array, low: Array, size_m: float, every: int
+) -> Array:
+    """One over how far along its ray the ground lies, for every so many pixels; 0 in the sky.
+
+    Over a plane it is linear in the picture, so what lies between may be interpolated.
+    """
+    top, bottom = heights.max(), heights.min()
+    out = np.zeros((height // every + 2, width // every + 2))
+    for row in range(out.shape[0]):
+        for column in range(out.shape[1]):
+            right = (column * every + 0.5 - 0.5 * width) / focal
+            up = (0.5 * height - row * every - 0.5) / focal
+            dx = camera[9] + right * camera[3] + up * camera[6]
+            dy = camera[10] + right * camera[4] + up * camera[7]
+            dz = camera[11] + right * camera[5] + up * camera[8]
+            if dy > -1e-4:
+                continue
+            t = max((top - camera[1]) / dy, 0.05)
+            if top - bottom > 1e-3:
+                t = _struck(heights, camera, dx, dy, dz, t, (bottom - camera[1]) / dy, low, size_m)
+            out[row, column] = 1.0 / t
+    return out
+
+
+@njit(cache=True)
 def draw_ground(
     image: Image,
     camera: Array,
@@ -203,6 +229,7 @@ def draw_ground(
     ground: Array,
     ink: Array,
     haze_m: float,
+    every: int,
 ) -> None:
     """Fills the image with sky and a ground with a 1 m grid, shadows and marks.
 
@@ -219,9 +246,12 @@ def draw_ground(
         ground: `(2, 3)` colours of ground and grid.
         ink: `(3,)` colour of marks.
         haze_m: distance at which the ground fades into the sky.
+        every: the ground's shape is found for every so many pixels, and between them interpolated.
     """
     height, width = image.shape[0], image.shape[1]
     top, bottom = heights.max(), heights.min()
+    climbs = top - bottom > 1e-3
+    near = _nearness(camera, focal, width, height, heights, low, size_m, every if climbs else max(width, height))
     for py in range(height):
         for px in range(width):
             right, up = (px + 0.5 - 0.5 * width) / focal, (0.5 * height - py - 0.5) / focal
@@ -235,8 +265,8 @@ def draw_ground(
                     image[py, px, k] = sky[0, k] * (1.0 - share) + sky[1, k] * share
                 continue
             t = max((top - camera[1]) / dy, 0.05)
-            if top - bottom > 1e-3:
-                t = _struck(heights, camera, dx, dy, dz, t, (bottom - camera[1]) / dy, low, size_m)
+            if climbs:
+                t = 1.0 / max(_sampled(near, px / every, py / every), 1e-4)
             x, z = camera[0] + t * dx, camera[2] + t * dz
             far = 1.0 - np.exp(-((max(t, 0.0) / haze_m) ** 2))
             pixel = t / focal

@@ -62,7 +62,7 @@ def test_a_simulated_match_leaves_every_table_and_clips_that_exist(workspace: An
     assert clips["feasible"].any()
     for row in clips.filter("feasible").iter_rows(named=True):
         assert workspace.store.read(row["uri"])[:4] == b"glTF"
-        assert workspace.store.read(row["preview_uri"])[:8] == b"\x89PNG\r\n\x1a\n"
+        assert workspace.store.read(row["preview_uri"])[8:12] == b"WEBP"
         manifest = json.loads(workspace.store.read(row["manifest_uri"]))
         assert manifest["clip_key"] == row["clip_key"]
         assert manifest["trainable"] is True
