@@ -321,10 +321,19 @@ class Moments(Config):
 
 
 class Export(Config):
-    """Tolerances of the key reduction."""
+    """Smoothing of foreign motion, and tolerances of the key reduction."""
+
+    smoothing: tuple[int, int]
 
     rotation_tolerance_m: float = Field(gt=0)
     contact_tolerance_m: float = Field(gt=0)
+
+    @model_validator(mode="after")
+    def _odd(self) -> "Export":
+        window, order = self.smoothing
+        if window % 2 == 0 or not 0 <= order < window:
+            raise ValueError("export.smoothing: an odd window and a lower order are needed")
+        return self
 
 
 class Film(Config):

@@ -4,9 +4,10 @@ Belongs here: the cache by `clip_key`, the files of a clip and their order. Does
 (`pipeline.motion`), which moments matter (`pipeline.motion.moments`).
 
 The files of a clip are `motion/<first two digits>/<clip_key>.{glb,npz,png,webp,json}`: they depend on what is
-synthesised alone, so any match and any model that ask for the same moment share them. The record (`.json`) is written last and
-names the others' hashes, so a clip whose record fits its files is whole. Who asked, and with which model, is in the
-manifest of each segment, `manifests/match_id=<id>/<segment_id>.json`.
+synthesised alone, so any match and any model that ask for the same moment share them. The record (`.json`) is written
+last and names the others' hashes, so a clip whose record fits its files is whole. Who asked, and with which model, is
+in the manifest of each segment, `manifests/match_id=<id>/<segment_id>.json`. A moment with several players is
+`moments/match_id=<id>/<round>-<from_ms>-<to_ms>.{glb,webp,json}`.
 """
 
 import hashlib

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from configs.motion import Falling
 from pipeline.motion.clip import Clip
 from pipeline.motion.headings import ease
-from pipeline.motion.rotations import Array, about, body, continuous, multiply, rotate, unit, wrap
-from pipeline.motion.skeleton import HEEL_M, INDEX, JOINTS, TOE_M, forward
+from pipeline.motion.rotations import Array, about, between, body, conjugate, continuous, multiply, rotate, unit, wrap
+from pipeline.motion.skeleton import HEEL_M, INDEX, JOINTS, PARENTS, TOE_M, forward
 
 GRAVITY = 9.81
 TOUCH_M = 0.02
@@ -33,6 +33,9 @@ _POINTS = (
     ("R_Ankle", "Foot", (0.0, -0.05, -HEEL_M)),
 )
 """Joint, whose flesh it has, and place in its frame of all that may touch the ground."""
+
+
+_ARM = ("Shoulder", "Elbow", "Wrist")
 
 
 def fall(clip: Clip, seed: int, config: Falling) -> Clip:
@@ -84,7 +87,7 @@ def _joints(begin: Array, heading: float, u: Array, draws: Array, config: Fallin
         shares[:, INDEX[name]] = trails
     for name in ("L_Shoulder", "R_Shoulder", "L_Wrist", "R_Wrist"):  # what is held must not go before into the ground
         shares[:, INDEX[name]] = ease(u, 0.0, 0.6)
-    out = _slerp(begin[None], lying[None], shares[..., None])
+    out = between(begin[None], lying[None], shares[..., None])
     hump = np.sin(np.pi * np.clip(u / 0.9, 0.0, 1.0)) ** 2
     hip, knee = np.radians(config.buckle_forward_deg if onto_face else config.buckle_back_deg)
     for side, share in (("L", 0.85 + 0.3 * draws[1]), ("R", 0.85 + 0.3 * draws[2])):
@@ -109,20 +112,19 @@ def _lying(heading: float, draws: Array, config: Falling, *, onto_face: bool) ->
         out[INDEX[name]] = multiply(multiply(turns[0], turns[1]), turns[2])
 
     for name in ("Spine1", "Spine2", "Spine3"):
-        bent(name, 3.0, 6.0 * spread[2], 3.0 * spread[3])
+        bent(name, -2.0 if onto_face else 1.0, 6.0 * spread[2], 3.0 * spread[3])
     bent("Head", -8.0 if onto_face else 4.0, 48.0 * np.sign(spread[4]) if onto_face else 30.0 * spread[4], 0.0)
     bent("Neck", 0.0, 22.0 * np.sign(spread[4]) if onto_face else 12.0 * spread[4], 0.0)
     for k, (side, sign) in enumerate((("L", 1.0), ("R", -1.0))):
         loose = spread[5 + k]
         drawn_up = spread[7] * sign > 0.0
         if onto_face:
-            bent(f"{side}_Hip", 3.0, 0.0, sign * 8.0)
-            bent(f"{side}_Knee", 7.0, 0.0, 0.0)
-            bent(f"{side}_Ankle", 42.0, 0.0, 0.0)
-            if drawn_up:  # the thigh turned out, so that the knee bends along the ground
-                hip = multiply(about(2, np.array(np.radians(sign * 38.0))), about(1, np.array(np.radians(sign * 72.0))))
-                out[INDEX[f"{side}_Hip"]] = hip
-                bent(f"{side}_Knee", 40.0 + 40.0 * draws[0], 0.0, 0.0)
+            # Thighs are turned out: feet lie on their sides, and a drawn-up knee bends along the ground.
+            apart, out_deg = (38.0, 72.0) if drawn_up else (8.0, 66.0)
+            aside, about_it = (about(axis, np.array(np.radians(sign * v))) for axis, v in ((2, apart), (1, out_deg)))
+            out[INDEX[f"{side}_Hip"]] = multiply(aside, about_it)
+            bent(f"{side}_Knee", 40.0 + 40.0 * draws[0] if drawn_up else 6.0, 0.0, 0.0)
+            bent(f"{side}_Ankle", 30.0, 0.0, 0.0)
         else:
             bent(f"{side}_Hip", -34.0 if drawn_up else -8.0, sign * 24.0, sign * (16.0 if drawn_up else 9.0))
             bent(f"{side}_Knee", 62.0 if drawn_up else 14.0, 0.0, 0.0)
@@ -130,18 +132,26 @@ def _lying(heading: float, draws: Array, config: Falling, *, onto_face: bool) ->
         raised = loose > 0.2 or (onto_face and side == "R")  # with what it holds ahead of it
         bent(f"{side}_Shoulder", 0.0, 0.0, sign * (28.0 if raised else -52.0))
         bent(f"{side}_Elbow", 0.0, 0.0, sign * (60.0 if raised else 34.0))
+    for side in "LR":
+        _laid_down(out, side, config)
     return out
 
 
-def _slerp(a: Array, b: Array, share: Array) -> Array:
-    a, b = np.broadcast_arrays(a, b)
-    dot = np.sum(a * b, axis=-1, keepdims=True)
-    b = np.where(dot < 0.0, -b, b)
-    angle = np.arccos(np.clip(np.abs(dot), 0.0, 1.0))
-    sine = np.maximum(np.sin(angle), 1e-6)
-    near = angle < 1e-4
-    result = np.where(near, 1.0 - share, np.sin((1.0 - share) * angle) / sine) * a
-    return unit(result + np.where(near, share, np.sin(share * angle) / sine) * b)
+def _laid_down(lying: Array, side: str, config: Falling) -> None:
+    """Turns an arm at its shoulder until the hand rests on the ground that the trunk lies on."""
+    upper, wrist = INDEX[f"{side}_Shoulder"], INDEX[f"{side}_Wrist"]
+    trunk = [k for k, (name, _, _) in enumerate(_POINTS) if not name.endswith(_ARM)]
+    for _ in range(3):
+        positions, turned = forward(lying[None], np.zeros((1, 3)))
+        floor = float(_touching(lying[None], config)[0, trunk, 1].min())
+        arm = positions[0, wrist] - positions[0, upper]
+        over = positions[0, wrist, 1] - floor - config.flesh_m["Wrist"] - 0.004
+        length = float(np.linalg.norm(arm))
+        angle = np.arcsin(np.clip(arm[1] / length, -1.0, 1.0)) - np.arcsin(np.clip((arm[1] - over) / length, -1.0, 1.0))
+        axis = unit(np.array([-arm[2], 0.0, arm[0]]))
+        down = np.array([*(-np.sin(0.5 * angle) * axis), np.cos(0.5 * angle)])
+        parent = turned[0, PARENTS[upper]]
+        lying[upper] = multiply(conjugate(parent), multiply(down, turned[0, upper]))
 
 
 def _placed(rotations: Array, begin: Array, velocity: Array, floor: float, fps: int, config: Falling) -> Array:

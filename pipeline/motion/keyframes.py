@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from configs.motion import Export
 from pipeline.motion.clip import Clip
-from pipeline.motion.rotations import Array
-from pipeline.motion.skeleton import INDEX, JOINTS, PARENTS, rest
+from pipeline.motion.rotations import Array, between, rotate
+from pipeline.motion.skeleton import INDEX, JOINTS, PARENTS, forward, rest
 
 _LEGS = frozenset((INDEX["Pelvis"], *(INDEX[f"{side}_{part}"] for side in "LR" for part in ("Hip", "Knee", "Ankle"))))
 
@@ -113,3 +113,35 @@ def _kept_rotations(q: Array, tolerance: float) -> NDArray[np.int64]:
             last += 1
         kept[count], count, first = last, count + 1, last
     return kept[:count]
+
+
+VERTEX_M = 0.03
+"""A virtual vertex lies this far off its joint along each of its axes: how far the skin lies off the bones."""
+
+
+def loss(clip: Clip, root: NDArray[np.int64], joints: list[NDArray[np.int64]], rotations: Array) -> Array:
+    """What the keys lose, in object space: how far each joint's virtual vertices are off, `(T, 22)` metres.
+
+    The measure of ACL (Frechette): a vertex some way off the bone sees errors of the joint's own turn and of all above
+    it, as the skin does. Of the three vertices of a joint, one along each axis, the one furthest off counts.
+
+    Args:
+        clip: the motion.
+        root: frames kept of the root's translation.
+        joints: frames kept of each joint's rotation.
+        rotations: `(T, 22, 4)` as the file stores them, at least at the kept frames.
+    """
+    clock = np.arange(clip.frames, dtype=np.float64)
+    line = np.stack([np.interp(clock, root, clip.root[root, axis]) for axis in range(3)], axis=-1)
+    turned = np.empty_like(clip.rotations)
+    for joint, kept in enumerate(joints):
+        i = np.clip(np.searchsorted(kept, clock, side="right") - 1, 0, kept.size - 2)
+        w = (clock - kept[i]) / (kept[i + 1] - kept[i])
+        turned[:, joint] = between(rotations[kept[i], joint], rotations[kept[i + 1], joint], w[:, None])
+    (at, turns), (was_at, was_turns) = forward(turned, line), forward(clip.rotations, clip.root)
+    out = np.zeros(at.shape[:2])
+    for axis in np.eye(3) * VERTEX_M:
+        vertex = np.broadcast_to(axis, at.shape)
+        away = at + rotate(turns, vertex) - was_at - rotate(was_turns, vertex)
+        out = np.maximum(out, np.sqrt(np.sum(away * away, axis=-1)))
+    return out

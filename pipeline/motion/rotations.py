@@ -173,6 +173,18 @@ def wrap(angle: Array) -> Array:
     return (angle + np.pi) % (2.0 * np.pi) - np.pi
 
 
+def between(a: Array, b: Array, share: Array) -> Array:
+    """The rotation a share of the shorter way from `a` to `b` (spherical linear interpolation)."""
+    a, b = np.broadcast_arrays(a, b)
+    dot = np.sum(a * b, axis=-1, keepdims=True)
+    b = np.where(dot < 0.0, -b, b)
+    angle = np.arccos(np.clip(np.abs(dot), 0.0, 1.0))
+    sine = np.maximum(np.sin(angle), 1e-6)
+    near = angle < 1e-4
+    result = np.where(near, 1.0 - share, np.sin((1.0 - share) * angle) / sine) * a
+    return unit(result + np.where(near, share, np.sin(share * angle) / sine) * b)
+
+
 def continuous(q: Array) -> Array:
     """The same rotations over time (axis 0) with signs chosen so that neighbours never lie in opposite halves."""
     flips = np.cumsum(np.sum(q[1:] * q[:-1], axis=-1) < 0.0, axis=0) % 2

@@ -10,6 +10,7 @@ between, the correction runs from one place to the next, and the legs are solved
 their feet change: arms, spine and head are the foreign motion's, turned with the body.
 """
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -36,6 +37,7 @@ from pipeline.motion.skeleton import (
     forward,
     locals_of,
 )
+from pipeline.motion.smoothing import smoothed
 
 LEGS = tuple(tuple(INDEX[f"{side}_{part}"] for part in ("Hip", "Knee", "Ankle", "Foot")) for side in "LR")
 _SOLE = (
@@ -110,7 +112,7 @@ def warp(
     stretch = max(motion.seconds / wanted_s, wanted_s / motion.seconds)
     if stretch > config.most_stretch:
         raise Unfit(f"a motion of {motion.seconds:.2f} s for a clip of {wanted_s:.2f} s")
-    own = _on_its_floor(resampled(motion, frames, fps))
+    own = _on_its_floor(_calmed(resampled(motion, frames, fps), shape))
     contacts = own.contacts if own.contacts is not None else stands(own, config)
 
     ground = np.stack([way.ground[:, 0], way.floor + way.air, way.ground[:, 1]], axis=-1)[way.clip]
@@ -153,6 +155,12 @@ def warp(
             "warp_held_share": float(held.sum() / planted) if planted else 1.0,
         },
     )
+
+
+def _calmed(motion: Motion, config: MotionConfig) -> Motion:
+    """A motion without tremor; its feet are locked anew afterwards."""
+    rotations, root = smoothed(motion.rotations, motion.root, *config.export.smoothing)
+    return replace(motion, rotations=rotations, root=root)
 
 
 def as_clip(

@@ -2,11 +2,13 @@ import json
 import struct
 
 import numpy as np
+import pygltflib
 import pytest
 
 from configs.motion import load_motion
 from pipeline.intents.vocabulary import INTENTS
-from pipeline.motion.gltf import glb
+from pipeline.motion.gltf import CARRIES_FEET, glb
+from pipeline.motion.keyframes import keep, loss
 from pipeline.motion.measures import contact_slip, path_error, skating_ratio, smoothness
 from pipeline.motion.skeleton import JOINTS, forward
 from pipeline.motion.synthesizer import synthesize
@@ -51,6 +53,33 @@ def test_keys_that_interpolation_reproduces_are_left_out(read_glb, request_on, s
     assert read_glb(glb(clip, PROVENANCE)).keys < 0.8 * 23 * clip.frames
     still = synthesize(request_on(straight(0.0), intent="hold"))
     assert read_glb(glb(still, PROVENANCE)).keys < 0.4 * 23 * still.frames
+
+
+@pytest.mark.parametrize("speed", [0.0, 1.3, 4.8])
+def test_what_keys_and_shorts_lose_is_less_than_can_be_seen(request_on, straight, speed):
+    clip = synthesize(request_on(straight(speed), intent="hold" if speed == 0.0 else "advance"))
+    root, joints = keep(clip, load_motion().export)
+    stored = clip.rotations.copy()
+    for joint in set(range(len(JOINTS))) - CARRIES_FEET:
+        stored[:, joint] = np.rint(stored[:, joint] * 32767.0) / 32767.0
+    away = loss(clip, root, joints, stored)
+    assert away.max() <= 0.001 and np.percentile(away, 99) <= 0.0001
+    everything = np.arange(clip.frames)
+    assert loss(clip, everything, [everything] * len(JOINTS), clip.rotations).max() < 1e-9
+    worse = loss(clip, root, [joint[[0, -1]] for joint in joints], stored)
+    assert speed == 0.0 or worse.max() > 0.05
+
+
+def test_rotations_that_carry_no_foot_are_shorts_and_weights_bytes(request_on, straight):
+    document = pygltflib.GLTF2.load_from_bytes(glb(synthesize(request_on(straight(1.3))), PROVENANCE))
+    animation, kinds = document.animations[0], {}
+    for channel in animation.channels:
+        output = document.accessors[animation.samplers[channel.sampler].output]
+        kinds[document.nodes[channel.target.node].name, channel.target.path] = (output.componentType, output.normalized)
+    assert kinds["Head", "rotation"] == (5122, True) and kinds["L_Knee", "rotation"] == (5126, False)
+    assert kinds["Pelvis", "translation"] == (5126, False)
+    weights = document.accessors[document.meshes[0].primitives[0].attributes.WEIGHTS_0]
+    assert (weights.componentType, weights.normalized) == (5121, True)
 
 
 def test_a_file_says_what_made_it_and_where_it_was(read_glb, request_on, straight):
