@@ -9,25 +9,18 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from configs.motion import load_motion
 from pipeline.motion.measures import contact_slip, ground_error, skating_ratio, smoothness
 from pipeline.motion.skeleton import INDEX
 
 Array = NDArray[np.float64]
 
 LIMITS_DEG: dict[str, tuple[float, float]] = {
-    "knee flexion": (0.0, 150.0),
-    "hip flexion": (-30.0, 125.0),
-    "hip abduction": (-35.0, 50.0),
-    "ankle dorsiflexion": (-60.0, 40.0),
-    "elbow flexion": (0.0, 152.0),
-    "trunk flexion": (-30.0, 85.0),
-    "trunk side bend": (-35.0, 35.0),
-    "trunk rotation": (-50.0, 50.0),
-    "neck rotation": (-80.0, 80.0),
-    "neck flexion": (-65.0, 60.0),
+    name.replace("_", " "): value
+    for name, value in load_motion().limits
+    if isinstance(value, tuple) and name != "knee_turn"
 }
-"""Range of motion in degrees: means of the American Academy of Orthopaedic Surgeons (1965), the trunk's summed over the
-lumbar and thoracic spine after White and Panjabi (1990); knee and ankle a little wider, as under load."""
+"""Range of motion in degrees; sources are in `configs/motion.yaml`."""
 CLEAR_M = 0.055
 """Shins and feet are about as thick as this: nearer axes of left and right leg go through each other."""
 

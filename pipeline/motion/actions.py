@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from configs.motion import Act, MotionConfig
+from configs.motion import Act, Actions, MotionConfig
 from pipeline.intents.vocabulary import Intent
 from pipeline.motion.headings import Headings, ease
 from pipeline.motion.path import Path, smooth
@@ -169,19 +169,19 @@ def _bursts(time: Array, begin: float, end: float, config: MotionConfig, rng: np
             shots.append(t)
             t += 1.0 / sizes.burst_hz
         t += float(rng.uniform(*sizes.burst_pause_s))
-    return bursts(time, np.array(shots), sizes.burst_hz)
+    return bursts(time, np.array(shots), sizes)
 
 
-def bursts(time: Array, shots: Array, burst_hz: float) -> Array:
+def bursts(time: Array, shots: Array, sizes: Actions) -> Array:
     """Kicks `(N,)` of a weapon, 0 to about 1.6, at the times of its shots.
 
     Args:
         time: `(N,)` seconds.
         shots: `(n,)` seconds.
-        burst_hz: shots a second of a burst.
+        sizes: shots a second of a burst, how a kick rises and dies away.
     """
     out = np.zeros(time.size)
     for t in shots:
         since = time - t
-        out += np.where(since >= 0.0, np.exp(-np.maximum(since, 0.0) * 1.1 * burst_hz), 0.0) * ease(since, -0.02, 0.02)
-    return np.minimum(smooth(out, 0.5), 1.6)
+        out += np.where(since >= 0.0, np.exp(-np.maximum(since, 0.0) * sizes.kick_decay * sizes.burst_hz), 0.0)
+    return np.minimum(smooth(out, sizes.kick_s / (time[1] - time[0])), 1.6)

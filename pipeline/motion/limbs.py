@@ -9,12 +9,23 @@ import numpy as np
 from pipeline.motion.rotations import Array, cross, from_axes, unit
 
 
+EXACT = 0.993
+"""Up to this share of its reach a limb is solved exactly."""
+
+
 def bend(
-    begin: Array, end: Array, upper: float, lower: float, axis: Array, reach: float, fold: float
+    begin: Array,
+    end: Array,
+    upper: float,
+    lower: float,
+    axis: Array,
+    reach: float,
+    fold: float,
+    exact: float | Array = EXACT,
 ) -> tuple[Array, Array, Array, Array]:
     """A limb of two bones from `begin` to `end`, bent about `axis`.
 
-    An end beyond reach is drawn in along its line, smoothly from 0.7 % below full reach; one nearer than a folded limb
+    An end beyond reach is drawn in along its line, smoothly from a share `exact` of full reach on; one nearer than a folded limb
     allows is pushed out.
 
     Args:
@@ -26,6 +37,7 @@ def bend(
             axis to the left, the middle joint points up.
         reach: greatest share of the straight length.
         fold: least share of the straight length.
+        exact: share of the reach up to which an end is reached exactly; one, or one a frame.
 
     Returns:
         Unit directions `(N, 3)` of both bones, the unit hinge axis `(N, 3)`, and the end that was reached.
@@ -34,7 +46,7 @@ def bend(
     length = np.sqrt(np.sum(way * way, axis=-1))
     toward = way / np.maximum(length, 1e-9)[:, None]
     longest, shortest = reach * (upper + lower), fold * (upper + lower)
-    soft = 0.993 * longest
+    soft = exact * longest
     over = np.maximum(length - soft, 0.0)
     span = np.where(over > 0.0, soft + (longest - soft) * (1.0 - np.exp(-over / (longest - soft))), length)
     under = np.maximum(1.25 * shortest - length, 0.0)

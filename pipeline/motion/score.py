@@ -95,7 +95,7 @@ class Score:
         if self.request.shots_ms is None:
             return action
         shots = np.array([(at - self.request.from_ms) / 1000.0 for at in self.request.shots_ms])
-        return replace(action, recoil=bursts(self.path.time, shots, self.config.actions.burst_hz))
+        return replace(action, recoil=bursts(self.path.time, shots, self.config.actions))
 
     def arms(self, held: list[Arms]) -> Arms:
         """The arms of all stretches by their shares."""

@@ -7,19 +7,19 @@ their stances; the trunk stands over them; legs and arms are solved; the margins
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from configs.motion import MotionConfig, load_motion
-from pipeline.motion import actions, arms, feet, footfalls, gait, headings, path, posture
+from pipeline.motion import actions, arms, feet, footfalls, gait, headings, legs, path, posture
 from pipeline.motion.clip import Clip, ClipRequest
 from pipeline.motion.falling import fall
 from pipeline.motion.headings import limit
-from pipeline.motion.limbs import leg
 from pipeline.motion.path import Infeasible
 from pipeline.motion.rotations import Array, body, continuous, rotate, unit, wrap
 from pipeline.motion.score import Score
-from pipeline.motion.skeleton import INDEX, JOINTS, OFFSETS, SHANK_M, THIGH_M, locals_of
+from pipeline.motion.skeleton import INDEX, JOINTS, OFFSETS, locals_of
 
 __all__ = ["Clip", "ClipRequest", "Infeasible", "synthesize"]
 
@@ -59,6 +59,9 @@ def synthesize(request: ClipRequest, config: MotionConfig | None = None) -> Clip
     speed = np.maximum(path.smooth(way.speed, 0.10 * fps), 0.0)
     manner = gait.manner(speed, wrap(look.travel - look.hips) * look.going, way.slope, config.gait)
     parts, action = score.actions(look, kneel, rng)
+    settling = config.body.settling_s * fps
+    carriage = gait.settled(manner, settling)
+    carried = replace(look, going=np.clip(path.smooth(look.going, settling), 0.0, 1.0))
     plan = footfalls.plan(
         way,
         look,
@@ -71,10 +74,11 @@ def synthesize(request: ClipRequest, config: MotionConfig | None = None) -> Clip
     )
     tucked = np.stack([np.zeros(way.time.size), np.radians(config.body.kneel_tuck_deg) * action.kneel], axis=-1)
     moved = feet.move(plan, way, manner, tucked, config.swing, config.body.tuck_m)
+    moved = feet.passing(moved, plan, way.time, look.hips, config.swing)
     trunk = posture.stand(
         way,
-        look,
-        manner,
+        carried,
+        carriage,
         plan,
         moved,
         action,
@@ -96,9 +100,9 @@ def synthesize(request: ClipRequest, config: MotionConfig | None = None) -> Clip
                 way.view,
                 way.pitch,
                 look.chest,
-                manner,
+                carriage,
                 plan.stride,
-                look.going,
+                carried.going,
                 part,
                 recoil_m=config.actions.recoil_m,
             )
@@ -114,10 +118,22 @@ def synthesize(request: ClipRequest, config: MotionConfig | None = None) -> Clip
         hip = trunk.root + rotate(trunk.pelvis, OFFSETS[INDEX[f"{side}_Hip"]])
         foot = trunk.feet[k]
         ankle = foot.ankle
-        knee_heading = look.hips + 0.5 * wrap(foot.yaw - look.hips)
+        knee_heading = legs.knees(look.hips, foot.yaw, 1.0 - 2.0 * k, config.limits)
         left = np.stack([np.cos(knee_heading), np.zeros_like(knee_heading), -np.sin(knee_heading)], axis=-1)
-        thigh, shank, reached = leg(hip, ankle, THIGH_M, SHANK_M, left, config.gait.max_reach)
+        thigh, shank, reached = legs.solve(
+            hip,
+            ankle,
+            trunk.pelvis,
+            left,
+            foot.contact,
+            side=1.0 - 2.0 * k,
+            reach=config.gait.max_reach,
+            fold=config.gait.least_fold,
+            limits=config.limits,
+        )
         held_down[:, k] = foot.contact & (np.max(np.abs(reached - ankle), axis=-1) < HELD_M)
+        pitch = legs.flexed(shank, reached, foot.yaw, foot.pitch, foot.floor, foot.contact, config.limits)
+        foot = foot.pitched(pitch, reached, config.swing)
         toes = body(foot.yaw, foot.toe, np.zeros_like(foot.yaw))
         _set(
             turned,
@@ -154,6 +170,7 @@ def synthesize(request: ClipRequest, config: MotionConfig | None = None) -> Clip
             "path_bound_m": config.path.bound_m,
             "path_peak_mps": float(way.speed[way.clip].max()),
             "sample_gap_s": way.gap_s,
+            "interpolated": float(way.seldom),
             "planar": float(way.planar),
             "samples": float(np.sum((request.t_ms >= request.from_ms) & (request.t_ms <= request.to_ms))),
         },

@@ -336,7 +336,7 @@ def _lift(target: Array, feet: Array, toes: Array, ball_below: Array, floor: Arr
 
 def _drop(root: Array, pelvis: Array, ankles: Array, contacts: NDArray[np.bool_], fps: float, config: Warp) -> Array:
     """How far the pelvis is lowered so that standing legs reach, `(T,)` metres, smooth and bounded."""
-    longest = config.most_reach * 0.992 * (THIGH_M + SHANK_M)
+    longest = config.most_reach * config.easy_reach * (THIGH_M + SHANK_M)
     need = np.zeros(root.shape[0])
     for foot in (0, 1):
         hip = root + rotate(pelvis, OFFSETS[LEGS[foot][0]])
@@ -345,7 +345,7 @@ def _drop(root: Array, pelvis: Array, ankles: Array, contacts: NDArray[np.bool_]
         reachable = contacts[:, foot] & (away < longest)
         need = np.maximum(need, np.where(reachable, hip[:, 1] - ankles[foot, :, 1] - height, 0.0))
     need = np.clip(need, 0.0, config.most_drop_m)
-    radius = max(1, round(0.1 * fps))
+    radius = max(1, round(config.sink_s * fps))
     padded = np.pad(need, 2 * radius, mode="edge")
     widest = np.max(np.lib.stride_tricks.sliding_window_view(padded, 2 * radius + 1), axis=-1)
     kernel = np.hanning(2 * radius + 3)[1:-1]
