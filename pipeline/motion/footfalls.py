@@ -150,19 +150,10 @@ class _Planner:
         """
         other = self.feet[1 - foot][-1]
         h, side = self.hips(t), 1.0 if foot == LEFT else -1.0
-        aside = side * ((x - other.x) * cos(h) - (z - other.z) * sin(h))
         share = min(max((sqrt(1.0 - self.forward(t)) - AHEAD_ENOUGH) / AHEAD_ENOUGH, 0.0), 1.0)
-        missing = share * (self.gait.apart_m - aside)
-        close, near, far = self.gait.beside_m
-        for own in (0.0, ANKLE_TO_BALL_M):
-            for its in (0.0, ANKLE_TO_BALL_M):
-                dx = x - own * sin(yaw) - other.x + its * sin(other.yaw)
-                dz = z - own * cos(yaw) - other.z + its * cos(other.yaw)
-                along = abs(dx * sin(h) + dz * cos(h))
-                beside = 1.0 - min(max((along - near) / (far - near), 0.0), 1.0)
-                missing = max(missing, beside * (close - side * (dx * cos(h) - dz * sin(h))))
-        missing = min(max(missing, 0.0), FARTHEST_ASIDE_M)
-        return x + side * missing * cos(h), z - side * missing * sin(h)
+        places = (x, z, yaw, other.x, other.z, other.yaw)
+        missing = side * _missing(places, h, side, share * self.gait.apart_m, share, self.gait.beside_m)
+        return x + missing * cos(h), z - missing * sin(h)
 
     def error(self, foot: int, t: float) -> float:
         """How badly a standing foot is placed: 1 is the limit."""
@@ -228,6 +219,30 @@ class _Planner:
             return LEFT if right.on > left.on else RIGHT
         t = min(begin + 0.4, end)
         return LEFT if self.error(LEFT, t) >= self.error(RIGHT, t) else RIGHT
+
+
+@njit(cache=True)
+def _missing(
+    places: tuple[float, float, float, float, float, float],
+    heading: float,
+    side: float,
+    apart: float,
+    share: float,
+    beside: tuple[float, float, float],
+) -> float:
+    """How far a foot must move to its own side, m, so that it and its ankle are on that side of the other foot."""
+    x, z, yaw, other_x, other_z, other_yaw = places
+    sine, cosine = sin(heading), cos(heading)
+    missing = apart - share * side * ((x - other_x) * cosine - (z - other_z) * sine)
+    close, near, far = beside
+    for own in (0.0, ANKLE_TO_BALL_M):
+        for its in (0.0, ANKLE_TO_BALL_M):
+            dx = x - own * sin(yaw) - other_x + its * sin(other_yaw)
+            dz = z - own * cos(yaw) - other_z + its * cos(other_yaw)
+            along = abs(dx * sine + dz * cosine)
+            reach = 1.0 - min(max((along - near) / (far - near), 0.0), 1.0)
+            missing = max(missing, reach * (close - side * (dx * cosine - dz * sine)))
+    return min(max(missing, 0.0), FARTHEST_ASIDE_M)
 
 
 def plan(

@@ -22,6 +22,7 @@ from pipeline.errors import PipelineError
 from pipeline.intents.vocabulary import Intent
 from pipeline.motion import headings, path
 from pipeline.motion.clip import Clip, ClipRequest
+from pipeline.motion.falling import fall
 from pipeline.motion.foreign import Motion, resampled
 from pipeline.motion.limbs import leg
 from pipeline.motion.rotations import Array, about, continuous, multiply, rotate, unit
@@ -98,7 +99,8 @@ def warp(
         motion_config: defaults to `configs/motion.yaml`.
 
     Returns:
-        A clip of as many frames as the synthesizer would give. Its root is the path's but for the foreign sway.
+        A clip of as many frames as the synthesizer would give. Its root is the path's but for the foreign sway. Who dies
+        at the end of the request falls as our own bodies do.
 
     Raises:
         Infeasible: when the samples hold a teleport, a gap, or too little.
@@ -132,7 +134,7 @@ def warp(
     planted = contacts.sum()
     if planted and held.sum() < config.least_feasible * planted:
         raise Unfit(f"the legs reach {held.sum()} of {planted} planted frames")
-    return Clip(
+    clip = Clip(
         rotations=relocked,
         root=root,
         contacts=held,
@@ -155,6 +157,7 @@ def warp(
             "warp_held_share": float(held.sum() / planted) if planted else 1.0,
         },
     )
+    return fall(clip, request.seed, shape.falling) if request.dies else clip
 
 
 def _calmed(motion: Motion, config: MotionConfig) -> Motion:
