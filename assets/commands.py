@@ -385,22 +385,22 @@ def clips(
 
 
 def _moment(match: str, round_number: int, from_s: float, to_s: float) -> None:
-    from assets.moments import make_moment
-    from pipeline.errors import PipelineError
+    import json
 
-    store, resources = _store(), _definitions().resources or {}
-    try:
-        with console.status("making the moment"):
-            made = make_moment(store, resources["studio"], resources["reviews"], match, round_number, from_s, to_s)
-    except PipelineError as error:
-        _report([str(error)])
-        return
-    view = Table("player", "side", "what is meant, from s", "dies at s")
-    for actor in made["scene"]["actors"]:
-        side = {True: "attacker", False: "defender", None: ""}[actor["attacker"]]
-        acts = ", ".join(f"{intent} {max(at, 0) / 1000:.1f}" for at, intent in actor["acts"])
-        dies = actor["dies_at_frame"]
-        view.add_row(actor["player"], side, acts, "" if dies is None else f"{max(dies, 0) / made['scene']['fps']:.1f}")
+    from assets import moments
+
+    config = {"match_id": match, "round": round_number, "from_s": from_s, "to_s": to_s}
+    with _instance() as instance, console.status("making the moment"):
+        result = _execute(instance, moments.JOB, ops={"made_moment": {"config": config}})
+    if not result.success:
+        _report([_failure(result)])
+    told = result.asset_materializations_for_node("made_moment")[0].metadata
+    store = _store()
+    made = json.loads(store.read(str(told["record"].value)))
+    cast = moments.cast_of(made)
+    view = Table(*cast[0])
+    for row in cast:
+        view.add_row(*row.values())
     console.print(view)
     for player, why in sorted(made["scene"]["absent"].items()):
         console.print(f"not shown: {player}: {why}", style="yellow", soft_wrap=True)

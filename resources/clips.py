@@ -14,7 +14,7 @@ import hashlib
 import json
 import logging
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -75,7 +75,13 @@ class ClipStudio:
         return " then ".join(backend.identity for backend in (*self.preferred, self.backend))
 
     def make(
-        self, moments: pl.DataFrame, tracks: pl.DataFrame, *, log: Callable[[str], None], features_hash: str = ""
+        self,
+        moments: pl.DataFrame,
+        tracks: pl.DataFrame,
+        *,
+        log: Callable[[str], None],
+        features_hash: str = "",
+        deaths: Mapping[str, Sequence[int]] | None = None,
     ) -> pl.DataFrame:
         """One row of `clips` per moment.
 
@@ -84,11 +90,12 @@ class ClipStudio:
             tracks: the tracks of that match.
             log: told of each clip that was made before, and of each backend that made none.
             features_hash: names the features by which the segments were decided.
+            deaths: when each player dies, match time in ms: a clip that ends in a death ends in the fall.
 
         Raises:
             StoreError: if the store refuses a file.
         """
-        rows = [self._row(moment, tracks, features_hash, log) for moment in moments.iter_rows(named=True)]
+        rows = [self._row(moment, tracks, deaths, features_hash, log) for moment in moments.iter_rows(named=True)]
         return conform("clips", pl.DataFrame(rows, schema=empty("clips").schema) if rows else empty("clips"))
 
     def previews(self, clips: pl.DataFrame, limit: int = 12) -> bytes | None:
@@ -114,7 +121,8 @@ class ClipStudio:
             provenance: what else its files say, JSON-able.
 
         Returns:
-            The record: `uri`, `preview_uri`, `scene` (actors, absent players and why) and what made it.
+            The record: `uri`, `preview_uri`, its own `record_uri`, `scene` (actors, absent players and why) and what
+            made it.
 
         Raises:
             NobodyThere: if none of its players has a feasible motion.
@@ -131,7 +139,8 @@ class ClipStudio:
         files = {"glb": scene_glb(scene, record), "webp": film(scene)}
         for name, data in files.items():
             self.store.write(f"{path}.{name}", data)
-        record |= {"uri": f"{path}.glb", "preview_uri": f"{path}.webp", "scene": told(scene)}
+        record |= {"uri": f"{path}.glb", "preview_uri": f"{path}.webp", "record_uri": f"{path}.json"}
+        record["scene"] = told(scene)
         record["files"] = {name: _sha256(data) for name, data in files.items()}
         self.store.write(f"{path}.json", _json(record))
         return record
@@ -162,9 +171,14 @@ class ClipStudio:
         return motion
 
     def _row(
-        self, moment: dict[str, Any], tracks: pl.DataFrame, features_hash: str, log: Callable[[str], None]
+        self,
+        moment: dict[str, Any],
+        tracks: pl.DataFrame,
+        deaths: Mapping[str, Sequence[int]] | None,
+        features_hash: str,
+        log: Callable[[str], None],
     ) -> dict[str, Any]:
-        request = clip_request(moment, tracks)
+        request = clip_request(moment, tracks, deaths=deaths)
         request = replace(request, model_version=moment["model_version"], features_hash=features_hash)
         key, record = self._made(request, log)
         path = _path(key)

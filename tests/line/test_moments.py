@@ -1,10 +1,11 @@
 """A moment of a round with everyone in it, from the tables of an analysed match."""
 
+import json
 from typing import Any
 
 import pytest
 
-from assets.moments import NoSuchRound, make_moment
+from assets.moments import NoSuchRound, cast_of, make_moment
 from pipeline.motion.scene import NobodyThere
 from resources.clips import ClipStudio
 from resources.motion_backends.local import LocalBackend
@@ -45,3 +46,17 @@ def test_a_round_that_is_not_there_and_a_moment_too_long_are_refused(analysed: A
         make(analysed, 9, 0.0, 5.0)
     with pytest.raises(NobodyThere, match="possible are 1 to 12 s"):
         make(analysed, 1, 0.0, 60.0)
+
+
+def test_a_moment_is_a_run_that_tells_of_its_files_and_says_why_there_is_none(analysed: Any) -> None:
+    def run(number: int) -> Any:
+        config = {"match_id": analysed.match_id, "round": number, "from_s": 2.0, "to_s": 4.0}
+        return analysed.run("make_moment", run_config={"ops": {"made_moment": {"config": config}}})
+
+    done = run(1)
+    (told,) = done.asset_materializations_for_node("made_moment")
+    record = json.loads(analysed.store.read(told.metadata["record"].value))
+    assert told.asset_key.to_user_string() == "moments" and told.partition == analysed.match_id
+    assert len(cast_of(record)) == len(record["scene"]["actors"]) and "image/webp" in told.metadata["moving"].value
+    failed = run(9)
+    assert not failed.success and not failed.asset_materializations_for_node("made_moment")
