@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from configs.motion import Export, MotionConfig, load_motion
 from pipeline.motion.clip import Clip
-from pipeline.motion.keyframes import keep
+from pipeline.motion.keyframes import Curve, keep
 from pipeline.motion.mesh import PARTS, mannequin, palette
 from pipeline.motion.rotations import Array
 from pipeline.motion.scene import Scene, told
@@ -34,7 +34,7 @@ FIRST_JOINT = 1
 """Node 0 carries the mesh; joint j is node j + 1."""
 
 CARRIES_FEET = frozenset((INDEX["Pelvis"], *(INDEX[f"{s}_{part}"] for s in "LR" for part in ("Hip", "Knee", "Ankle"))))
-"""Joints whose rotations stay floats: as shorts, five in a row would move a standing foot by some tenths of a mm."""
+"""Joints whose rotations are floats even if they stand still: five shorts in a row could move a foot by 0.1 mm."""
 _ROUGHNESS = {"visor": 0.25, "helmet": 0.6, "skin": 0.7}
 
 
@@ -213,21 +213,21 @@ def _animate(document: dict[str, Any], binary: bytes, moving: Sequence[_Moving],
     for body in moving:
         clip = body.shown()
         root, joints = keep(clip, export)
-        tracks = [(0, "translation", root, clip.root)]
-        tracks += [(j, "rotation", kept, clip.rotations[:, j]) for j, kept in enumerate(joints)]
-        for joint, path, kept, data in tracks:
-            clock = (max(body.first, 0), kept.tobytes())
+        for joint, path, curve in [(0, "translation", root), *((j, "rotation", each) for j, each in enumerate(joints))]:
+            clock = (max(body.first, 0), curve.frames.tobytes())
             if clock not in clocks:  # channels with the same keys share their times
-                t = ((kept + clock[0]) / clip.fps).astype(np.float32)
+                t = ((curve.frames + clock[0]) / clip.fps).astype(np.float32)
                 clocks[clock] = add("times", t, "SCALAR", FLOAT, min=[float(t[0])], max=[float(t[-1])])
-            if path == "translation":
-                output = add("values", data[kept].astype(np.float32), "VEC3", FLOAT)
-            elif joint in CARRIES_FEET:
-                output = add("values", _unit32(data[kept]), "VEC4", FLOAT)
+            kind = "VEC3" if path == "translation" else "VEC4"
+            if not curve.is_still:
+                output = add("values", _cubic(curve, clip.fps), kind, FLOAT)
+            elif path == "translation" or joint in CARRIES_FEET:
+                output = add("values", curve.values.astype(np.float32), kind, FLOAT)
             else:
-                output = add("values", _shorts(data[kept]), "VEC4", SHORT, normalized=True)
+                output = add("values", _shorts(curve.values), kind, SHORT, normalized=True)
             channels.append({"sampler": len(samplers), "target": {"node": body.node + joint, "path": path}})
-            samplers.append({"input": clocks[clock], "output": output, "interpolation": "LINEAR"})
+            way = "LINEAR" if curve.is_still else "CUBICSPLINE"
+            samplers.append({"input": clocks[clock], "output": output, "interpolation": way})
     document["bufferViews"] += [
         {"buffer": 0, "byteOffset": len(binary), "byteLength": sizes["times"]},
         {"buffer": 0, "byteOffset": len(binary) + sizes["times"], "byteLength": sizes["values"]},
@@ -236,14 +236,17 @@ def _animate(document: dict[str, Any], binary: bytes, moving: Sequence[_Moving],
     return b"".join([binary, *packed["times"], *packed["values"]])
 
 
-def _unit32(rotations: Array) -> NDArray[np.float32]:
-    values = rotations.astype(np.float32)
-    values /= np.sqrt(np.sum(values.astype(np.float64) ** 2, axis=-1, keepdims=True)).astype(np.float32)
-    return values
+def _cubic(curve: Curve, fps: int) -> NDArray[np.float32]:
+    """Three rows for each key: tangent in, value, tangent out; tangents a second (glTF 2.0, appendix C)."""
+    rows = np.stack([curve.tangents_in * fps, curve.values, curve.tangents_out * fps], axis=1)
+    return rows.reshape(-1, curve.values.shape[1]).astype(np.float32)
 
 
 def _shorts(rotations: Array) -> NDArray[np.int16]:
-    """Unit quaternions as normalized shorts, `c / 32767` (glTF 2.0, section 3.11): at most 0.00006 rad off."""
+    """Unit quaternions as normalized shorts, `c / 32767` (glTF 2.0, section 3.11): at most 0.00006 rad off.
+
+    Those of cubics are floats: their tangents are beyond what a normalized number holds.
+    """
     return np.rint(rotations * 32767.0).astype(np.int16)
 
 

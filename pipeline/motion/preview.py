@@ -5,6 +5,7 @@ Belongs here: camera, layout, colours, captions. Does not belong here: how a pix
 
 import io
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,11 +14,11 @@ from numpy.typing import NDArray
 from configs.motion import MotionConfig, load_motion
 from pipeline.motion import raster
 from pipeline.motion.clip import Clip
-from pipeline.motion.mesh import PARTS, mannequin, palette, pose
+from pipeline.motion.mesh import mannequin, painted, pose
 from pipeline.motion.rotations import Array, unit
 
 if TYPE_CHECKING:
-    from PIL import ImageDraw
+    from PIL import ImageDraw, ImageFont
 
 OVERSAMPLE = 2
 FIELD_OF_VIEW = np.radians(30.0)
@@ -25,6 +26,8 @@ ELEVATION = np.radians(15.0)
 SKY = np.array([[0.80, 0.83, 0.86], [0.44, 0.54, 0.66]])
 GROUND = np.array([[0.50, 0.51, 0.52], [0.36, 0.38, 0.40]])
 INK = np.array([0.11, 0.13, 0.16])
+CURVE = np.rint(np.linspace(0.0, 1.0, 4096) ** (1.0 / 2.2) * 255.0).astype(np.uint8)
+"""From linear light to the bytes of a picture."""
 
 
 LONGEST_VIEW_M = 9.0
@@ -68,10 +71,10 @@ def still(clip: Clip, config: MotionConfig | None = None) -> bytes:
     camera = _camera(figures, azimuth, focal, width, height)
     light = unit(np.array(turned(azimuth, 0.75, 1.25)))
 
-    backdrop = np.zeros((layout.height, layout.width, 3), dtype=np.float32)
+    image = np.empty((layout.height, layout.width, 3), dtype=np.float32)
     low, size_m, heights, shade, paint = _ground(clip, figures, frames, light, strip)
     raster.draw_ground(
-        backdrop,
+        image,
         camera,
         focal / OVERSAMPLE,
         heights,
@@ -85,16 +88,14 @@ def still(clip: Clip, config: MotionConfig | None = None) -> bytes:
         3.2 * _distance(camera, figures),
         1,
     )
-    image = np.repeat(np.repeat(backdrop, OVERSAMPLE, axis=0), OVERSAMPLE, axis=1)
     skin = mannequin(in_hand=not clip.hands_free)
-    shades = palette(clip.attacker)
-    colours = np.array([shades[part] for part in PARTS])[skin.parts] ** 2.2
-    triangles = skin.triangles.astype(np.int64)
+    colours, triangles = painted(skin, clip.attacker), skin.triangles.astype(np.int64)
     for figure in sorted(figures, key=lambda f: -float(np.mean((f.points - camera[:3]) @ camera[9:]))):
         screen = raster.project(figure.points, camera, focal, width, height)
-        raster.draw_mesh(image, screen, figure.normals, colours, triangles, camera, light, figure.alpha)
-    small = image.reshape(layout.height, OVERSAMPLE, layout.width, OVERSAMPLE, 3).mean(axis=(1, 3))
-    picture = Image.fromarray(np.rint(np.clip(small, 0.0, 1.0) ** (1.0 / 2.2) * 255.0).astype(np.uint8))
+        raster.draw_mesh(image, screen, figure.normals, colours, triangles, camera, light, figure.alpha, OVERSAMPLE)
+    pixels = np.empty(image.shape, dtype=np.uint8)
+    raster.developed(image, pixels, CURVE)
+    picture = Image.fromarray(pixels)
     draw = ImageDraw.Draw(picture)
     speed = length / max(clip.seconds, 1e-6)
     write(draw, (10, 8), f"{clip.intent}   {clip.seconds:.1f} s   {length:.1f} m   {speed:.1f} m/s", 15)
@@ -143,9 +144,14 @@ def contact_sheet(stills: list[bytes], captions: list[str], *, columns: int = 3,
 
 def write(draw: "ImageDraw.ImageDraw", at: tuple[float, float], text: str, size: int) -> None:
     """Writes a line of dark text with its upper left corner at a pixel; `size` is its height in pixels."""
+    draw.text(at, text, fill=(24, 28, 34), font=_font(size))
+
+
+@cache
+def _font(size: int) -> "ImageFont.FreeTypeFont | ImageFont.ImageFont":
     from PIL import ImageFont
 
-    draw.text(at, text, fill=(24, 28, 34), font=ImageFont.load_default(size))
+    return ImageFont.load_default(size)
 
 
 def _chosen(clip: Clip, steps: Array, ghosts: int, strip: bool) -> list[int]:
