@@ -143,12 +143,15 @@ class _Planner:
         yaw = last.yaw + (yaw - last.yaw + pi) % (2 * pi) - pi
         self.feet[foot].append(Stance(on, NEVER, x, z, y, yaw, land, 0.3))
 
-    def apart(self, foot: int, x: float, z: float, yaw: float, t: float) -> tuple[float, float]:
+    def apart(
+        self, foot: int, x: float, z: float, yaw: float, t: float, other: Stance | None = None
+    ) -> tuple[float, float]:
         """A place that doesn't make the legs cross.
 
-        Sideways, backwards and wherever it lands beside the other, a foot stays on its own side of it.
+        Sideways, backwards and wherever it lands beside the other (its last stance, if none is given), a foot stays on
+        its own side of it.
         """
-        other = self.feet[1 - foot][-1]
+        other = other or self.feet[1 - foot][-1]
         h, side = self.hips(t), 1.0 if foot == LEFT else -1.0
         share = min(max((sqrt(1.0 - self.forward(t)) - AHEAD_ENOUGH) / AHEAD_ENOUGH, 0.0), 1.0)
         places = (x, z, yaw, other.x, other.z, other.yaw)
@@ -327,7 +330,11 @@ def _lift_in_flight(planner: _Planner, foot: int) -> None:
             if s.on < begin - 0.06:
                 kept.append(Stance(s.on, begin, s.x, s.z, s.y, s.yaw, s.land, 0.7))
             if s.off > end + 0.08:
-                x, z, y, yaw = planner.place(foot, min(end + 0.12, s.off))
+                t = min(end + 0.12, s.off)
+                x, z, y, yaw = planner.place(foot, t)
+                if foot == RIGHT:  # the left one has landed already
+                    landed = min(planner.feet[LEFT], key=lambda each: abs(each.on - end))
+                    x, z = planner.apart(foot, x, z, yaw, t, landed)
                 kept.append(Stance(end, s.off, x, z, y, yaw, 0.1, s.roll))
         planner.feet[foot][:] = kept
 
