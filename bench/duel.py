@@ -13,8 +13,8 @@ from configs.motion import MotionConfig, load_motion
 from pipeline.motion.film import film
 from pipeline.motion.scene import moment, stage
 
-MATCH, ROUND, FROM_MS, TO_MS = "cs2-sf-mirage", 14, 1_726_900, 1_732_300
-WIDTH, HEIGHT, FPS, QUALITY = 640, 360, 12, 55
+MATCH, ROUND, FROM_MS, TO_MS = "cs2-vf-overpass", 6, 706_000, 710_200
+WIDTH, HEIGHT, FPS, QUALITY = 640, 360, 15, 60
 
 
 def larger(config: MotionConfig) -> MotionConfig:
