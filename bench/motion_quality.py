@@ -18,12 +18,13 @@ from numpy.typing import NDArray
 from bench import mocap
 from bench.gltf_motion import ReadClip, read
 from bench.motion_clips import Asked, eligible, sampled, sparse, test_paths
-from bench.motion_measures import CLEAR_M, Motion, gait, measures
+from bench.motion_measures import Motion, gait, measures
 from bench.motion_sheets import sheet
 from bench.workload import GRID_LOG, SHARED
 from configs.motion import load_motion
 from configs.motion_goals import Goal, load_motion_goals
 from pipeline.intents.vocabulary import INTENTS
+from pipeline.motion.anatomy import CLEAR_M
 from pipeline.motion.clip import Clip, ClipRequest
 from pipeline.motion.gltf import glb
 from pipeline.motion.goals import bounds, met

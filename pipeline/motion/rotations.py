@@ -184,6 +184,12 @@ def _from_axes(x: Array, y: Array, z: Array, out: Array) -> None:
             q[k] /= length
 
 
+def matrices(q: Array) -> Array:
+    """Rotation matrices `(…, 3, 3)` of unit quaternions `(…, 4)`; their columns are the axes of `from_axes`."""
+    axes = [rotate(q, np.broadcast_to(axis, (*q.shape[:-1], 3))) for axis in np.eye(3)]
+    return np.stack(axes, axis=-1)
+
+
 def wrap(angle: Array) -> Array:
     """The same angle in [-pi, pi)."""
     return (angle + np.pi) % (2.0 * np.pi) - np.pi

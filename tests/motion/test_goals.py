@@ -67,3 +67,5 @@ def test_a_clip_of_ours_has_the_figures_that_are_judged(request_on, straight):
     found = verdict(frame)
     assert {"root to smoothed path, mean", "jitter, times that of people", "floating, mean of a clip"} <= set(found)
     assert found["root to smoothed path, mean"]["is_met"]
+    assert found["frames in which legs go through each other"]["value"] < 5.0
+    assert 0.0 <= found["frames with a joint beyond its limits"]["value"] <= 100.0
