@@ -7,6 +7,7 @@ import pygltflib
 import pytest
 from PIL import Image
 
+from configs.motion import load_motion
 from pipeline.motion.film import film
 from pipeline.motion.gltf import scene_glb
 from pipeline.motion.scene import NobodyThere, Scene, moment, stage, told
@@ -141,8 +142,8 @@ def frames_of(data: bytes) -> list[np.ndarray]:
 
 
 def test_a_film_shows_both_sides_moving_at_its_rate(staged):
-    shown = frames_of(film(staged))
-    assert len(shown) == 41 and shown[0].shape == (180, 320, 3)
+    shown, layout = frames_of(film(staged)), load_motion().preview.film
+    assert len(shown) == 41 and shown[0].shape == (layout.height, layout.width, 3)
     orange = [(i[..., 0] > i[..., 2] + 50).sum() for i in shown]
     blue = [(i[..., 2] > i[..., 0] + 50).sum() for i in shown]
     assert min(orange) > 60 and max(blue) > 60
