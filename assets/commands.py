@@ -343,11 +343,19 @@ def train() -> None:
 def clips(
     match: Annotated[str, typer.Argument(help="Match id.")],
     segment: Annotated[str | None, typer.Option(help="Make the clip of this segment (or how its id begins).")] = None,
+    round_number: Annotated[
+        int | None, typer.Option("--round", help="Make a moment of this round, with everyone.")
+    ] = None,
+    from_s: Annotated[float, typer.Option("--from", help="Seconds since the round went live.")] = 0.0,
+    to_s: Annotated[float | None, typer.Option("--to", help="Likewise; five seconds after --from if left out.")] = None,
 ) -> None:
-    """List a match's clips, or make the clip of one more segment."""
+    """List a match's clips, make the clip of one more segment, or a moment of a round with everyone in it."""
     from assets.partitions import register
     from assets.summary import whole_segment_id
 
+    if round_number is not None:
+        _moment(match, round_number, from_s, from_s + 5.0 if to_s is None else to_s)
+        return
     store = _store()
     wished = None if segment is None else whole_segment_id(store, match, segment)
     if wished is not None:
@@ -374,6 +382,29 @@ def clips(
         )
     console.print(view)
     console.print(f"Files are below {store.url}; every segment of the match is in {store.part('segments', match).uri}")
+
+
+def _moment(match: str, round_number: int, from_s: float, to_s: float) -> None:
+    import json
+
+    from assets import moments
+
+    config = {"match_id": match, "round": round_number, "from_s": from_s, "to_s": to_s}
+    with _instance() as instance, console.status("making the moment"):
+        result = _execute(instance, moments.JOB, ops={"made_moment": {"config": config}})
+    if not result.success:
+        _report([_failure(result)])
+    told = result.asset_materializations_for_node("made_moment")[0].metadata
+    store = _store()
+    made = json.loads(store.read(str(told["record"].value)))
+    cast = moments.cast_of(made)
+    view = Table(*cast[0])
+    for row in cast:
+        view.add_row(*row.values())
+    console.print(view)
+    for player, why in sorted(made["scene"]["absent"].items()):
+        console.print(f"not shown: {player}: {why}", style="yellow", soft_wrap=True)
+    console.print(f"{store.uri(made['uri'])}\n{store.uri(made['preview_uri'])}", soft_wrap=True)
 
 
 @app.command()

@@ -8,7 +8,7 @@ from typing import Any
 
 import dagster as dg
 
-from assets import backfill, events, grid, intents, jobs, many, models, motion, reviews, schedules, sensors
+from assets import backfill, events, grid, intents, jobs, many, models, moments, motion, reviews, schedules, sensors
 from assets.match_analysis import match_analysis
 from configs.motion import load_motion
 from resources.clips import ClipStudio
@@ -76,6 +76,7 @@ def build_defs(environment: Settings | None = None, **overrides: Any) -> dg.Defi
             jobs.scan_log,
             jobs.analyse_match,
             jobs.make_clips,
+            moments.moment_of_a_round,
             jobs.retrain,
             backfill.backfill,
         ],

@@ -19,7 +19,8 @@ from configs.motion import load_motion
 from configs.titles import load_titles
 from pipeline.intents.review import OPEN, animated, is_sensitive_intent
 from pipeline.intents.vocabulary import INTENTS
-from pipeline.motion.moments import choose
+from pipeline.motion.goals import judge
+from pipeline.motion.moments import choose, deaths_of
 from resources.clips import ClipStudio
 from resources.reviews import Reviews
 from resources.store import PartDamaged, PartMissing, Store
@@ -28,6 +29,7 @@ RECIPE = Recipe(("motion", "events/model.py", "errors.py"), (load_motion(), load
 
 
 ON_DEMAND = "on demand"
+QUALITY_CHECK = "motion_measures"
 
 
 class ClipsConfig(dg.Config):
@@ -48,7 +50,15 @@ class ClipsConfig(dg.Config):
     kinds={"numba", "gltf"},
     pool="motion",
     code_version=RECIPE.code_version,
-    check_specs=[schema_spec("clips", matches)],
+    check_specs=[
+        schema_spec("clips", matches),
+        dg.AssetCheckSpec(
+            QUALITY_CHECK,
+            asset="clips",
+            description="what is measured on the match's clips is within the goals of configs/motion_goals.yaml",
+            partitions_def=matches,
+        ),
+    ],
 )
 def clips(
     context: dg.AssetExecutionContext,
@@ -62,11 +72,11 @@ def clips(
     A sensitive segment waits until its review has accepted it, also if it is asked for.
     """
     tables = MatchTables(store, context.partition_key, context.log.warning)
-    segments, tracks, features = (tables.part(table) for table in ("segments", "tracks", "features"))
+    segments, tracks, features, events = (tables.part(table) for table in ("segments", "tracks", "features", "events"))
     every = tables.read("segments")
     if unknown := set(config.also) - set(every["segment_id"]):
         raise dg.Failure(f"{tables.match_id} has no segment {', '.join(sorted(unknown))}", allow_retries=False)
-    allowed, withheld = _held_back(every, tables.match_id, reviews)
+    allowed, withheld = held_back(every, tables.match_id, reviews)
     if refused := [why for segment_id, why in withheld.items() if segment_id in config.also]:
         raise dg.Failure("; ".join(refused), allow_retries=False)
     made_before, wished_before = _made_before(tables)
@@ -75,6 +85,7 @@ def clips(
         segments.digest,
         tracks.digest,
         features.digest,
+        events.digest,
         f"{studio.budget} clips by {studio.identity}",
         *sorted(wishes - (made_before - wished_before)),
         *(f"{segment_id} withheld" for segment_id in sorted(withheld)),
@@ -86,7 +97,13 @@ def clips(
         chosen = choose(allowed, paths, budget=studio.budget)
         left = sorted(wishes - set(chosen["segment_id"]))
         wished = allowed.filter(pl.col("segment_id").is_in(left)).with_columns(pl.lit(ON_DEMAND).alias("interest"))
-        return studio.make(pl.concat([chosen, wished]), paths, log=context.log.info, features_hash=features.digest[:16])
+        return studio.make(
+            pl.concat([chosen, wished]),
+            paths,
+            log=context.log.info,
+            features_hash=features.digest[:16],
+            deaths=deaths_of(tables.read("events")),
+        )
 
     part = tables.ensure("clips", stamp, make)
     if part.reused and (missing := studio.missing(tables.read("clips"))):
@@ -100,10 +117,32 @@ def clips(
     if fallbacks := frame["fallback"].drop_nulls().len():
         context.log.warning(f"{fallbacks} of {frame.height} clips were not made by {studio.preferred[0].name}")
         told["fallbacks"] = fallbacks
-    return tables.made("clips", lambda: told | reports.clips(frame, studio.previews(frame))).result()
+    return tables.made(
+        "clips",
+        lambda: told | reports.clips(frame, studio.previews(frame), studio.moving(frame)),
+        lambda: [measured(frame)],
+    ).result()
 
 
-def _held_back(segments: pl.DataFrame, match_id: str, reviews: Reviews) -> tuple[pl.DataFrame, dict[str, str]]:
+def measured(frame: pl.DataFrame) -> dg.AssetCheckResult:
+    """Whether a match's clips are as good as motion shall be; what is not is a warning, for the clips are there."""
+    verdict = judge(frame)
+    missed = verdict.filter(~pl.col("is_met"))
+    return dg.AssetCheckResult(
+        check_name=QUALITY_CHECK,
+        asset_key="clips",
+        passed=missed.is_empty(),
+        severity=dg.AssetCheckSeverity.WARN,
+        description="; ".join(
+            f"{row['figure']}: {row['value']:.3g} {row['unit']}".rstrip() + f", goal {row['goal']}"
+            for row in missed.iter_rows(named=True)
+        )
+        or None,
+        metadata={"clips": frame.height, "missed": missed.height, "figures": reports.table(verdict)},
+    )
+
+
+def held_back(segments: pl.DataFrame, match_id: str, reviews: Reviews) -> tuple[pl.DataFrame, dict[str, str]]:
     """The segments for which motion may be made, and of each of the others, by id, what it waits for."""
     reasons = reviews.config.reasons
     if not any(is_sensitive_intent(intent, reasons) for intent in INTENTS):

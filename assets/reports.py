@@ -211,14 +211,15 @@ def timeline_png(segments: pl.DataFrame, rounds: pl.DataFrame) -> bytes:
     return plots.timeline(names, stretches, list(INTENT_COLOURS.items()), axis)
 
 
-def clips(frame: pl.DataFrame, contact_sheet: bytes | None) -> Metadata:
-    """What was made, why these moments, and how it looks."""
+def clips(frame: pl.DataFrame, contact_sheet: bytes | None, moving: bytes | None = None) -> Metadata:
+    """What was made, why these moments, and how it looks: the first of them in motion."""
     summary = (
         frame.group_by("interest", "intent")
         .agg(pl.len().alias("clips"), pl.col("feasible").sum().alias("feasible"))
         .sort("clips", "interest", "intent", descending=[True, False, False])
     )
     shown: Metadata = {"feasible": int(frame["feasible"].sum()), "moments": table(summary)}
+    shown |= {"moving": picture(moving, "the most interesting clip", "image/webp")} if moving else {}
     return shown | ({"previews": picture(contact_sheet, "clips", "image/jpeg")} if contact_sheet else {})
 
 

@@ -41,7 +41,8 @@ def read(data: bytes) -> ReadClip:
     """Samples the first animation of a GLB at the frame rate that `asset.extras` tells, and walks its nodes.
 
     Raises:
-        ValueError: if neighbouring rotation keys lie in opposite halves, or an interpolation is not linear.
+        ValueError: if neighbouring rotation keys lie in opposite halves, or an interpolation is neither linear nor a
+            cubic spline.
     """
     document = pygltflib.GLTF2.load_from_bytes(data)
     blob = document.binary_blob()
@@ -64,16 +65,18 @@ def read(data: bytes) -> ReadClip:
     keys = 0
     for channel in animation.channels:
         sampler = animation.samplers[channel.sampler]
-        if sampler.interpolation != "LINEAR":
-            raise ValueError(f"interpolation {sampler.interpolation}")
         t, v = values(sampler.input)[:, 0], values(sampler.output)
         keys += t.size
+        target = channel.target.node, channel.target.path
+        if sampler.interpolation == "CUBICSPLINE":
+            local[target] = _spline(t, v.reshape(t.size, 3, -1), clock)
+            continue
+        if sampler.interpolation != "LINEAR":
+            raise ValueError(f"interpolation {sampler.interpolation}")
         i = np.clip(np.searchsorted(t, clock, side="right") - 1, 0, t.size - 2)
         w = np.clip((clock - t[i]) / (t[i + 1] - t[i]), 0.0, 1.0)[:, None]
         rotation = channel.target.path == "rotation"
-        local[channel.target.node, channel.target.path] = (
-            _slerp(v[i], v[i + 1], w) if rotation else v[i] * (1 - w) + v[i + 1] * w
-        )
+        local[target] = _slerp(v[i], v[i + 1], w) if rotation else v[i] * (1 - w) + v[i + 1] * w
     skin = document.skins[0]
     matrices: dict[int, Array] = {}
 
@@ -93,6 +96,25 @@ def read(data: bytes) -> ReadClip:
             contacts[a:b, foot] = True
     names = [document.nodes[joint].name for joint in skin.joints]
     return ReadClip(stacked[..., :3, 3], stacked[..., :3, :3], contacts, names, extras, keys)
+
+
+def _spline(t: Array, keys: Array, clock: Array) -> Array:
+    """Hermite's cubics of glTF 2.0, appendix C.5: `keys` are `(n, 3, K)` of tangent in, value, tangent out.
+
+    `_matrix` makes rotations of length one of them, as the appendix asks.
+    """
+    i = np.clip(np.searchsorted(t, clock, side="right") - 1, 0, t.size - 2)
+    if keys.shape[2] == 4 and np.any(np.sum(keys[1:, 1] * keys[:-1, 1], axis=1) <= 0.0):
+        raise ValueError("neighbouring keys lie in opposite halves")
+    td = (t[i + 1] - t[i])[:, None]
+    s = np.clip((clock - t[i])[:, None] / td, 0.0, 1.0)
+    result: Array = (
+        (2 * s**3 - 3 * s**2 + 1) * keys[i, 1]
+        + td * (s**3 - 2 * s**2 + s) * keys[i, 2]
+        + (-2 * s**3 + 3 * s**2) * keys[i + 1, 1]
+        + td * (s**3 - s**2) * keys[i + 1, 0]
+    )
+    return result
 
 
 def _slerp(a: Array, b: Array, w: Array) -> Array:

@@ -7,17 +7,19 @@ from pipeline.features.match import match_features
 from pipeline.intents.model import PriorModel
 from pipeline.intents.prediction import predict
 from pipeline.intents.segments import segment
+from pipeline.motion.film import film
 from pipeline.motion.gltf import glb
 from pipeline.motion.moments import choose, clip_request
 from pipeline.motion.path import Infeasible
 from pipeline.motion.preview import still
+from pipeline.motion.scene import Scene
 from pipeline.motion.synthesizer import synthesize
 
 CLIPS, QUICK_CLIPS = 20, 4
 
 
 def figures(load: Workload) -> list[Figure]:
-    """Rates of synthesis, GLB and stills."""
+    """Rates of synthesis, GLB, stills and animated previews."""
     tables, model = load.tables(), PriorModel.configured()
     features = match_features(tables.match, tables.events, tables.tracks)
     intents = predict(features, model)
@@ -32,6 +34,7 @@ def figures(load: Workload) -> list[Figure]:
             continue
     many = float(len(clips))
     walks = [each.request for each in test_paths()][:: 8 if load.quick else 1]
+    walk = synthesize(walks[len(walks) // 2])
     return [
         interleaved(
             "path → GLB, test paths of five seconds",
@@ -45,4 +48,13 @@ def figures(load: Workload) -> list[Figure]:
         interleaved("path → clip", lambda: [synthesize(request) for request, _ in clips], None, "", many, "clips"),
         interleaved("clip → GLB", lambda: [glb(clip, {}) for _, clip in clips], None, "", many, "clips"),
         interleaved("clip → still", lambda: still(clips[0][1]), None, "", 1.0, "stills"),
+        interleaved(
+            "clip of five seconds → animated preview",
+            lambda: film(Scene.of(walk)),
+            None,
+            "",
+            1.0,
+            "previews",
+            Goal(at_least=1.0),
+        ),
     ]

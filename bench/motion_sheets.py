@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from pipeline.motion import raster
 from pipeline.motion.clip import Clip
-from pipeline.motion.mesh import PARTS, mannequin, palette, pose
+from pipeline.motion.mesh import mannequin, painted, pose
 from pipeline.motion.rotations import unit
 
 WIDTH, HEIGHT = 132, 210
@@ -78,10 +78,10 @@ def frame_of(clip: Clip, frame: int, azimuth: float) -> NDArray[np.uint8]:
     for u, v, _ in raster.project(marks, camera, focal, WIDTH, HEIGHT):
         if 1 <= u < WIDTH - 2 and 1 <= v < HEIGHT - 2:
             image[int(v) - 1 : int(v) + 1, int(u) - 2 : int(u) + 2] = MARK
-    shades = palette(clip.attacker)
-    colours = np.array([shades[part] for part in PARTS])[skin.parts] ** 2.2
     light = unit(np.array([np.sin(azimuth + 0.75), 1.25, np.cos(azimuth + 0.75)]))
     screen = raster.project(points, camera, focal, WIDTH, HEIGHT)
-    raster.draw_mesh(image, screen, normals, colours, skin.triangles.astype(np.int64), camera, light, 1.0)
+    raster.draw_mesh(
+        image, screen, normals, painted(skin, clip.attacker), skin.triangles.astype(np.int64), camera, light, 1.0, 1
+    )
     result: NDArray[np.uint8] = np.rint(np.clip(image, 0.0, 1.0) ** (1 / 2.2) * 255.0).astype(np.uint8)
     return result

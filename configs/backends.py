@@ -123,6 +123,8 @@ class Warp(Config):
     contact_share: float = Field(ge=0)
     contact_s: float = Field(ge=0)
     most_reach: float = Field(gt=0, le=1)
+    easy_reach: float = Field(gt=0, le=1)
+    sink_s: float = Field(gt=0)
     most_drop_m: float = Field(ge=0)
     least_feasible: float = Field(ge=0, le=1)
 

@@ -49,6 +49,9 @@ class PathConfig(Config):
     smoothing_s: float = Field(ge=0)
     smoothing_per_gap: float = Field(ge=0)
     smoothing_max_s: float = Field(ge=0)
+    sparse_gap_s: float = Field(gt=0)
+    running_mps: float = Field(gt=0)
+    sparse_eager: float = Field(ge=1)
     bound_m: float = Field(gt=0)
     view_smoothing_s: float = Field(ge=0)
     max_speed_mps: float = Field(gt=0)
@@ -89,18 +92,21 @@ class Gait(Config):
     still_mps: float
     min_step_s: float
     apart_m: float
+    beside_m: tuple[float, float, float]
     shortest_swing_s: float
     braking_swing_s: float
     longest_swing_s: float
     longest_stance_m: float
+    cross_m: float
     max_reach: float
+    least_fold: float
     brace_m: tuple[float, float, float]
     tiptoe_m: float
 
     @model_validator(mode="after")
     def _tabulated(self) -> "Gait":
         for name, value in self:
-            if name != "brace_m" and isinstance(value, tuple) and len(value) != len(self.speed_mps):
+            if name not in ("brace_m", "beside_m") and isinstance(value, tuple) and len(value) != len(self.speed_mps):
                 raise ValueError(f"gait.{name} has {len(value)} values, gait.speed_mps has {len(self.speed_mps)}")
         if list(self.speed_mps) != sorted(set(self.speed_mps)):
             raise ValueError("gait.speed_mps does not rise")
@@ -114,11 +120,24 @@ Knots = tuple[tuple[float, float], ...]
 class Swing(Config):
     """The shape of a foot's swing: of walking, of running, and of who does not go forwards."""
 
+    lands_s: tuple[float, float]
+    leaves_s: tuple[float, float]
+    short_step: float
+    low_step: float
+    stair_m: tuple[float, float]
+    stair_rise: float
+    clear_m: float
+    toe_bend_deg: float
     hip_below_m: tuple[float, float]
     around_m: float
+    pass_m: float
+    beside_m: tuple[float, float, float]
     behind_m: float
     across_m: float
     aside_m: float
+    soft_m: float = Field(gt=0)
+    turned_deg: tuple[float, float]
+    curve_m: float
     ankle_deg: tuple[float, float]
     walk_way: Knots
     run_way: Knots
@@ -148,6 +167,17 @@ class Turning(Config):
     hip_limit_deg: float
     backpedal_deg: tuple[float, float]
     rate_dps: float
+    eager_hz: float
+    lag_s: float = Field(gt=0)
+    hips_s: float
+    chest_s: float
+    head_s: float
+    speed_s: float
+    going: float = Field(gt=1)
+    travelling: float
+    travel_s: float
+    push_s: float
+    settled_deg: float
     dead_zone_deg: float
     chest_limit_deg: float
     head_limit_deg: float
@@ -205,6 +235,19 @@ class Poses(Config):
     low: Pose
     curl_deg: float
     reach_deg: float
+    nod_rad: float
+    droop_rad: float
+    whole_swing_deg: float
+    stride_m: Triple
+    steadied: float
+    carried_m: tuple[float, float]
+    breath_m: float
+    kick_up: float
+    work: tuple[Triple, Triple, Triple]
+    free_deg: tuple[float, float]
+    free_bend: float
+    free_m: tuple[float, float]
+    free_elbow: Triple
 
 
 class Body(Config):
@@ -218,14 +261,56 @@ class Body(Config):
     counter_twist: float
     counter_drop: float
     spine: tuple[float, float]
+    settling_s: float = Field(ge=0)
     sink_m: float
     nod_rad: float
+    sinking_s: float = Field(gt=0)
+    easy_reach: float = Field(gt=0, le=1)
+    loading_s: float = Field(ge=0)
+    banked: tuple[float, float]
+    tilted: tuple[float, float]
+    bladed: float
+    kneel_lean_deg: float
+    kneel_nod_rad: float
+    lean_nod: float
+    head_tilt: float
+    cheek: float
     toes_out_deg: float
     kneel_stance: tuple[Triple, Triple]
     kneel_tuck_deg: float
     tuck_m: float
     heel_deg: float
     hurried_deg: float
+
+
+Range = tuple[float, float]
+
+
+class Limits(Config):
+    """Ranges of joints, degrees."""
+
+    knee_flexion: Range
+    hip_flexion: Range
+    hip_abduction: Range
+    ankle_dorsiflexion: Range
+    elbow_flexion: Range
+    trunk_flexion: Range
+    trunk_side_bend: Range
+    trunk_rotation: Range
+    neck_rotation: Range
+    neck_flexion: Range
+    knee_turn: Range
+    knee_share: float
+    within_deg: float = Field(ge=0)
+    soft_deg: float = Field(gt=0)
+    free_reach: float = Field(gt=0, lt=1)
+
+    @model_validator(mode="after")
+    def _ranges(self) -> "Limits":
+        for name, value in self:
+            if isinstance(value, tuple) and not value[0] < value[1]:
+                raise ValueError(f"limits.{name}: the least is not less than the greatest")
+        return self
 
 
 class Actions(Config):
@@ -249,6 +334,22 @@ class Actions(Config):
     blade_deg: float
     recoil_m: float
     recoil_deg: float
+    kick_s: float = Field(ge=0)
+    kick_decay: float = Field(gt=0)
+
+
+class Falling(Config):
+    """How a body falls and lies."""
+
+    seconds: float = Field(gt=0)
+    still_s: float = Field(ge=0)
+    slide_s: float = Field(gt=0)
+    forward_mps: float = Field(ge=0)
+    roll_deg: float = Field(ge=0)
+    turn_deg: float = Field(ge=0)
+    buckle_forward_deg: tuple[float, float]
+    buckle_back_deg: tuple[float, float]
+    flesh_m: dict[str, float]
 
 
 class Weights(Config):
@@ -298,18 +399,47 @@ class Moments(Config):
     share_per_intent: float = Field(gt=0, le=1)
     min_samples: int = Field(ge=1)
     min_ms: int = Field(gt=0)
+    death_within_ms: int = Field(ge=0)
     doubtful_below: float = Field(ge=0, le=1)
     long_rotation_m: float = Field(ge=0)
+    silent: str
     repeats: Repeats
     liveliness: Liveliness
     weights: Weights
 
 
 class Export(Config):
-    """Tolerances of the key reduction."""
+    """Smoothing of foreign motion, and what leaving out keys may lose."""
 
+    smoothing: tuple[int, int]
     rotation_tolerance_m: float = Field(gt=0)
     contact_tolerance_m: float = Field(gt=0)
+    between_m: float = Field(gt=0)
+    most_99_m: float = Field(gt=0)
+    most_m: float = Field(gt=0)
+
+    @model_validator(mode="after")
+    def _odd(self) -> "Export":
+        window, order = self.smoothing
+        if window % 2 == 0 or not 0 <= order < window:
+            raise ValueError("export.smoothing: an odd window and a lower order are needed")
+        return self
+
+
+class Film(Config):
+    """Size and rate of an animated preview."""
+
+    width: int = Field(gt=0)
+    height: int = Field(gt=0)
+    fps: float = Field(gt=0)
+    quality: int = Field(ge=0, le=100)
+    follow_s: float = Field(ge=0)
+    still_below_m: float = Field(ge=0)
+    margin_m: float = Field(ge=0)
+    near_m: float
+    far_m: float
+    side_deg: tuple[float, float]
+    flash_s: float = Field(ge=0)
 
 
 class Preview(Config):
@@ -319,6 +449,7 @@ class Preview(Config):
     height: int = Field(gt=0)
     ghosts: int = Field(ge=2)
     strip_below_m: float = Field(ge=0)
+    film: Film
 
 
 class MotionConfig(Config):
@@ -332,7 +463,9 @@ class MotionConfig(Config):
     acting: Acting
     poses: Poses
     body: Body
+    limits: Limits
     actions: Actions
+    falling: Falling
     moments: Moments
     export: Export
     preview: Preview

@@ -3,17 +3,18 @@
 Belongs here: the cache by `clip_key`, the files of a clip and their order. Does not belong here: how a body moves
 (`pipeline.motion`), which moments matter (`pipeline.motion.moments`).
 
-The files of a clip are `motion/<first two digits>/<clip_key>.{glb,npz,png,json}`: they depend on what is synthesised
-alone, so any match and any model that ask for the same moment share them. The record (`.json`) is written last and
-names the others' hashes, so a clip whose record fits its files is whole. Who asked, and with which model, is in the
-manifest of each segment, `manifests/match_id=<id>/<segment_id>.json`.
+The files of a clip are `motion/<first two digits>/<clip_key>.{glb,npz,png,webp,json}`: they depend on what is
+synthesised alone, so any match and any model that ask for the same moment share them. The record (`.json`) is written
+last and names the others' hashes, so a clip whose record fits its files is whole. Who asked, and with which model, is
+in the manifest of each segment, `manifests/match_id=<id>/<segment_id>.json`. A moment with several players is
+`moments/match_id=<id>/<round>-<from_ms>-<to_ms>.{glb,webp,json}`.
 """
 
 import hashlib
 import json
 import logging
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -21,14 +22,16 @@ import polars as pl
 
 from pipeline.motion import npz
 from pipeline.motion.clip import ClipRequest
+from pipeline.motion.film import film
 from pipeline.motion.foreign import Motion
-from pipeline.motion.gltf import glb
+from pipeline.motion.gltf import glb, scene_glb
 from pipeline.motion.keys import clip_key
 from pipeline.motion.manifest import manifest, path_samples
 from pipeline.motion.measures import measure
 from pipeline.motion.moments import clip_request
 from pipeline.motion.path import Infeasible
 from pipeline.motion.preview import contact_sheet, still
+from pipeline.motion.scene import Moment, Scene, stage, told
 from pipeline.tables import conform, empty
 from resources.errors import ResourceError
 from resources.files import FileMissing
@@ -72,7 +75,13 @@ class ClipStudio:
         return " then ".join(backend.identity for backend in (*self.preferred, self.backend))
 
     def make(
-        self, moments: pl.DataFrame, tracks: pl.DataFrame, *, log: Callable[[str], None], features_hash: str = ""
+        self,
+        moments: pl.DataFrame,
+        tracks: pl.DataFrame,
+        *,
+        log: Callable[[str], None],
+        features_hash: str = "",
+        deaths: Mapping[str, Sequence[int]] | None = None,
     ) -> pl.DataFrame:
         """One row of `clips` per moment.
 
@@ -81,11 +90,12 @@ class ClipStudio:
             tracks: the tracks of that match.
             log: told of each clip that was made before, and of each backend that made none.
             features_hash: names the features by which the segments were decided.
+            deaths: when each player dies, match time in ms: a clip that ends in a death ends in the fall.
 
         Raises:
             StoreError: if the store refuses a file.
         """
-        rows = [self._row(moment, tracks, features_hash, log) for moment in moments.iter_rows(named=True)]
+        rows = [self._row(moment, tracks, deaths, features_hash, log) for moment in moments.iter_rows(named=True)]
         return conform("clips", pl.DataFrame(rows, schema=empty("clips").schema) if rows else empty("clips"))
 
     def previews(self, clips: pl.DataFrame, limit: int = 12) -> bytes | None:
@@ -93,8 +103,47 @@ class ClipStudio:
         shown = clips.filter(pl.col("feasible")).head(limit)
         told = shown.select("intent", "interest").rows()
         captions = [" · ".join(dict.fromkeys(words)) for words in told]
-        stills = [self.store.read(uri) for uri in shown["preview_uri"]]
+        stills = [self.store.read(uri.removesuffix("webp") + "png") for uri in shown["preview_uri"]]
         return contact_sheet(stills, captions, cell=_CELL_PX) if stills else None
+
+    def moving(self, clips: pl.DataFrame) -> bytes | None:
+        """The animated preview (WebP) of the first feasible clip, which is the most interesting; None without any."""
+        uris = clips.filter(pl.col("feasible"))["preview_uri"].head(1).to_list()
+        return self.store.read(uris[0]) if uris else None
+
+    def moment(self, moment: Moment, *, match_id: str, round_number: int, provenance: dict[str, Any]) -> dict[str, Any]:
+        """Files of a moment with everyone in it, made by the local synthesizer, once.
+
+        Args:
+            moment: who does what.
+            match_id: the match.
+            round_number: the round.
+            provenance: what else its files say, JSON-able.
+
+        Returns:
+            The record: `uri`, `preview_uri`, its own `record_uri`, `scene` (actors, absent players and why) and what
+            made it.
+
+        Raises:
+            NobodyThere: if none of its players has a feasible motion.
+        """
+        keys = [clip_key(request, backend=self.backend.identity) for request in moment.requests]
+        asked = {"match_id": match_id, "round": round_number, "from_ms": moment.from_ms, "to_ms": moment.to_ms}
+        record = asked | provenance | {"backend": self.backend.name, "trainable": True, "clip_keys": keys}
+        record["absent"] = dict(moment.absent)
+        path = f"moments/match_id={match_id}/{round_number}-{moment.from_ms}-{moment.to_ms}"
+        kept = self._kept(path)
+        if kept is not None and all(kept.get(name) == value for name, value in record.items()):
+            return kept
+        scene = stage(moment)
+        files = {"glb": scene_glb(scene, record), "webp": film(scene)}
+        for name, data in files.items():
+            self.store.write(f"{path}.{name}", data)
+        record |= {"uri": f"{path}.glb", "preview_uri": f"{path}.webp", "record_uri": f"{path}.json"}
+        record["scene"] = told(scene)
+        record["files"] = {name: _sha256(data) for name, data in files.items()}
+        self.store.write(f"{path}.json", _json(record))
+        return record
 
     def missing(self, clips: pl.DataFrame) -> list[str]:
         """Files that rows of `clips` name and the store does not hold."""
@@ -122,9 +171,14 @@ class ClipStudio:
         return motion
 
     def _row(
-        self, moment: dict[str, Any], tracks: pl.DataFrame, features_hash: str, log: Callable[[str], None]
+        self,
+        moment: dict[str, Any],
+        tracks: pl.DataFrame,
+        deaths: Mapping[str, Sequence[int]] | None,
+        features_hash: str,
+        log: Callable[[str], None],
     ) -> dict[str, Any]:
-        request = clip_request(moment, tracks)
+        request = clip_request(moment, tracks, deaths=deaths)
         request = replace(request, model_version=moment["model_version"], features_hash=features_hash)
         key, record = self._made(request, log)
         path = _path(key)
@@ -149,7 +203,7 @@ class ClipStudio:
             "reason": record["reason"],
             "uri": f"{path}.glb" if feasible else None,
             "npz_uri": f"{path}.npz" if feasible else None,
-            "preview_uri": f"{path}.png" if feasible else None,
+            "preview_uri": f"{path}.webp" if feasible else None,
             "manifest_uri": manifest_uri,
             "measures": json.dumps(record["measures"], sort_keys=True),
         }
@@ -199,6 +253,7 @@ class ClipStudio:
         origin |= {"trainable": clip.trainable, "made_with": clip.made_with}
         record = manifest(request, origin, feasible=True, reason=None, measures=measure(clip, request))
         files = {"glb": glb(clip, record), "npz": npz.write(clip, record), "png": still(clip)}
+        files["webp"] = film(Scene.of(clip))
         path = _path(key)
         for name, data in files.items():
             self.store.write(f"{path}.{name}", data)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from configs.motion import Act, MotionConfig
+from configs.motion import Act, Actions, MotionConfig
 from pipeline.intents.vocabulary import Intent
 from pipeline.motion.headings import Headings, ease
 from pipeline.motion.path import Path, smooth
@@ -163,14 +163,25 @@ def _looking_back(path: Path, headings: Headings, config: MotionConfig, side: fl
 
 def _bursts(time: Array, begin: float, end: float, config: MotionConfig, rng: np.random.Generator) -> Array:
     """Kicks of a weapon fired in short bursts: each shot a jump that dies away within two shots' time."""
-    sizes = config.actions
-    out, t = np.zeros(time.size), begin
+    sizes, shots, t = config.actions, [], begin
     while t < end:
         for _ in range(int(rng.integers(sizes.burst_shots[0], sizes.burst_shots[1] + 1))):
-            since = time - t
-            out += np.where(since >= 0.0, np.exp(-np.maximum(since, 0.0) * 1.1 * sizes.burst_hz), 0.0) * ease(
-                since, -0.02, 0.02
-            )
+            shots.append(t)
             t += 1.0 / sizes.burst_hz
         t += float(rng.uniform(*sizes.burst_pause_s))
-    return np.minimum(smooth(out, 0.5), 1.6)
+    return bursts(time, np.array(shots), sizes)
+
+
+def bursts(time: Array, shots: Array, sizes: Actions) -> Array:
+    """Kicks `(N,)` of a weapon, 0 to about 1.6, at the times of its shots.
+
+    Args:
+        time: `(N,)` seconds.
+        shots: `(n,)` seconds.
+        sizes: shots a second of a burst, how a kick rises and dies away.
+    """
+    out = np.zeros(time.size)
+    for t in shots:
+        since = time - t
+        out += np.where(since >= 0.0, np.exp(-np.maximum(since, 0.0) * sizes.kick_decay * sizes.burst_hz), 0.0)
+    return np.minimum(smooth(out, sizes.kick_s / (time[1] - time[0])), 1.6)

@@ -69,7 +69,11 @@ def hold(
     ready, taken = poses.ready, getattr(poses, pose)
     aimed = ready.follows + (taken.follows - ready.follows) * action.pose
     heading = chest_heading + aimed * limit(wrap(aim_heading - chest_heading), np.radians(poses.reach_deg))
-    level = body(heading, np.clip(aim_pitch, -0.7, 0.7) * aimed + (1.0 - aimed) * 0.12, np.zeros(stride.size))
+    level = body(
+        heading,
+        np.clip(aim_pitch, -poses.nod_rad, poses.nod_rad) * aimed + (1.0 - aimed) * poses.droop_rad,
+        np.zeros(stride.size),
+    )
     frame = _between(level, chest, action.kneel)
     places = [np.array(ready.hands[k]) * (1.0 - share) + np.array(taken.hands[k]) * share for k in (0, 1)]
     barrel = unit(rotate(frame, places[0] - places[1] + np.array(taken.rise) * share))
@@ -77,11 +81,11 @@ def hold(
     uppers, fores, palms = [], [], []
     for k, side in ((0, 1), (1, -1)):
         to = np.array(ready.elbows[k]) * (1.0 - share) + np.array(taken.elbows[k]) * share
-        at = places[k] + _moved(pose, k, manner, stride, beat, action, recoil_m)
+        at = places[k] + _moved(pose, k, manner, stride, beat, action, poses, recoil_m)
         collar = INDEX["L_Collar" if side > 0 else "R_Collar"]
         shoulder = spine3 + rotate(chest, OFFSETS[collar] + OFFSETS[INDEX["L_Shoulder" if side > 0 else "R_Shoulder"]])
         if pose == "carry" and k == 0:
-            at, to = _swung(at, to, manner, stride, beat, action)
+            at, to = _swung(at, to, manner, stride, beat, action, poses)
         upper, fore, _ = arm(
             shoulder, middle + rotate(frame, at), UPPER_ARM_M, FOREARM_M, unit(rotate(frame, to)), side
         )
@@ -113,34 +117,45 @@ def _down_the_spine(posture: Posture) -> Array:
     return parts[0] + parts[1] + parts[2]
 
 
-def _moved(pose: ArmPose, k: int, manner: Manner, stride: Array, beat: Array, action: Action, recoil_m: float) -> Array:
+def _moved(
+    pose: ArmPose,
+    k: int,
+    manner: Manner,
+    stride: Array,
+    beat: Array,
+    action: Action,
+    poses: Poses,
+    recoil_m: float,
+) -> Array:
     """How the stride, a shot and work move a hand from its place."""
-    size = beat * manner.swing / np.radians(40.0)
-    loose = 1.0 - 0.6 * action.pose if pose == "aim" else np.ones(stride.size)
+    size = beat * manner.swing / np.radians(poses.whole_swing_deg)
+    across, up, ahead = poses.stride_m
+    loose = 1.0 - poses.steadied * action.pose if pose == "aim" else np.ones(stride.size)
     out = np.empty((stride.size, 3))
-    out[:, 0] = 0.030 * size * loose * np.cos(stride)
-    out[:, 1] = 0.022 * size * loose * np.cos(2.0 * stride + 0.6) + 0.5 * action.breath * 0.3
-    out[:, 2] = (0.035 if k == 0 else -0.035) * size * loose * np.cos(stride + np.pi * 1.0)
+    out[:, 0] = across * size * loose * np.cos(stride)
+    out[:, 1] = up * size * loose * np.cos(2.0 * stride + 0.6) + poses.breath_m * action.breath
+    out[:, 2] = (-ahead if k == 0 else ahead) * size * loose * np.cos(stride)
     if pose == "carry" and k == 1:
-        out[:, 2] += 0.085 * size * action.pose * np.cos(stride)
-        out[:, 1] += 0.030 * size * action.pose * np.cos(stride)
+        out[:, 2] += poses.carried_m[0] * size * action.pose * np.cos(stride)
+        out[:, 1] += poses.carried_m[1] * size * action.pose * np.cos(stride)
     out[:, 2] -= recoil_m * action.recoil
-    out[:, 1] += 0.35 * recoil_m * action.recoil
+    out[:, 1] += poses.kick_up * recoil_m * action.recoil
     work = action.kneel * (1.0 if pose == "low" else 0.0)
-    out[:, 0] += 0.020 * work * np.sin(action.fiddle + 1.3 * k)
-    out[:, 1] += 0.022 * work * np.sin(1.7 * action.fiddle + 2.1 * k)
-    out[:, 2] += 0.018 * work * np.sin(0.8 * action.fiddle + 0.7 * k)
+    for axis, (most, beats, lag) in enumerate(poses.work):
+        out[:, axis] += most * work * np.sin(beats * action.fiddle + lag * k)
     return out
 
 
-def _swung(at: Array, to: Array, manner: Manner, stride: Array, beat: Array, action: Action) -> tuple[Array, Array]:
+def _swung(
+    at: Array, to: Array, manner: Manner, stride: Array, beat: Array, action: Action, poses: Poses
+) -> tuple[Array, Array]:
     """The free left arm of a runner: upper arm against the left leg, elbow near a right angle."""
     share = (beat * action.pose)[:, None]
-    angle = -manner.swing * np.cos(stride) + np.radians(6.0)
-    flex = np.radians(78.0) + 0.35 * np.maximum(angle, 0.0)
+    angle = -manner.swing * np.cos(stride) + np.radians(poses.free_deg[0])
+    flex = np.radians(poses.free_deg[1]) + poses.free_bend * np.maximum(angle, 0.0)
     hand = np.empty_like(at)
-    hand[:, 0] = 0.183 + 0.055 - 0.13 * (0.5 + 0.5 * np.sin(angle))
+    hand[:, 0] = poses.free_m[0] - poses.free_m[1] * (0.5 + 0.5 * np.sin(angle))
     hand[:, 1] = -UPPER_ARM_M * np.cos(angle) - FOREARM_M * np.cos(angle + flex)
     hand[:, 2] = UPPER_ARM_M * np.sin(angle) + FOREARM_M * np.sin(angle + flex)
-    elbow = np.broadcast_to(np.array([0.45, -0.35, -0.85]), at.shape)
+    elbow = np.broadcast_to(np.array(poses.free_elbow), at.shape)
     return at * (1.0 - share) + hand * share, to * (1.0 - share) + elbow * share

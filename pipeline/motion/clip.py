@@ -40,6 +40,10 @@ class ClipRequest:
         yaw_mdeg: int32 view about +y, 0 = +x; `NULL` where unknown.
         pitch_mdeg: int32 view, positive downwards; `NULL` where unknown.
         seed: of all variation.
+        acts: instants from which something else is meant, and what; rising, after `from_ms`. Empty where one intent is
+            meant throughout.
+        shots_ms: instants at which the player fires; None where they are not known, and who engages fires in bursts.
+        dies: whether the player falls at `to_ms`; the clip goes on until the body lies.
         model_version: of the model that decided the intent; empty when nobody did.
         features_hash: names the features it decided by; empty when there are none.
     """
@@ -58,6 +62,9 @@ class ClipRequest:
     yaw_mdeg: NDArray[np.int32]
     pitch_mdeg: NDArray[np.int32]
     seed: int
+    acts: tuple[tuple[int, Intent], ...] = ()
+    shots_ms: tuple[int, ...] | None = None
+    dies: bool = False
     model_version: str = ""
     features_hash: str = ""
 

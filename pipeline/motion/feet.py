@@ -6,7 +6,7 @@ While a foot stands, the ball (or, in the first moment of a heel strike, the hee
 minimum-jerk curve (Flash and Hogan 1985) in the ground plane, through via points of recorded swings.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 import numpy as np
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from configs.motion import Swing
 from pipeline.motion.footfalls import Plan
 from pipeline.motion.gait import Manner
+from pipeline.motion.legs import nearness, pressed
 from pipeline.motion.path import Path
 from pipeline.motion.rotations import Array, body, rotate
 from pipeline.motion.skeleton import ANKLE_M, ANKLE_TO_BALL_M, BALL_M, HEEL_M, SHANK_M, THIGH_M, TOE_M
@@ -27,9 +28,6 @@ SOLE_M = ANKLE_TO_BALL_M + HEEL_M
 SPREAD = (1.0 / 24.0, 3.0 / 24.0, 5.0 / 24.0, 6.0 / 24.0, 5.0 / 24.0, 3.0 / 24.0, 1.0 / 24.0)
 """Weights over seven frames that bring a correction in and out."""
 SHAPE_CELLS = 401
-CLEAR_M = 0.06
-"""A swinging foot is lowered for its hip no further than to this over the ground."""
-MAX_TOE_BEND = np.radians(88.0)
 
 
 @dataclass(frozen=True)
@@ -56,6 +54,19 @@ class FootMotion:
     def turned(self) -> Array:
         """Rotation of the foot at the ankle, `(N, 4)`."""
         return body(self.yaw, self.pitch, np.zeros(self.yaw.size))
+
+    def pitched(self, pitch: Array, ankle: Array, config: Swing) -> "FootMotion":
+        """The foot at another pitch, below an ankle that is somewhere; a foot that stands stays.
+
+        Args:
+            pitch: `(N,)` radians.
+            ankle: `(N, 3)` metres.
+            config: how far toes bend.
+        """
+        turned = body(self.yaw, pitch, np.zeros(self.yaw.size))
+        ball = np.where(self.contact[:, None], self.ball, ankle - rotate(turned, ANKLE_FROM_BALL))
+        toe = np.where(self.contact, self.toe, toes(ball[:, 1] - self.floor, pitch, config))
+        return replace(self, ball=ball, pitch=pitch, toe=toe)
 
     @property
     def ankle(self) -> Array:
@@ -103,6 +114,8 @@ def move(
     line = np.stack([path.ground[:, 0], path.floor + path.air, path.ground[:, 1]], axis=-1)
     gait = np.stack([manner.clearance, manner.kick, manner.stride, manner.run, manner.forward], axis=-1)
     tables = _shapes(swing)
+    roll = (*swing.lands_s, *swing.leaves_s)
+    sizes = (swing.short_step, swing.low_step, *swing.stair_m, swing.stair_rise, swing.curve_m, tuck_m)
     feet = []
     for foot in (0, 1):
         stances = np.array([(s.on, s.off, s.x, s.y, s.z, s.yaw, s.land, s.roll) for s in plan.stances[foot]])
@@ -119,14 +132,15 @@ def move(
             tucked[:, foot],
             tables,
             around,
-            tuck_m,
+            roll,
+            sizes,
             ball,
             yaw,
             pitch,
             floor,
             contact,
         )
-        feet.append(FootMotion(ball, yaw, pitch, toes(ball[:, 1] - floor, pitch), contact, floor))
+        feet.append(FootMotion(ball, yaw, pitch, toes(ball[:, 1] - floor, pitch, swing), contact, floor))
     return feet[0], feet[1]
 
 
@@ -140,7 +154,8 @@ def _move(
     tucked: Array,
     tables: Array,
     around: float,
-    tuck_m: float,
+    roll: tuple[float, float, float, float],
+    sizes: tuple[float, float, float, float, float, float, float],
     ball: Array,
     yaw: Array,
     pitch: Array,
@@ -150,16 +165,16 @@ def _move(
     """Fills a foot's place, direction, pitch, ground and contact at every frame from its stances."""
     n, i = time.size, 0
     for k in range(stances.shape[0]):
-        on, off, x, y, z, heading, land, roll = stances[k]
+        on, off, x, y, z, heading, land, raised = stances[k]
         while i < n and time[i] < on:
             i += 1
         length = off - on
-        arrive, leave = min(0.11, 0.28 * length), min(0.26, 0.52 * length)
+        arrive, leave = min(roll[0], roll[1] * length), min(roll[2], roll[3] * length)
         while i < n and time[i] < off:
             a = min(max((time[i] - on) / arrive, 0.0), 1.0)
             b = min(max((time[i] - (off - leave)) / leave, 0.0), 1.0)
             landing = land * (1.0 - a) ** 2 * (1.0 + 2.0 * a)
-            pitch[i] = landing + max(roll - tucked[i], 0.0) * b * b + tucked[i]
+            pitch[i] = landing + max(raised - tucked[i], 0.0) * b * b + tucked[i]
             _on_heel(ball[i], x, y, z, heading, min(pitch[i], 0.0))
             contact[i] = pitch[i] >= -1e-3
             yaw[i], floor[i] = heading, y
@@ -181,7 +196,7 @@ def _move(
                     tucked,
                     tables,
                     around,
-                    tuck_m,
+                    sizes,
                     ball,
                     yaw,
                     pitch,
@@ -204,12 +219,13 @@ def _swing(
     tucked: Array,
     tables: Array,
     around: float,
-    tuck_m: float,
+    sizes: tuple[float, float, float, float, float, float, float],
     ball: Array,
     yaw: Array,
     pitch: Array,
 ) -> None:
     """A foot between two stances, in the frames `[first, last)`."""
+    short, low, stair, highest_stair, stair_rise, curve_m, tuck_m = sizes
     frame = time[1] - time[0]
     seconds = following[0] - s[1]
     leaves, lands = _between(time, frame, s[1]), _between(time, frame, following[0])
@@ -222,16 +238,24 @@ def _swing(
     _on_heel(end, following[2], following[3], following[4], following[5], min(land, 0.0))
     begin = np.array([s[2], s[3] + BALL_M, s[4]])
     way = np.hypot(end[0] - begin[0], end[2] - begin[2])
-    share = min(max(way / (0.5 * stride), 0.15), 1.0)
+    share = min(max(way / (0.5 * stride), short), 1.0)
     like = forward * share * share
     kinds = (like * (1.0 - run), like * run, 1.0 - like)
-    clear = clearance * max(share, 0.5) + min(0.35 * abs(end[1] - begin[1]), 0.10)
+    clear = clearance * max(share, low) + min(stair * abs(end[1] - begin[1]), highest_stair)
     off = max(s[7], before)
     kick = max(off + max(most - off, 0.0) * share * share, land + 0.05)
     jumps = 0
     for i in range(first, last):
         jumps += flying[i]
     carried = jumps > 0.3 * (last - first)
+    # On a curve a foot swings along the curve: the body's own, as much larger as a step is longer.
+    from_x, from_z = _lerp(line[:, 0], leaves), _lerp(line[:, 2], leaves)
+    over_x, over_z = _lerp(line[:, 0], lands) - from_x, _lerp(line[:, 2], lands) - from_z
+    body = np.hypot(over_x, over_z)
+    curved = 0.0
+    if body > 0.2:
+        over_x, over_z = over_x / body, over_z / body
+        curved = min((way / body) ** 2, 2.5)
     for i in range(first, last):
         u = (time[i] - s[1]) / seconds
         w = _minimum_jerk(u)
@@ -250,10 +274,15 @@ def _swing(
             ball[i, 2] -= around * hill * np.sin(yaw[i])
         else:
             gone = _shape(tables, 0, kinds, u)
+            bent = 0.0
+            if body > 0.2:
+                at = leaves + gone * (lands - leaves)
+                bent = (_lerp(line[:, 0], at) - from_x) * over_z - (_lerp(line[:, 2], at) - from_z) * over_x
+                bent = min(max(bent * curved, -curve_m), curve_m)
             out = around * share * (4.0 * u * (1.0 - u)) ** 2
-            ball[i, 0] = begin[0] + gone * (end[0] - begin[0]) + out * np.cos(yaw[i])
-            ball[i, 2] = begin[2] + gone * (end[2] - begin[2]) - out * np.sin(yaw[i])
-            ball[i, 1] = begin[1] + (end[1] - begin[1]) * _minimum_jerk(min(1.15 * u, 1.0))
+            ball[i, 0] = begin[0] + gone * (end[0] - begin[0]) + out * np.cos(yaw[i]) + bent * over_z
+            ball[i, 2] = begin[2] + gone * (end[2] - begin[2]) - out * np.sin(yaw[i]) - bent * over_x
+            ball[i, 1] = begin[1] + (end[1] - begin[1]) * _minimum_jerk(min(stair_rise * u, 1.0))
             ball[i, 1] += clear * _shape(tables, 1, kinds, u)
 
 
@@ -299,15 +328,83 @@ def _on_heel(ball: Array, x: float, y: float, z: float, yaw: float, pitch: float
     ball[2] = z + ahead * np.cos(yaw)
 
 
-def toes(height: Array, pitch: Array) -> Array:
+def passing(
+    feet: tuple[FootMotion, FootMotion], plan: Plan, time: Array, heading: Array, swing: Swing
+) -> tuple[FootMotion, FootMotion]:
+    """Swinging feet that go around the other foot instead of through it.
+
+    Where a swing would pass the other foot (or its heel) too near, or on the wrong side of it, as on a curve or where
+    the hips turn, the whole swing bulges out to its own side: nothing at its ends, the most in its middle.
+
+    Args:
+        feet: left and right, as planned.
+        plan: their stances.
+        time: `(N,)` seconds.
+        heading: `(N,)` direction of the hips.
+        swing: how far apart, and over which distance along the way.
+    """
+    out = []
+    for foot, side in ((0, 1.0), (1, -1.0)):
+        own, other = feet[foot], feet[1 - foot]
+        stances = np.array([(s.on, s.off) for s in plan.stances[foot]])
+        ball = own.ball.copy()
+        _passing(stances, time, heading, side, ball, own.yaw, other.ball, other.yaw, (swing.pass_m, *swing.beside_m))
+        out.append(replace(own, ball=ball))
+    return out[0], out[1]
+
+
+@njit(cache=True)
+def _passing(
+    stances: Array,
+    time: Array,
+    heading: Array,
+    side: float,
+    ball: Array,
+    yaw: Array,
+    other: Array,
+    other_yaw: Array,
+    sizes: tuple[float, float, float, float],
+) -> None:
+    """Moves the ball of a foot in its swings."""
+    apart, near, far, most = sizes
+    for k in range(stances.shape[0] - 1):
+        begin, end = stances[k, 1], stances[k + 1, 0]
+        first, last = np.searchsorted(time, begin), np.searchsorted(time, end)
+        bulge = 0.0
+        for i in range(first, last):
+            u = (time[i] - begin) / (end - begin)
+            hill = (4.0 * u * (1.0 - u)) ** 2
+            sine, cosine = np.sin(heading[i]), np.cos(heading[i])
+            missing = 0.0
+            for mine in range(2):
+                for theirs in range(2):
+                    x = ball[i, 0] - other[i, 0]
+                    z = ball[i, 2] - other[i, 2]
+                    x += ANKLE_TO_BALL_M * (theirs * np.sin(other_yaw[i]) - mine * np.sin(yaw[i]))
+                    z += ANKLE_TO_BALL_M * (theirs * np.cos(other_yaw[i]) - mine * np.cos(yaw[i]))
+                    away = min(max((abs(x * sine + z * cosine) - near) / (far - near), 0.0), 1.0)
+                    beside = 1.0 - away * away * (3.0 - 2.0 * away)
+                    missing = max(missing, beside * (apart - side * (x * cosine - z * sine)))
+            bulge = max(bulge, missing / max(hill, 0.3))
+        bulge = side * min(bulge, most)
+        if bulge != 0.0:
+            for i in range(first, last):
+                u = (time[i] - begin) / (end - begin)
+                hill = (4.0 * u * (1.0 - u)) ** 2
+                ball[i, 0] += bulge * hill * np.cos(heading[i])
+                ball[i, 2] -= bulge * hill * np.sin(heading[i])
+
+
+def toes(height: Array, pitch: Array, config: Swing) -> Array:
     """Pitch of the toes in the world: flat on the ground as long as they reach it.
 
     Args:
         height: of the ball over the ground.
         pitch: of the foot.
+        config: how far toes bend.
     """
     toe = np.minimum(pitch, np.arcsin(np.clip((height - BALL_M) / TOE_M, 0.0, 1.0)))
-    return np.where(pitch > 0.0, np.maximum(toe, pitch - MAX_TOE_BEND), pitch)
+    return np.where(pitch > 0.0, np.maximum(toe, pitch - np.radians(config.toe_bend_deg)), pitch)
 
 
 def eased(
@@ -340,9 +437,25 @@ def eased(
         float(high),
         longest,
         steepest,
+        config.clear_m,
+        float(np.radians(config.toe_bend_deg)),
+        config.soft_m,
     )
-    ball, pitch = _eased(foot.ball, foot.yaw, foot.pitch, foot.contact, foot.floor, hip, heading, side, limits)
-    return FootMotion(ball, foot.yaw, pitch, toes(ball[:, 1] - foot.floor, pitch), foot.contact, foot.floor)
+    yaw = _turned(foot.yaw, heading, foot.contact, *np.radians(config.turned_deg))
+    ball, pitch = _eased(foot.ball, yaw, foot.pitch, foot.contact, foot.floor, hip, heading, side, limits)
+    return FootMotion(ball, yaw, pitch, toes(ball[:, 1] - foot.floor, pitch, config), foot.contact, foot.floor)
+
+
+@njit(cache=True)
+def _turned(yaw: Array, heading: Array, held: NDArray[np.bool_], most: float, soft: float) -> Array:
+    """Directions of a foot: in the air it stays within a range about the hips', held it is where it stands."""
+    out = yaw.copy()
+    near = nearness(held)
+    for i in range(yaw.size):
+        if near[i] < 1.0:
+            off = (yaw[i] - heading[i] + np.pi) % (2.0 * np.pi) - np.pi
+            out[i] += (1.0 - near[i]) * (pressed(off, -most, most, soft) - off)
+    return out
 
 
 @njit(cache=True)
@@ -355,10 +468,10 @@ def _eased(
     hip: Array,
     heading: Array,
     side: float,
-    limits: tuple[float, float, float, float, float, float, float, float, float],
+    limits: tuple[float, float, float, float, float, float, float, float, float, float, float, float],
 ) -> tuple[Array, Array]:
     """The ball and the pitch of an eased foot."""
-    trails, crosses, parts, behind, before, low, high, longest, steepest = limits
+    trails, crosses, parts, behind, before, low, high, longest, steepest, clear, bend, soft = limits
     n = yaw.size
     out, pitch = ball.copy(), planned.copy()
     over = np.zeros(n)
@@ -368,7 +481,8 @@ def _eased(
         sine, cosine = np.sin(heading[i]), np.cos(heading[i])
         ahead = (ball[i, 0] - hip[i, 0]) * sine + (ball[i, 2] - hip[i, 2]) * cosine
         aside = side * ((ball[i, 0] - hip[i, 0]) * cosine - (ball[i, 2] - hip[i, 2]) * sine)
-        forth, apart = max(-trails - ahead, 0.0), side * (max(-crosses - aside, 0.0) - max(aside - parts, 0.0))
+        forth = pressed(ahead, -trails, 10.0, soft) - ahead
+        apart = side * (pressed(aside, -crosses, parts, soft) - aside)
         out[i, 0] += forth * sine + apart * cosine
         out[i, 2] += forth * cosine - apart * sine
         share = min(max((ahead + 0.25) / 0.55, 0.0), 1.0)
@@ -377,7 +491,7 @@ def _eased(
     over = spread(over)
     excess = np.empty(n)
     for i in range(n):
-        out[i, 1] = max(out[i, 1] - over[i], min(out[i, 1], floor[i] + BALL_M + CLEAR_M))
+        out[i, 1] = max(out[i, 1] - over[i], min(out[i, 1], floor[i] + BALL_M + clear))
     whole = THIGH_M + SHANK_M
     for _ in range(3):
         for i in range(n):
@@ -402,7 +516,7 @@ def _eased(
     for i in range(n):
         if not contact[i]:
             toe = np.arcsin(min(max((out[i, 1] - floor[i] - BALL_M) / TOE_M, 0.0), 1.0))
-            pitch[i] = min(pitch[i], MAX_TOE_BEND + toe)
+            pitch[i] = min(pitch[i], bend + toe)
     return out, pitch
 
 

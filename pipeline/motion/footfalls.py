@@ -20,6 +20,7 @@ from pipeline.motion.gait import Manner
 from pipeline.motion.headings import Headings
 from pipeline.motion.path import Path
 from pipeline.motion.rotations import Array
+from pipeline.motion.skeleton import ANKLE_TO_BALL_M
 
 LEFT, RIGHT = 0, 1
 NEVER = 1e9
@@ -91,7 +92,7 @@ class _Planner:
     def __init__(
         self, path: Path, headings: Headings, manner: Manner, places: Array, gait: Gait, turning: Turning, seed: float
     ) -> None:
-        self.path, self.manner = path, manner
+        self.path, self.manner, self.heading = path, manner, headings.hips
         self.gait, self.turning = gait, turning
         self.offset = seed
         self.time = path.time
@@ -138,18 +139,24 @@ class _Planner:
                 off = on - longest
         last.off, last.roll = off, roll
         x, z, y, yaw = self.place(foot, aim)
-        x, z = self.apart(foot, x, z, aim)
+        x, z = self.apart(foot, x, z, yaw, aim)
         yaw = last.yaw + (yaw - last.yaw + pi) % (2 * pi) - pi
         self.feet[foot].append(Stance(on, NEVER, x, z, y, yaw, land, 0.3))
 
-    def apart(self, foot: int, x: float, z: float, t: float) -> tuple[float, float]:
-        """A place that doesn't make the legs cross: sideways and backwards a foot stays on its side of the other."""
-        other = self.feet[1 - foot][-1]
+    def apart(
+        self, foot: int, x: float, z: float, yaw: float, t: float, other: Stance | None = None
+    ) -> tuple[float, float]:
+        """A place that doesn't make the legs cross.
+
+        Sideways, backwards and wherever it lands beside the other (its last stance, if none is given), a foot stays on
+        its own side of it.
+        """
+        other = other or self.feet[1 - foot][-1]
         h, side = self.hips(t), 1.0 if foot == LEFT else -1.0
-        aside = side * ((x - other.x) * cos(h) - (z - other.z) * sin(h))
         share = min(max((sqrt(1.0 - self.forward(t)) - AHEAD_ENOUGH) / AHEAD_ENOUGH, 0.0), 1.0)
-        missing = min(max(self.gait.apart_m - aside, 0.0), FARTHEST_ASIDE_M) * share
-        return x + side * missing * cos(h), z - side * missing * sin(h)
+        places = (x, z, yaw, other.x, other.z, other.yaw)
+        missing = side * _missing(places, h, side, share * self.gait.apart_m, share, self.gait.beside_m)
+        return x + missing * cos(h), z - missing * sin(h)
 
     def error(self, foot: int, t: float) -> float:
         """How badly a standing foot is placed: 1 is the limit."""
@@ -217,6 +224,30 @@ class _Planner:
         return LEFT if self.error(LEFT, t) >= self.error(RIGHT, t) else RIGHT
 
 
+@njit(cache=True)
+def _missing(
+    places: tuple[float, float, float, float, float, float],
+    heading: float,
+    side: float,
+    apart: float,
+    share: float,
+    beside: tuple[float, float, float],
+) -> float:
+    """How far a foot must move to its own side, m, so that it and its ankle are on that side of the other foot."""
+    x, z, yaw, other_x, other_z, other_yaw = places
+    sine, cosine = sin(heading), cos(heading)
+    missing = apart - share * side * ((x - other_x) * cosine - (z - other_z) * sine)
+    close, near, far = beside
+    for own in (0.0, ANKLE_TO_BALL_M):
+        for its in (0.0, ANKLE_TO_BALL_M):
+            dx = x - own * sin(yaw) - other_x + its * sin(other_yaw)
+            dz = z - own * cos(yaw) - other_z + its * cos(other_yaw)
+            along = abs(dx * sine + dz * cosine)
+            reach = 1.0 - min(max((along - near) / (far - near), 0.0), 1.0)
+            missing = max(missing, reach * (close - side * (dx * cosine - dz * sine)))
+    return min(max(missing, 0.0), FARTHEST_ASIDE_M)
+
+
 def plan(
     path: Path,
     headings: Headings,
@@ -242,7 +273,8 @@ def plan(
         phase: 0 to 1, where in a step a clip begins that begins in motion.
     """
     planner = _Planner(path, headings, manner, places, gait, turning, phase)
-    for first, last, moving in _stretches(path.speed, gait.still_mps, float(path.time[1] - path.time[0])):
+    stretches = _stretches(path.speed, gait.still_mps, float(path.time[1] - path.time[0]))
+    for first, last, moving in stretches:
         if moving:
             planner.go(first, last)
         else:
@@ -250,7 +282,21 @@ def plan(
     for foot in (LEFT, RIGHT):
         _lift_in_flight(planner, foot)
         _lift_out_of_reach(planner, foot, gait.longest_stance_m, hurried)
-    return Plan(planner.feet, planner.stride)
+    return Plan(planner.feet, _joined(planner.stride, stretches))
+
+
+def _joined(stride: Array, stretches: list[tuple[int, int, bool]]) -> Array:
+    """The phase of the gait without jumps: who stands comes smoothly from that of the last step to that of the next."""
+    out = stride.copy()
+    for first, last, moving in stretches:
+        if moving or first == 0 or last == stride.size - 1:
+            continue
+        missing = out[first] - stride[last]
+        offset = 2.0 * np.pi * np.round(missing / (2.0 * np.pi))
+        out[last:] = stride[last:] + offset
+        u = np.linspace(0.0, 1.0, last - first + 1)
+        out[first : last + 1] = out[first] + u * u * (3.0 - 2.0 * u) * (out[last] - out[first])
+    return out
 
 
 def _stretches(speed: Array, still: float, frame_s: float) -> list[tuple[int, int, bool]]:
@@ -284,7 +330,11 @@ def _lift_in_flight(planner: _Planner, foot: int) -> None:
             if s.on < begin - 0.06:
                 kept.append(Stance(s.on, begin, s.x, s.z, s.y, s.yaw, s.land, 0.7))
             if s.off > end + 0.08:
-                x, z, y, yaw = planner.place(foot, min(end + 0.12, s.off))
+                t = min(end + 0.12, s.off)
+                x, z, y, yaw = planner.place(foot, t)
+                if foot == RIGHT:  # the left one has landed already
+                    landed = min(planner.feet[LEFT], key=lambda each: abs(each.on - end))
+                    x, z = planner.apart(foot, x, z, yaw, t, landed)
                 kept.append(Stance(end, s.off, x, z, y, yaw, 0.1, s.roll))
         planner.feet[foot][:] = kept
 
@@ -295,10 +345,13 @@ def _lift_out_of_reach(planner: _Planner, foot: int, longest: float, hurried: fl
     A sudden turn would otherwise leave a foot where no leg reaches, and the body would have to squat down to it.
     """
     path, frame = planner.path, planner.frame
+    side = 1.0 if foot == LEFT else -1.0
     kept: list[Stance] = []
     for s in planner.feet[foot]:
         a, b = np.searchsorted(path.time, [s.on, s.off])
-        near, nearest, first, last = _reached(path.ground, path.floor, int(a), int(b), s.x, s.y, s.z, longest)
+        near, nearest, first, last = _reached(
+            path.ground, path.floor, planner.heading, int(a), int(b), s.x, s.y, s.z, longest, planner.gait.cross_m, side
+        )
         if near < 0 or first < 0:
             kept.append(s)
             continue
@@ -316,9 +369,21 @@ def _lift_out_of_reach(planner: _Planner, foot: int, longest: float, hurried: fl
 
 @njit(cache=True)
 def _reached(
-    ground: Array, floor: Array, a: int, b: int, x: float, y: float, z: float, longest: float
+    ground: Array,
+    floor: Array,
+    heading: Array,
+    a: int,
+    b: int,
+    x: float,
+    y: float,
+    z: float,
+    longest: float,
+    cross: float,
+    side: float,
 ) -> tuple[int, float, int, int]:
     """Of the frames `[a, b)`, the one nearest a foot and its distance, and the first and the last around it in reach.
+
+    A foot that has come to stand across below the body counts as far as that is of `cross`.
 
     The first is -1 where all are in reach, all four are where there is no frame.
     """
@@ -327,6 +392,8 @@ def _reached(
     for i in range(a, b):
         below = max(floor[i] - y, -HIP_OVER_PATH_M) + HIP_OVER_PATH_M
         away[i - a] = np.sqrt((ground[i, 0] - x) ** 2 + (ground[i, 1] - z) ** 2 + below**2)
+        out = side * ((x - ground[i, 0]) * np.cos(heading[i]) - (z - ground[i, 1]) * np.sin(heading[i]))
+        away[i - a] = max(away[i - a], -out * longest / cross)
         within = within and away[i - a] <= longest
         if away[i - a] < nearest:
             near, nearest = i, away[i - a]

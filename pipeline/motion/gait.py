@@ -4,11 +4,12 @@ Belongs here: gait as a function of speed and direction. Does not belong here: w
 themselves and their sources (configs/motion.yaml).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from configs.motion import Gait
+from pipeline.motion.path import smooth
 from pipeline.motion.rotations import Array
 
 
@@ -92,3 +93,18 @@ def manner(speed: Array, sideways: Array, slope: Array, config: Gait) -> Manner:
     table["forward"] = np.clip(ahead, 0.0, 1.0) ** 2
     table["frequency"] = 2.0 * speed / table["stride"]
     return Manner(**table)
+
+
+_CARRIED = ("duty", "run", "bob", "sink", "sway", "lean", "twist", "swing")
+"""What of a gait the trunk and the arms carry out."""
+
+
+def settled(manner: Manner, sigma: float) -> Manner:
+    """The gait as a trunk follows it: a heavy body takes up and leaves a lean or a swing more slowly than feet stop.
+
+    Args:
+        manner: the gait.
+        sigma: frames.
+    """
+    columns = smooth(np.stack([getattr(manner, name) for name in _CARRIED], axis=-1), sigma)
+    return replace(manner, **dict(zip(_CARRIED, columns.T, strict=True)))

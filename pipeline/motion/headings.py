@@ -58,8 +58,8 @@ def directions(
     still_mps: float,
     config: Turning,
     *,
-    chest: float,
-    head: float,
+    chest: float | Array,
+    head: float | Array,
     fixed: NDArray[np.bool_],
 ) -> Headings:
     """Directions of hips, chest and head along a path.
@@ -73,10 +73,10 @@ def directions(
         head: share of the view that the head follows, the rest being the chest's.
         fixed: `(N,)` the hips stay as they are, as of someone on a knee.
     """
-    speed = np.maximum(smooth(path.speed, 0.08 * fps), 0.0)
-    going = ease(speed, still_mps, 4.0 * still_mps)
-    velocity = smooth(path.velocity, 0.06 * fps)
-    travel = _held(np.arctan2(velocity[:, 0], velocity[:, 1]), speed > 1.5 * still_mps, path.view)
+    speed = np.maximum(smooth(path.speed, config.speed_s * fps), 0.0)
+    going = ease(speed, still_mps, config.going * still_mps)
+    velocity = smooth(path.velocity, config.travel_s * fps)
+    travel = _held(np.arctan2(velocity[:, 0], velocity[:, 1]), speed > config.travelling * still_mps, path.view)
     away = wrap(travel - path.view)
     bound = np.radians(config.hip_limit_deg)
     forwards = np.clip(config.hip_gain * away, -bound, bound)
@@ -84,13 +84,14 @@ def directions(
     back = ease(np.abs(away), *np.radians(config.backpedal_deg))
     target = path.view + going * ((1.0 - back) * forwards + back * backwards)
     target = _held(target, ~fixed, target) if fixed.any() else target
-    hips = smooth(
-        _followed(target, going, np.radians(config.dead_zone_deg), np.radians(config.rate_dps) / fps), 0.07 * fps
-    )
+    zones = np.radians(config.dead_zone_deg), np.radians(config.settled_deg)
+    eager, lag = config.eager_hz / fps, 1.0 - np.exp(-1.0 / (config.lag_s * fps))
+    followed = _followed(target, going, zones, np.radians(config.rate_dps) / fps, eager, lag)
+    hips = smooth(followed, config.hips_s * fps)
     turned = limit(wrap(path.view - hips), np.radians(config.chest_limit_deg))
     chests = hips + chest * turned
     heads = chests + head * limit(wrap(path.view - chests), np.radians(config.head_limit_deg))
-    acceleration = smooth(np.gradient(smooth(path.velocity, 0.10 * fps), 1.0 / fps, axis=0), 0.06 * fps)
+    acceleration = np.gradient(smooth(path.velocity, config.push_s * fps), 1.0 / fps, axis=0)
     sine, cosine = np.sin(hips), np.cos(hips)
     push = np.stack(
         [
@@ -99,7 +100,7 @@ def directions(
         ],
         axis=-1,
     )
-    return Headings(hips, smooth(chests, 0.05 * fps), smooth(heads, 0.04 * fps), travel, going, push)
+    return Headings(hips, smooth(chests, config.chest_s * fps), smooth(heads, config.head_s * fps), travel, going, push)
 
 
 def _held(angle: Array, valid: NDArray[np.bool_], fallback: Array) -> Array:
@@ -112,24 +113,27 @@ def _held(angle: Array, valid: NDArray[np.bool_], fallback: Array) -> Array:
 
 
 @njit(cache=True)
-def _followed(target: Array, going: Array, dead: float, rate: float) -> Array:
-    """Hips that follow a direction: at once while going, past a dead zone while standing.
+def _followed(target: Array, going: Array, zones: tuple[float, float], rate: float, eager: float, lag: float) -> Array:
+    """Hips that follow a direction: while going always, standing only past a dead zone; they start to turn softly.
 
     Args:
         target: `(N,)` radians.
         going: `(N,)` 0 standing to 1 going.
-        dead: radians that the hips leave to the upper body while standing.
+        zones: radians that the hips leave to the upper body while standing, and at which they have arrived.
         rate: greatest turn, radians a frame.
+        eager: share of the error that is made up in a frame.
+        lag: share of a change of their turn that hips make in a frame.
     """
     out = np.empty_like(target)
-    now, turning = target[0], False
+    now, turn, turning = target[0], 0.0, False
     for i in range(target.size):
         error = (target[i] - now + np.pi) % (2.0 * np.pi) - np.pi
-        if going[i] > 0.3 or abs(error) > dead:
+        if going[i] > 0.3 or abs(error) > zones[0]:
             turning = True
-        elif abs(error) < 0.12:
+        elif abs(error) < zones[1]:
             turning = False
-        if turning:
-            now += min(max(0.30 * error, -rate), rate)
+        wanted = min(max(eager * error, -rate), rate) if turning else 0.0
+        turn += lag * (wanted - turn)
+        now += turn
         out[i] = now
     return out

@@ -5,6 +5,7 @@ Belongs here: what a clip depends on. Does not belong here: where clips are kept
 
 import hashlib
 import json
+from typing import Any
 
 from configs.base import config_hash
 from configs.motion import MotionConfig, load_motion
@@ -25,7 +26,7 @@ def clip_key(request: ClipRequest, *, backend: str, config: MotionConfig | None 
         config: defaults to `configs/motion.yaml`.
     """
     config = config or load_motion()
-    header = {
+    header: dict[str, Any] = {
         "intent": request.intent,
         "attacker": request.attacker,
         "length_ms": request.to_ms - request.from_ms,
@@ -35,6 +36,12 @@ def clip_key(request: ClipRequest, *, backend: str, config: MotionConfig | None 
         "config": synthesis_hash(config),
         "code": code_version("motion"),
     }
+    if request.acts:
+        header["acts"] = [[at - request.from_ms, intent] for at, intent in request.acts]
+    if request.shots_ms is not None:
+        header["shots"] = [at - request.from_ms for at in request.shots_ms]
+    if request.dies:
+        header["dies"] = True
     text = json.dumps(header, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode() + _path_bytes(request)).hexdigest()[:32]
 
@@ -52,6 +59,6 @@ def _path_bytes(request: ClipRequest) -> bytes:
 
 def synthesis_hash(config: MotionConfig) -> str:
     """16 hex digits over the configuration that changes a clip or its pictures."""
-    walked = (config.clips, config.path, config.gait, config.swing, config.turning)
-    acted = (config.acting, config.poses, config.body, config.actions)
+    walked = (config.clips, config.path, config.gait, config.swing, config.turning, config.falling)
+    acted = (config.acting, config.poses, config.body, config.limits, config.actions)
     return config_hash(*walked, *acted, config.export, config.preview)

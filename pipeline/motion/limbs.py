@@ -5,17 +5,28 @@ go.
 """
 
 import numpy as np
+from numba import njit
 
-from pipeline.motion.rotations import Array, cross, from_axes, unit
+from pipeline.motion.rotations import Array, cross, from_axes
+
+EXACT = 0.993
+"""Up to this share of its reach a limb is solved exactly."""
 
 
 def bend(
-    begin: Array, end: Array, upper: float, lower: float, axis: Array, reach: float, fold: float
+    begin: Array,
+    end: Array,
+    upper: float,
+    lower: float,
+    axis: Array,
+    reach: float,
+    fold: float,
+    exact: float | Array = EXACT,
 ) -> tuple[Array, Array, Array, Array]:
     """A limb of two bones from `begin` to `end`, bent about `axis`.
 
-    An end beyond reach is drawn in along its line, smoothly from 0.7 % below full reach; one nearer than a folded limb
-    allows is pushed out.
+    An end beyond reach is drawn in along its line, smoothly from a share `exact` of full reach on; one nearer than a
+    folded limb allows is pushed out.
 
     Args:
         begin: `(N, 3)` hip or shoulder.
@@ -26,26 +37,56 @@ def bend(
             axis to the left, the middle joint points up.
         reach: greatest share of the straight length.
         fold: least share of the straight length.
+        exact: share of the reach up to which an end is reached exactly; one, or one a frame.
 
     Returns:
         Unit directions `(N, 3)` of both bones, the unit hinge axis `(N, 3)`, and the end that was reached.
     """
-    way = end - begin
-    length = np.sqrt(np.sum(way * way, axis=-1))
-    toward = way / np.maximum(length, 1e-9)[:, None]
+    n = begin.shape[0]
+    first, second, hinge, reached = np.empty((n, 3)), np.empty((n, 3)), np.empty((n, 3)), np.empty((n, 3))
+    shares = np.broadcast_to(np.asarray(exact, dtype=np.float64), (n,))
+    begin, end, axis = (np.ascontiguousarray(v, dtype=np.float64) for v in (begin, end, axis))
+    _bend(begin, end, axis, shares, (upper, lower, reach, fold), first, second, hinge, reached)
+    return first, second, hinge, reached
+
+
+@njit(cache=True)
+def _bend(
+    begin: Array,
+    end: Array,
+    axis: Array,
+    exact: Array,
+    sizes: tuple[float, float, float, float],
+    first: Array,
+    second: Array,
+    hinge: Array,
+    reached: Array,
+) -> None:
+    upper, lower, reach, fold = sizes
     longest, shortest = reach * (upper + lower), fold * (upper + lower)
-    soft = 0.993 * longest
-    over = np.maximum(length - soft, 0.0)
-    span = np.where(over > 0.0, soft + (longest - soft) * (1.0 - np.exp(-over / (longest - soft))), length)
-    under = np.maximum(1.25 * shortest - length, 0.0)
-    span = np.where(under > 0.0, shortest + 0.25 * shortest * np.exp(-under / (0.25 * shortest)), span)
-    hinge = unit(axis - np.sum(axis * toward, axis=-1, keepdims=True) * toward)
-    side = cross(hinge, toward)
-    along = (upper**2 - lower**2 + span**2) / (2.0 * span)
-    across = np.sqrt(np.maximum(upper**2 - along**2, 0.0))
-    middle = along[:, None] * toward + across[:, None] * side
-    last = span[:, None] * toward
-    return middle / upper, (last - middle) / lower, hinge, begin + last
+    for i in range(begin.shape[0]):
+        x, y, z = end[i, 0] - begin[i, 0], end[i, 1] - begin[i, 1], end[i, 2] - begin[i, 2]
+        length = np.sqrt(x * x + y * y + z * z)
+        apart = max(length, 1e-9)
+        x, y, z = x / apart, y / apart, z / apart
+        span, soft = length, exact[i] * longest
+        if length > soft:
+            span = soft + (longest - soft) * (1.0 - np.exp(-(length - soft) / (longest - soft)))
+        under = 1.25 * shortest - length
+        if under > 0.0:
+            span = shortest + 0.25 * shortest * np.exp(-under / (0.25 * shortest))
+        along = axis[i, 0] * x + axis[i, 1] * y + axis[i, 2] * z
+        hx, hy, hz = axis[i, 0] - along * x, axis[i, 1] - along * y, axis[i, 2] - along * z
+        size = max(np.sqrt(hx * hx + hy * hy + hz * hz), 1e-12)
+        hx, hy, hz = hx / size, hy / size, hz / size
+        forth = (upper * upper - lower * lower + span * span) / (2.0 * span)
+        out = np.sqrt(max(upper * upper - forth * forth, 0.0))
+        mx, my = forth * x + out * (hy * z - hz * y), forth * y + out * (hz * x - hx * z)
+        mz = forth * z + out * (hx * y - hy * x)
+        hinge[i] = hx, hy, hz
+        first[i] = mx / upper, my / upper, mz / upper
+        second[i] = (span * x - mx) / lower, (span * y - my) / lower, (span * z - mz) / lower
+        reached[i] = begin[i, 0] + span * x, begin[i, 1] + span * y, begin[i, 2] + span * z
 
 
 def leg(hip: Array, ankle: Array, thigh: float, shank: float, left: Array, reach: float) -> tuple[Array, Array, Array]:

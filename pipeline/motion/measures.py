@@ -9,8 +9,9 @@ Every measure works on joint positions, so it judges a clip read back from a fil
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.motion.anatomy import CLEAR_M, beyond_limits, leg_distance
 from pipeline.motion.clip import Clip, ClipRequest
-from pipeline.motion.rotations import Array, rotate
+from pipeline.motion.rotations import Array, matrices, rotate
 from pipeline.motion.skeleton import ANKLE_M, BALL_M, HEEL_M, INDEX, TOE_M, forward
 
 BALLS = (INDEX["L_Foot"], INDEX["R_Foot"])
@@ -29,6 +30,7 @@ def measure(clip: Clip, request: ClipRequest) -> dict[str, float]:
         request: what it had to follow.
     """
     positions, turned = forward(clip.rotations, clip.root)
+    living = slice(0, int(clip.notes.get("dead_from_frame", clip.frames)))  # the dead lie as they fell
     floor = floor_under(clip.path[:, 1], clip.fps, clip.footprints)
     t = request.from_ms / 1000.0 + np.arange(clip.frames) / clip.fps
     raw = (
@@ -42,6 +44,8 @@ def measure(clip: Clip, request: ClipRequest) -> dict[str, float]:
         "skating_ratio": skating_ratio(positions, floor, clip.fps),
         **ground_error(soles(positions, turned), floor, clip.contacts),
         **smoothness(positions, clip.fps),
+        "limit_frames": beyond_limits(positions[living], matrices(turned[living]))[0],
+        "crossing_frames": float((leg_distance(positions[living]) < CLEAR_M).mean()),
         "speed_mean_mps": float(np.mean(np.hypot(*np.diff(clip.path[:, [0, 2]], axis=0).T)) * clip.fps),
         **clip.notes,
     }

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
 from pipeline.motion.rotations import Array, about, rotate, unit
@@ -161,6 +162,13 @@ def palette(attacker: bool | None) -> dict[str, tuple[float, float, float]]:
     return _FIXED | {part: (float(red), float(green), float(blue)) for part, (red, green, blue) in own.items()}
 
 
+def painted(mesh: Mesh, attacker: bool | None) -> Array:
+    """Colour of each triangle `(F, 3)`, linear, of attackers (True), defenders (False) or a side that nobody knows."""
+    shades = palette(attacker)
+    colours: Array = np.array([shades[part] for part in PARTS])[mesh.parts] ** 2.2
+    return colours
+
+
 def pose(mesh: Mesh, rotations: Array, root: Array) -> tuple[Array, Array]:
     """The skin in one frame by linear blend skinning: points and normals `(V, 3)`.
 
@@ -169,16 +177,72 @@ def pose(mesh: Mesh, rotations: Array, root: Array) -> tuple[Array, Array]:
         rotations: local quaternions `(22, 4)`.
         root: the pelvis `(3,)`.
     """
-    positions, turned = forward(rotations[None], root[None])
-    matrices = np.zeros((len(JOINTS), 4, 4))
-    for column, axis in enumerate(np.eye(3)):
-        matrices[:, :3, column] = rotate(turned[0], np.broadcast_to(axis, positions[0].shape))
-    matrices[:, :3, 3] = positions[0]
-    matrices[:, 3, 3] = 1.0
-    matrices = matrices @ mesh.inverse_bind
-    blended = np.einsum("vk,vkij->vij", mesh.weights.astype(np.float64), matrices[mesh.joints])
-    points = np.einsum("vij,vj->vi", blended[:, :3, :3], mesh.points.astype(np.float64)) + blended[:, :3, 3]
-    return points, unit(np.einsum("vij,vj->vi", blended[:, :3, :3], mesh.normals.astype(np.float64)))
+    return skinned(mesh, bones(mesh, rotations[None], root[None])[0])
+
+
+def bones(mesh: Mesh, rotations: Array, root: Array) -> Array:
+    """What each joint does to the skin bound to it, in every frame: `(T, 22, 3, 4)`, from the bind pose to the scene.
+
+    Args:
+        mesh: the skin.
+        rotations: local quaternions `(T, 22, 4)`.
+        root: the pelvis `(T, 3)`.
+    """
+    return _bones(*forward(rotations, root), mesh.inverse_bind.astype(np.float64))
+
+
+def skinned(mesh: Mesh, matrices: Array) -> tuple[Array, Array]:
+    """Points and unit normals `(V, 3)` of the skin in the frame of one `(22, 3, 4)` of `bones`."""
+    return _skinned(mesh.points, mesh.normals, mesh.joints, mesh.weights, matrices)
+
+
+@njit(cache=True)
+def _bones(positions: Array, turned: Array, bind: Array) -> Array:
+    frames, joints = positions.shape[0], positions.shape[1]
+    out = np.empty((frames, joints, 3, 4))
+    own = np.empty((3, 4))
+    for t in range(frames):
+        for j in range(joints):
+            x, y, z, w = turned[t, j, 0], turned[t, j, 1], turned[t, j, 2], turned[t, j, 3]
+            own[0, 0], own[0, 1], own[0, 2] = 1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)
+            own[1, 0], own[1, 1], own[1, 2] = 2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)
+            own[2, 0], own[2, 1], own[2, 2] = 2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)
+            for r in range(3):
+                own[r, 3] = positions[t, j, r]
+                for c in range(4):
+                    total = 0.0
+                    for k in range(4):
+                        total += own[r, k] * bind[j, k, c]
+                    out[t, j, r, c] = total
+    return out
+
+
+@njit(cache=True)
+def _skinned(
+    points: NDArray[np.float32],
+    normals: NDArray[np.float32],
+    joints: NDArray[np.uint8],
+    weights: NDArray[np.float32],
+    matrices: Array,
+) -> tuple[Array, Array]:
+    count = points.shape[0]
+    at, facing = np.empty((count, 3)), np.empty((count, 3))
+    for v in range(count):
+        length = 0.0
+        for r in range(3):
+            place, normal = 0.0, 0.0
+            for k in range(joints.shape[1]):
+                weight, row = weights[v, k], matrices[joints[v, k], r]
+                if weight == 0.0:
+                    continue
+                place += weight * (row[0] * points[v, 0] + row[1] * points[v, 1] + row[2] * points[v, 2] + row[3])
+                normal += weight * (row[0] * normals[v, 0] + row[1] * normals[v, 1] + row[2] * normals[v, 2])
+            at[v, r], facing[v, r] = place, normal
+            length += normal * normal
+        length = max(np.sqrt(length), 1e-12)
+        for r in range(3):
+            facing[v, r] /= length
+    return at, facing
 
 
 def _bind_pose() -> tuple[Array, Array]:

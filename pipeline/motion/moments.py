@@ -3,6 +3,7 @@
 Belongs here: interest, choice within a budget, the window of samples. Does not belong here: motion.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -145,16 +146,37 @@ def _players(tracks: pl.DataFrame) -> dict[str, _Track]:
     return out
 
 
-def clip_request(segment: dict[str, Any], tracks: pl.DataFrame, *, config: MotionConfig | None = None) -> ClipRequest:
+def deaths_of(events: pl.DataFrame) -> dict[str, list[int]]:
+    """When each player dies, match time in ms, in order.
+
+    Args:
+        events: table `events` of one match.
+    """
+    killed = events.filter((pl.col("event_type") == "PLAYER_KILLED") & pl.col("target").is_not_null())
+    out: dict[str, list[int]] = {}
+    for player, at in killed.sort("t_ms").select("target", "t_ms").iter_rows():
+        out.setdefault(player, []).append(int(at))
+    return out
+
+
+def clip_request(
+    segment: dict[str, Any],
+    tracks: pl.DataFrame,
+    *,
+    deaths: Mapping[str, Sequence[int]] | None = None,
+    config: MotionConfig | None = None,
+) -> ClipRequest:
     """The request for the clip of one segment.
 
     The clip is the segment, widened to the least length and cut to the greatest: to the stretch of the longest way for
     those who travel, to its end for those whose action ends it. A segment without an end takes its intent's duration.
-    Samples of the same round, of the living player, up to the margin on both sides come along.
+    Samples of the same round, of the living player, up to the margin on both sides come along. Where the segment ends
+    in the player's death, the clip does: at that instant the body falls.
 
     Args:
         segment: a row of `segments`.
         tracks: table `tracks` of its match.
+        deaths: when each player dies, of `deaths_of`; nobody does where it is not given.
         config: defaults to `configs/motion.yaml`.
     """
     config = config or load_motion()
@@ -171,11 +193,13 @@ def clip_request(segment: dict[str, Any], tracks: pl.DataFrame, *, config: Motio
     if segment["round"] is not None:
         wanted &= pl.col("round").is_null() | (pl.col("round") == segment["round"])
     own = tracks.filter(wanted).unique("t_ms", keep="last", maintain_order=True).sort("t_ms")
-    t = own["t_ms"].to_numpy()
     from_ms, to_ms = _window(intent, from_ms, to_ms, own, config)
-    margin = (t >= from_ms - clips.margin_ms) & (t <= to_ms + clips.margin_ms)
-    own = own.filter(pl.Series(margin))
-    columns: dict[str, Any] = {name: own[name].cast(pl.Int64).fill_null(NULL).to_numpy() for name in _COLUMNS}
+    slack = config.moments.death_within_ms
+    fatal = [at for at in (deaths or {}).get(segment["player"], ()) if abs(at - to_ms) <= slack and at > from_ms]
+    if fatal:
+        to_ms = fatal[0]
+        from_ms = max(from_ms, to_ms - clips.max_ms)
+    columns = samples_of(own, from_ms - clips.margin_ms, to_ms + clips.margin_ms)
     request = ClipRequest(
         match_id=segment["match_id"],
         segment_id=segment["segment_id"],
@@ -185,10 +209,24 @@ def clip_request(segment: dict[str, Any], tracks: pl.DataFrame, *, config: Motio
         from_ms=from_ms,
         to_ms=to_ms,
         seed=0,
+        dies=bool(fatal),
         **columns,
     )
     # From the path, not from a name: the same moment under another name is the same clip.
     return replace(request, seed=int(path_hash(request)[:12], 16))
+
+
+def samples_of(own: pl.DataFrame, from_ms: int, to_ms: int) -> dict[str, Any]:
+    """The samples of one player in a stretch while they live, as columns of a `ClipRequest`.
+
+    Args:
+        own: rows of `tracks` of the player.
+        from_ms: first instant.
+        to_ms: last instant.
+    """
+    living = (pl.col("hp").is_null() | (pl.col("hp") > 0)) & pl.col("t_ms").is_between(from_ms, to_ms)
+    own = own.filter(living).unique("t_ms", keep="last", maintain_order=True).sort("t_ms")
+    return {name: own[name].cast(pl.Int64).fill_null(NULL).to_numpy() for name in _COLUMNS}
 
 
 def _window(intent: str, from_ms: int, to_ms: int, own: pl.DataFrame, config: MotionConfig) -> tuple[int, int]:

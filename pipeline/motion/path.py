@@ -18,9 +18,12 @@ from configs.motion import Clips, PathConfig
 from pipeline.errors import PipelineError
 from pipeline.motion.clip import NULL, ClipRequest
 from pipeline.motion.rotations import Array
+from pipeline.motion.sparse import curve
 
 TRAILING_S = 1.5
 """Beyond the samples a velocity dies away with this time constant."""
+NEAR_BOUND = 0.75
+"""Smoothing aims at this share of what a path may leave its line by; what is left is for its own smoothness."""
 
 
 class Infeasible(PipelineError):
@@ -43,8 +46,10 @@ class Path:
         clip: the frames that belong to the clip.
         origin: `(3,)` metres in match coordinates.
         slope: `(N,)` rise of the floor over the way, without sign.
-        deviation: `(n,)` metres between path and recorded polyline at the clip's frames.
+        deviation: `(n,)` metres between path and recorded polyline (or curve through seldom samples) at the clip's
+            frames.
         gap_s: median time between the samples it was made from, seconds.
+        seldom: whether these are so far apart that a curve was laid through them.
         planar: whether the source has no heights.
     """
 
@@ -61,6 +66,7 @@ class Path:
     slope: Array
     deviation: Array
     gap_s: float
+    seldom: bool
     planar: bool
 
     @property
@@ -105,11 +111,62 @@ def _smooth(values: Array, weights: Array, out: Array) -> None:
             out[i, column] = total
 
 
+def _within(line: Array, sigma: float, bound: float) -> Array:
+    """A line smoothed, nowhere further than `bound` from itself.
+
+    Where a Gaussian mean of the full width would come near the bound (at a stop or a turn back from a run), it is taken
+    over a shorter time, and the width changes smoothly: to pull single points back to the bound would bring the corners
+    of the line back with them.
+
+    Args:
+        line: `(N, 2)` metres.
+        sigma: frames.
+        bound: metres.
+    """
+    ground = smooth(line, sigma)
+    away = np.hypot(*(ground - line).T)
+    if away.max() > NEAR_BOUND * bound:
+        width = np.minimum(1.0, NEAR_BOUND * bound / np.maximum(away, 1e-9))
+        reach = int(np.ceil(2.0 * sigma))
+        around = np.lib.stride_tricks.sliding_window_view(np.pad(width, reach, mode="edge"), 2 * reach + 1)
+        width = np.clip(smooth(around.min(axis=1), 0.7 * sigma), 0.1, 1.0)
+        ground = np.empty_like(line)
+        _smooth_varying(np.ascontiguousarray(line), sigma * width, ground)
+    away = ground - line
+    distance = np.hypot(away[:, 0], away[:, 1]) / bound
+    return line + away / ((1.0 + distance**8) ** 0.125)[:, None]
+
+
+@njit(cache=True)
+def _smooth_varying(values: Array, sigma: Array, out: Array) -> None:
+    """A Gaussian mean of a width of its own at every frame, point-mirrored at both ends."""
+    n = values.shape[0]
+    for i in range(n):
+        radius = min(int(np.ceil(3.0 * sigma[i])), n - 1)
+        weight = 1.0
+        for column in range(values.shape[1]):
+            out[i, column] = values[i, column]
+        for k in range(1, radius + 1):
+            share = np.exp(-0.5 * (k / sigma[i]) ** 2)
+            weight += 2.0 * share
+            left, right = i - k, i + k
+            for column in range(values.shape[1]):
+                before = values[left, column] if left >= 0 else 2.0 * values[0, column] - values[-left, column]
+                if right < n:
+                    after = values[right, column]
+                else:
+                    after = 2.0 * values[n - 1, column] - values[2 * (n - 1) - right, column]
+                out[i, column] += share * (before + after)
+        for column in range(values.shape[1]):
+            out[i, column] /= weight
+
+
 def plan(request: ClipRequest, clips: Clips, config: PathConfig) -> Path:
     """The path of a request.
 
-    Samples become a polyline in time, sampled at the frame rate and smoothed by a Gaussian; the difference to the
-    polyline saturates at `bound_m`. A convolution never exceeds the fastest chord, so no speed is invented.
+    Samples become a polyline in time, of seldom ones a curve (`pipeline.motion.sparse`), sampled at the frame rate and
+    smoothed by a Gaussian that stays within `bound_m` of it. A mean of velocities never exceeds the fastest of them, so
+    no speed is invented.
 
     Args:
         request: the samples.
@@ -138,9 +195,11 @@ def plan(request: ClipRequest, clips: Clips, config: PathConfig) -> Path:
     gap_s = float(np.median(np.diff(t))) if t.size > 1 else 0.0
     sigma = clips.fps * min(max(config.smoothing_s, config.smoothing_per_gap * gap_s), config.smoothing_max_s)
     line = np.stack([_extended(time, t, xz[:, axis]) for axis in (0, 1)], axis=-1)
-    away = smooth(line, sigma) - line
-    distance = np.hypot(away[:, 0], away[:, 1]) / config.bound_m
-    ground = line + away / ((1.0 + distance**4) ** 0.25)[:, None]
+    seldom = gap_s > config.sparse_gap_s and t.size > 2
+    if seldom:
+        among = (time > t[0]) & (time < t[-1])
+        line[among] = curve(time[among], t, xz, fastest=config.running_mps, eager=config.sparse_eager)
+    ground = _within(line, sigma, config.bound_m)
 
     floor_line, air_line, flights = _flights(t, xz, y, config)
     floor = smooth(np.interp(time, t, floor_line), sigma)
@@ -174,6 +233,7 @@ def plan(request: ClipRequest, clips: Clips, config: PathConfig) -> Path:
         slope,
         deviation,
         gap_s,
+        seldom,
         planar,
     )
 

@@ -7,13 +7,14 @@ and wherever a standing leg would have to be longer than it is.
 """
 
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numba import njit
 
 from configs.motion import Body, Swing, Turning
 from pipeline.motion.actions import Action
-from pipeline.motion.feet import SPREAD, FootMotion, eased
+from pipeline.motion.feet import FootMotion, eased
 from pipeline.motion.footfalls import Plan
 from pipeline.motion.gait import Manner
 from pipeline.motion.headings import Headings, ease, limit
@@ -93,12 +94,13 @@ def stand(
     bank = -limit(limbs.bank[0] * headings.push[:, 1] / GRAVITY, limbs.bank[1])
 
     trunk = manner.lean * beat + action.lean + push
-    hips_lean = (limbs.pelvis_lean[0] + limbs.pelvis_lean[1] * beat * manner.run) * trunk + 0.10 * action.kneel
-    hips_tilt = 0.5 * bank + drop + 0.25 * action.tilt
-    hips = headings.hips + twist - 0.3 * action.blade * (1.0 - going)
+    hips_lean = (limbs.pelvis_lean[0] + limbs.pelvis_lean[1] * beat * manner.run) * trunk
+    hips_lean += np.radians(limbs.kneel_lean_deg) * action.kneel
+    hips_tilt = limbs.banked[0] * bank + drop + limbs.tilted[0] * action.tilt
+    hips = headings.hips + twist - limbs.bladed * action.blade * (1.0 - going)
     pelvis = body(hips, hips_lean, hips_tilt)
 
-    support = [smooth(foot.contact.astype(float), 0.07 * fps) for foot in feet]
+    support = [smooth(foot.contact.astype(float), limbs.loading_s * fps) for foot in feet]
     sway = (manner.sway * (support[0] - support[1])) * beat + action.shift
     root = np.empty((path.time.size, 3))
     root[:, 0] = path.ground[:, 0] + sway * aside[:, 0]
@@ -108,8 +110,10 @@ def stand(
     root[:, 1] = path.floor + path.air + STANDING_M - sink - action.crouch - kneel_m * action.kneel + bob
 
     steepest = float(np.radians(limbs.heel_deg))
-    longest = 0.988 * reach * (THIGH_M + SHANK_M)
-    root[:, 1] = _within_reach(root, pelvis, tuple(foot.ankle for foot in feet), feet, longest, tiptoe, headings.hips)
+    longest = limbs.easy_reach * reach * (THIGH_M + SHANK_M)
+    ankles = tuple(foot.ankle for foot in feet)
+    around = max(1, round(limbs.sinking_s * fps))
+    root[:, 1] = _within_reach(root, pelvis, ankles, feet, longest, tiptoe, headings.hips, around)
     moved = tuple(
         eased(foot, root + rotate(pelvis, OFFSETS[INDEX[hip]]), headings.hips, swing, longest, steepest, side)
         for foot, hip, side in zip(feet, ("L_Hip", "R_Hip"), (1.0, -1.0), strict=True)
@@ -119,7 +123,7 @@ def stand(
         wrap(headings.chest - limbs.counter_twist * twist - action.blade - hips), np.radians(turning.trunk_limit_deg)
     )
     chest_lean = trunk + action.breath - recoil * action.recoil
-    chest_tilt = 0.9 * bank - limbs.counter_drop * drop + action.tilt
+    chest_tilt = limbs.banked[1] * bank - limbs.counter_drop * drop + limbs.tilted[1] * action.tilt
     spine = []
     turn = wrap(chest - hips)
     for share in (*limbs.spine, 1.0):
@@ -133,11 +137,11 @@ def stand(
     gaze = headings.head + action.look
     nod = (
         np.clip(path.pitch, -limbs.nod_rad, limbs.nod_rad) * (1.0 - action.kneel)
-        + action.kneel * 0.75
-        + 0.10 * action.lean
+        + action.kneel * limbs.kneel_nod_rad
+        + limbs.lean_nod * action.lean
     )
     head_turn = limit(wrap(gaze - chest), np.radians(turning.neck_limit_deg))
-    head = body(chest + head_turn, nod, 0.25 * chest_tilt + 0.35 * action.blade)
+    head = body(chest + head_turn, nod, limbs.head_tilt * chest_tilt + limbs.cheek * action.blade)
     neck = body(chest + 0.5 * head_turn, 0.5 * (chest_lean + nod), 0.6 * chest_tilt)
     return Posture(root, pelvis, (spine[0], spine[1], spine[2]), neck, head, (moved[0], moved[1]))
 
@@ -150,10 +154,11 @@ def _within_reach(
     longest: float,
     tiptoe: float,
     heading: Array,
+    around: int,
 ) -> Array:
     """Height of the pelvis at which no standing leg is longer than `longest`, or behind, than `tiptoe` to the ball.
 
-    The lowest limit within two frames, then its mean over the same two frames: never above the limit, and smooth.
+    The lowest limit within `around` frames, then its mean over the same frames: never above the limit, and smooth.
     """
     height = root[:, 1].copy()
     ceiling = np.full(height.size, np.inf)
@@ -169,18 +174,26 @@ def _within_reach(
         behind *= np.clip(foot.pitch * 20.0 + 1.0, 0.0, 1.0)
         highest_hip = flat + behind * np.maximum(raised - flat, 0.0)
         ceiling = np.minimum(ceiling, np.where(foot.contact, highest_hip, np.inf))
-    return height - _eased_in(np.maximum(height - ceiling, 0.0))
+    return height - _eased_in(np.maximum(height - ceiling, 0.0), _hill(around))
+
+
+@cache
+def _hill(around: int) -> Array:
+    """Weights over a frame and `around` of them on both sides, of a Hann window, summing to 1."""
+    weights: Array = np.hanning(2 * around + 3)[1:-1]
+    weights /= weights.sum()
+    return weights
 
 
 @njit(cache=True)
-def _eased_in(excess: Array) -> Array:
-    """The greatest of seven frames, then a mean over the same seven: nowhere less than the excess, and smooth."""
-    n, reach = excess.size, len(SPREAD) // 2
+def _eased_in(excess: Array, weights: Array) -> Array:
+    """The greatest of some frames around each, then a mean over the same: nowhere less than the excess, and smooth."""
+    n, reach = excess.size, weights.size // 2
     highest, out = np.zeros(n), np.zeros(n)
     for i in range(n):
         for k in range(-reach, reach + 1):
             highest[i] = max(highest[i], excess[min(max(i + k, 0), n - 1)])
     for i in range(n):
         for k in range(-reach, reach + 1):
-            out[i] += SPREAD[k + reach] * highest[min(max(i + k, 0), n - 1)]
+            out[i] += weights[k + reach] * highest[min(max(i + k, 0), n - 1)]
     return out

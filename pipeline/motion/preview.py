@@ -5,6 +5,7 @@ Belongs here: camera, layout, colours, captions. Does not belong here: how a pix
 
 import io
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,11 +14,11 @@ from numpy.typing import NDArray
 from configs.motion import MotionConfig, load_motion
 from pipeline.motion import raster
 from pipeline.motion.clip import Clip
-from pipeline.motion.mesh import PARTS, mannequin, palette, pose
+from pipeline.motion.mesh import mannequin, painted, pose
 from pipeline.motion.rotations import Array, unit
 
 if TYPE_CHECKING:
-    from PIL import ImageDraw
+    from PIL import ImageDraw, ImageFont
 
 OVERSAMPLE = 2
 FIELD_OF_VIEW = np.radians(30.0)
@@ -25,6 +26,8 @@ ELEVATION = np.radians(15.0)
 SKY = np.array([[0.80, 0.83, 0.86], [0.44, 0.54, 0.66]])
 GROUND = np.array([[0.50, 0.51, 0.52], [0.36, 0.38, 0.40]])
 INK = np.array([0.11, 0.13, 0.16])
+CURVE = np.rint(np.linspace(0.0, 1.0, 4096) ** (1.0 / 2.2) * 255.0).astype(np.uint8)
+"""From linear light to the bytes of a picture."""
 
 
 LONGEST_VIEW_M = 9.0
@@ -66,12 +69,12 @@ def still(clip: Clip, config: MotionConfig | None = None) -> bytes:
     figures = _figures(clip, frames, azimuth, strip)
     focal = 0.5 * width / np.tan(0.5 * FIELD_OF_VIEW)
     camera = _camera(figures, azimuth, focal, width, height)
-    light = unit(np.array(_turned(azimuth, 0.75, 1.25)))
+    light = unit(np.array(turned(azimuth, 0.75, 1.25)))
 
-    backdrop = np.zeros((layout.height, layout.width, 3), dtype=np.float32)
+    image = np.empty((layout.height, layout.width, 3), dtype=np.float32)
     low, size_m, heights, shade, paint = _ground(clip, figures, frames, light, strip)
     raster.draw_ground(
-        backdrop,
+        image,
         camera,
         focal / OVERSAMPLE,
         heights,
@@ -83,26 +86,25 @@ def still(clip: Clip, config: MotionConfig | None = None) -> bytes:
         GROUND,
         INK,
         3.2 * _distance(camera, figures),
+        1,
     )
-    image = np.repeat(np.repeat(backdrop, OVERSAMPLE, axis=0), OVERSAMPLE, axis=1)
     skin = mannequin(in_hand=not clip.hands_free)
-    shades = palette(clip.attacker)
-    colours = np.array([shades[part] for part in PARTS])[skin.parts] ** 2.2
-    triangles = skin.triangles.astype(np.int64)
+    colours, triangles = painted(skin, clip.attacker), skin.triangles.astype(np.int64)
     for figure in sorted(figures, key=lambda f: -float(np.mean((f.points - camera[:3]) @ camera[9:]))):
         screen = raster.project(figure.points, camera, focal, width, height)
-        raster.draw_mesh(image, screen, figure.normals, colours, triangles, camera, light, figure.alpha)
-    small = image.reshape(layout.height, OVERSAMPLE, layout.width, OVERSAMPLE, 3).mean(axis=(1, 3))
-    picture = Image.fromarray(np.rint(np.clip(small, 0.0, 1.0) ** (1.0 / 2.2) * 255.0).astype(np.uint8))
+        raster.draw_mesh(image, screen, figure.normals, colours, triangles, camera, light, figure.alpha, OVERSAMPLE)
+    pixels = np.empty(image.shape, dtype=np.uint8)
+    raster.developed(image, pixels, CURVE)
+    picture = Image.fromarray(pixels)
     draw = ImageDraw.Draw(picture)
     speed = length / max(clip.seconds, 1e-6)
-    _write(draw, (10, 8), f"{clip.intent}   {clip.seconds:.1f} s   {length:.1f} m   {speed:.1f} m/s", 15)
+    write(draw, (10, 8), f"{clip.intent}   {clip.seconds:.1f} s   {length:.1f} m   {speed:.1f} m/s", 15)
     if not strip and length > LONGEST_VIEW_M:
         _map(draw, clip, frames, (layout.width - 92.0, 8.0), 84.0)
     if strip:
         for figure in figures:
             at = raster.project(figure.feet[None], camera, focal, width, height)[0] / OVERSAMPLE
-            _write(draw, (at[0] - 14, min(at[1] + 12, layout.height - 16)), f"{figure.seconds:.1f} s", 11)
+            write(draw, (at[0] - 14, min(at[1] + 12, layout.height - 16)), f"{figure.seconds:.1f} s", 11)
     out = io.BytesIO()
     picture.save(out, "PNG")
     return out.getvalue()
@@ -134,16 +136,22 @@ def contact_sheet(stills: list[bytes], captions: list[str], *, columns: int = 3,
     for i, (picture, caption) in enumerate(zip(pictures, captions, strict=True)):
         x, y = gap + (i % columns) * (cell + gap), gap + (i // columns) * (tall + line + gap)
         sheet.paste(picture.resize((cell, tall), Image.Resampling.LANCZOS), (x, y))
-        _write(draw, (x + 2, y + tall + 2), caption[:80], 13)
+        write(draw, (x + 2, y + tall + 2), caption[:80], 13)
     out = io.BytesIO()
     sheet.save(out, "JPEG", quality=88)
     return out.getvalue()
 
 
-def _write(draw: "ImageDraw.ImageDraw", at: tuple[float, float], text: str, size: int) -> None:
+def write(draw: "ImageDraw.ImageDraw", at: tuple[float, float], text: str, size: int) -> None:
+    """Writes a line of dark text with its upper left corner at a pixel; `size` is its height in pixels."""
+    draw.text(at, text, fill=(24, 28, 34), font=_font(size))
+
+
+@cache
+def _font(size: int) -> "ImageFont.FreeTypeFont | ImageFont.ImageFont":
     from PIL import ImageFont
 
-    draw.text(at, text, fill=(24, 28, 34), font=ImageFont.load_default(size))
+    return ImageFont.load_default(size)
 
 
 def _chosen(clip: Clip, steps: Array, ghosts: int, strip: bool) -> list[int]:
@@ -156,7 +164,8 @@ def _chosen(clip: Clip, steps: Array, ghosts: int, strip: bool) -> list[int]:
     return [int(np.searchsorted(way, at)) for at in np.linspace(begin, 0.985 * way[-1], count)]
 
 
-def _turned(azimuth: float, angle: float, height: float) -> tuple[float, float, float]:
+def turned(azimuth: float, angle: float, height: float) -> tuple[float, float, float]:
+    """A direction to the left of another one by `angle`, rising by `height` for each metre; radians."""
     return float(np.sin(azimuth + angle)), height, float(np.cos(azimuth + angle))
 
 
@@ -210,10 +219,22 @@ def _figures(clip: Clip, frames: list[int], azimuth: float, strip: bool) -> list
 
 def _camera(figures: list[_Figure], azimuth: float, focal: float, width: int, height: int) -> Array:
     """The nearest camera that sees every figure, as raster wants it."""
+    return fitted(np.concatenate([f.points[::7] for f in figures]), azimuth, focal, width, height)
+
+
+def fitted(cloud: Array, azimuth: float, focal: float, width: int, height: int) -> Array:
+    """The nearest camera that sees every point, as raster wants it.
+
+    Args:
+        cloud: `(n, 3)` metres.
+        azimuth: direction from what is seen to the camera, radians about +y, 0 = +z.
+        focal: pixels.
+        width: of the picture, pixels.
+        height: of the picture, pixels.
+    """
     back = np.array([np.sin(azimuth) * np.cos(ELEVATION), np.sin(ELEVATION), np.cos(azimuth) * np.cos(ELEVATION)])
     right = np.array([np.cos(azimuth), 0.0, -np.sin(azimuth)])
     up = np.cross(back, right)
-    cloud = np.concatenate([f.points[::7] for f in figures])
     low, high = cloud.min(axis=0), cloud.max(axis=0)
     target = 0.5 * (low + high)
     distance = 40.0
@@ -238,7 +259,8 @@ def _ground(
     columns, rows = np.ceil((high - low) / size_m).astype(int) + 1
     heights = np.zeros((2, 2))
     if not strip and np.ptp(clip.path[:, 1]) > 0.05:
-        heights = _terrain(clip, low, size_m, int(rows), int(columns))
+        known = clip.footprints[:, [0, 2, 1]] if clip.footprints.size else clip.path[:1, [0, 2, 1]]
+        heights = terrain(known, low, size_m, int(rows), int(columns))
     else:
         heights = np.full((int(rows), int(columns)), float(clip.path[0, 1]))
     shade, paint = np.zeros((rows, columns), dtype=np.float32), np.zeros((rows, columns), dtype=np.float32)
@@ -255,10 +277,18 @@ def _ground(
     return low, size_m, heights, shade, paint
 
 
-def _terrain(clip: Clip, low: Array, size_m: float, rows: int, columns: int) -> Array:
-    """Height of the ground around a path that climbs: that of the nearest footprints, softened."""
-    known = clip.footprints[:, [0, 2, 1]] if clip.footprints.size else clip.path[:1, [0, 2, 1]]
-    step = max(1, round(0.20 / size_m))
+def terrain(known: Array, low: Array, size_m: float, rows: int, columns: int, *, step_m: float = 0.20) -> Array:
+    """Height of the ground `(rows, columns)` between places where it is known: that of the nearest, softened.
+
+    Args:
+        known: `(n, 3)` x, z and height.
+        low: x and z of the map's first corner.
+        size_m: side of one of its cells.
+        rows: cells along z.
+        columns: cells along x.
+        step_m: computed every so far, linear between.
+    """
+    step = max(1, round(step_m / size_m))
     x = low[0] + (np.arange(0, columns + step, step) + 0.5) * size_m
     z = low[1] + (np.arange(0, rows + step, step) + 0.5) * size_m
     away = (x[None, :, None] - known[:, 0]) ** 2 + (z[:, None, None] - known[:, 1]) ** 2

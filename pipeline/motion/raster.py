@@ -40,43 +40,48 @@ def draw_mesh(
     camera: Array,
     light: Array,
     alpha: float,
+    times: int,
 ) -> None:
     """Draws one closed mesh over the image, its own nearest surface only, with the given opacity.
 
     Args:
         image: drawn into.
-        screen: `(V, 3)` from `project`.
+        screen: `(V, 3)` from `project` for a picture `times` as wide and as high as the image.
         normals: `(V, 3)` unit.
         colours: `(F, 3)` linear.
         triangles: `(F, 3)`.
         camera: twelve numbers.
         light: unit direction towards the light.
         alpha: 0 to 1.
+        times: a pixel of the image is the mean of so many by so many.
     """
-    height, width = image.shape[0], image.shape[1]
-    x0, x1 = max(int(screen[:, 0].min()) - 1, 0), min(int(screen[:, 0].max()) + 2, width)
-    y0, y1 = max(int(screen[:, 1].min()) - 1, 0), min(int(screen[:, 1].max()) + 2, height)
+    height, width = image.shape[0] * times, image.shape[1] * times
+    x0, x1 = max(int(screen[:, 0].min()) - 1, 0) // times * times, min(int(screen[:, 0].max()) + 2, width)
+    y0, y1 = max(int(screen[:, 1].min()) - 1, 0) // times * times, min(int(screen[:, 1].max()) + 2, height)
     if x1 <= x0 or y1 <= y0:
         return
-    nearest = np.full((y1 - y0, x1 - x0), np.inf)
-    layer = np.zeros((y1 - y0, x1 - x0, 3), dtype=np.float32)
+    x1, y1 = (x1 + times - 1) // times * times, (y1 + times - 1) // times * times
+    nearest = np.full((y1 - y0, x1 - x0), np.inf, dtype=np.float32)
+    layer = np.empty((y1 - y0, x1 - x0, 3), dtype=np.float32)
     for f in range(triangles.shape[0]):
         a, b, c = triangles[f, 0], triangles[f, 1], triangles[f, 2]
         ax, ay, bx, by, cx, cy = screen[a, 0], screen[a, 1], screen[b, 0], screen[b, 1], screen[c, 0], screen[c, 1]
         area = (bx - ax) * (cy - ay) - (cx - ax) * (by - ay)
         if area >= 0.0:
             continue
+        per = 1.0 / area
+        near_a, near_b, near_c = 1.0 / screen[a, 2], 1.0 / screen[b, 2], 1.0 / screen[c, 2]
         left, right = max(int(min(ax, bx, cx)), x0), min(int(max(ax, bx, cx)) + 1, x1 - 1)
         top, bottom = max(int(min(ay, by, cy)), y0), min(int(max(ay, by, cy)) + 1, y1 - 1)
         for py in range(top, bottom + 1):
             for px in range(left, right + 1):
                 sx, sy = px + 0.5, py + 0.5
-                wa = ((bx - sx) * (cy - sy) - (cx - sx) * (by - sy)) / area
-                wb = ((cx - sx) * (ay - sy) - (ax - sx) * (cy - sy)) / area
+                wa = ((bx - sx) * (cy - sy) - (cx - sx) * (by - sy)) * per
+                wb = ((cx - sx) * (ay - sy) - (ax - sx) * (cy - sy)) * per
                 wc = 1.0 - wa - wb
                 if wa < 0.0 or wb < 0.0 or wc < 0.0:
                     continue
-                depth = 1.0 / (wa / screen[a, 2] + wb / screen[b, 2] + wc / screen[c, 2])
+                depth = 1.0 / (wa * near_a + wb * near_b + wc * near_c)
                 if depth >= nearest[py - y0, px - x0]:
                     continue
                 nearest[py - y0, px - x0] = depth
@@ -92,11 +97,23 @@ def draw_mesh(
                 rim = 0.16 * max(0.0, 1.0 - max(facing, 0.0)) ** 3
                 for k in range(3):
                     layer[py - y0, px - x0, k] = colours[f, k] * (ambient + 0.95 * direct) + rim
-    for y in range(y1 - y0):
-        for x in range(x1 - x0):
-            if nearest[y, x] < np.inf:
-                for k in range(3):
-                    image[y + y0, x + x0, k] += alpha * (layer[y, x, k] - image[y + y0, x + x0, k])
+    each = alpha / (times * times)
+    for y in range((y1 - y0) // times):
+        for x in range((x1 - x0) // times):
+            covered, red, green, blue = 0, 0.0, 0.0, 0.0
+            for j in range(y * times, (y + 1) * times):
+                for i in range(x * times, (x + 1) * times):
+                    if nearest[j, i] < np.inf:
+                        covered += 1
+                        red += layer[j, i, 0]
+                        green += layer[j, i, 1]
+                        blue += layer[j, i, 2]
+            if covered:
+                row, column = y0 // times + y, x0 // times + x
+                left_over = 1.0 - each * covered
+                image[row, column, 0] = left_over * image[row, column, 0] + each * red
+                image[row, column, 1] = left_over * image[row, column, 1] + each * green
+                image[row, column, 2] = left_over * image[row, column, 2] + each * blue
 
 
 @njit(cache=True)
@@ -115,22 +132,26 @@ def draw_shadow(
         strength: 0 to 1.
     """
     rows, columns = mask.shape
+    aside, along = light[0] / light[1], light[2] / light[1]
+    cast = np.empty((points.shape[0], 2))
+    for i in range(points.shape[0]):
+        y = max(points[i, 1], 0.0)
+        cast[i, 0] = (points[i, 0] - y * aside - low[0]) / size_m - 0.5
+        cast[i, 1] = (points[i, 2] - y * along - low[1]) / size_m - 0.5
     for f in range(triangles.shape[0]):
-        x, z = np.empty(3), np.empty(3)
-        for k in range(3):
-            i = triangles[f, k]
-            y = max(points[i, 1], 0.0)
-            x[k] = (points[i, 0] - y * light[0] / light[1] - low[0]) / size_m
-            z[k] = (points[i, 2] - y * light[2] / light[1] - low[1]) / size_m
-        area = (x[1] - x[0]) * (z[2] - z[0]) - (x[2] - x[0]) * (z[1] - z[0])
-        if abs(area) < 1e-9:
+        a, b, c = triangles[f, 0], triangles[f, 1], triangles[f, 2]
+        ax, az, bx, bz, cx, cz = cast[a, 0], cast[a, 1], cast[b, 0], cast[b, 1], cast[c, 0], cast[c, 1]
+        area = (bx - ax) * (cz - az) - (cx - ax) * (bz - az)
+        if area >= -1e-9:  # of a closed mesh, what looks to the light casts all of the shadow
             continue
-        for r in range(max(int(z.min()), 0), min(int(z.max()) + 1, rows - 1) + 1):
-            for c in range(max(int(x.min()), 0), min(int(x.max()) + 1, columns - 1) + 1):
-                u = ((x[1] - c - 0.5) * (z[2] - r - 0.5) - (x[2] - c - 0.5) * (z[1] - r - 0.5)) / area
-                v = ((x[2] - c - 0.5) * (z[0] - r - 0.5) - (x[0] - c - 0.5) * (z[2] - r - 0.5)) / area
+        per = 1.0 / area
+        left, right = max(int(min(ax, bx, cx)), 0), min(int(max(ax, bx, cx)) + 1, columns - 1)
+        for r in range(max(int(min(az, bz, cz)), 0), min(int(max(az, bz, cz)) + 1, rows - 1) + 1):
+            for column in range(left, right + 1):
+                u = ((bx - column) * (cz - r) - (cx - column) * (bz - r)) * per
+                v = ((cx - column) * (az - r) - (ax - column) * (cz - r)) * per
                 if u >= 0.0 and v >= 0.0 and u + v <= 1.0:
-                    mask[r, c] = max(mask[r, c], strength)
+                    mask[r, column] = max(mask[r, column], strength)
 
 
 @njit(cache=True)
@@ -190,6 +211,32 @@ def _struck(
 
 
 @njit(cache=True)
+def _nearness(
+    camera: Array, focal: float, width: int, height: int, heights: Array, low: Array, size_m: float, every: int
+) -> Array:
+    """One over how far along its ray the ground lies, for every so many pixels; 0 in the sky.
+
+    Over a plane it is linear in the picture, so what lies between may be interpolated.
+    """
+    top, bottom = heights.max(), heights.min()
+    out = np.zeros((height // every + 2, width // every + 2))
+    for row in range(out.shape[0]):
+        for column in range(out.shape[1]):
+            right = (column * every + 0.5 - 0.5 * width) / focal
+            up = (0.5 * height - row * every - 0.5) / focal
+            dx = camera[9] + right * camera[3] + up * camera[6]
+            dy = camera[10] + right * camera[4] + up * camera[7]
+            dz = camera[11] + right * camera[5] + up * camera[8]
+            if dy > -1e-4:
+                continue
+            t = max((top - camera[1]) / dy, 0.05)
+            if top - bottom > 1e-3:
+                t = _struck(heights, camera, dx, dy, dz, t, (bottom - camera[1]) / dy, low, size_m)
+            out[row, column] = 1.0 / t
+    return out
+
+
+@njit(cache=True)
 def draw_ground(
     image: Image,
     camera: Array,
@@ -203,6 +250,7 @@ def draw_ground(
     ground: Array,
     ink: Array,
     haze_m: float,
+    every: int,
 ) -> None:
     """Fills the image with sky and a ground with a 1 m grid, shadows and marks.
 
@@ -219,38 +267,52 @@ def draw_ground(
         ground: `(2, 3)` colours of ground and grid.
         ink: `(3,)` colour of marks.
         haze_m: distance at which the ground fades into the sky.
+        every: the ground's shape is found for every so many pixels, and between them interpolated.
     """
     height, width = image.shape[0], image.shape[1]
     top, bottom = heights.max(), heights.min()
+    climbs = top - bottom > 1e-3
+    near = _nearness(camera, focal, width, height, heights, low, size_m, every if climbs else max(width, height))
+    rows, columns = shade.shape
+    before, far = -1.0, 0.0
     for py in range(height):
         for px in range(width):
             right, up = (px + 0.5 - 0.5 * width) / focal, (0.5 * height - py - 0.5) / focal
             dx = camera[9] + right * camera[3] + up * camera[6]
             dy = camera[10] + right * camera[4] + up * camera[7]
             dz = camera[11] + right * camera[5] + up * camera[8]
-            rise = dy / np.sqrt(dx * dx + dy * dy + dz * dz)
-            share = min(max(rise * 2.2, 0.0), 1.0)
             if dy > -1e-4:
+                rise = dy / np.sqrt(dx * dx + dy * dy + dz * dz)
+                share = min(max(rise * 2.2, 0.0), 1.0)
                 for k in range(3):
                     image[py, px, k] = sky[0, k] * (1.0 - share) + sky[1, k] * share
                 continue
             t = max((top - camera[1]) / dy, 0.05)
-            if top - bottom > 1e-3:
-                t = _struck(heights, camera, dx, dy, dz, t, (bottom - camera[1]) / dy, low, size_m)
+            if climbs:
+                t = 1.0 / max(_sampled(near, px / every, py / every), 1e-4)
+            if t != before:  # over a plane, once a row
+                before, far = t, 1.0 - np.exp(-((t / haze_m) ** 2))
             x, z = camera[0] + t * dx, camera[2] + t * dz
-            far = 1.0 - np.exp(-((max(t, 0.0) / haze_m) ** 2))
-            pixel = t / focal
+            pixel, steep = t / focal, 1.2 / max(-dy, 0.05)
             line = 0.0
             for value, grade in ((x, abs(dx)), (z, abs(dz))):
                 away = abs(value - np.floor(value + 0.5))
-                wide = 0.010 + pixel * (0.7 + 1.2 * grade / max(-dy, 0.05))
-                line = max(line, max(0.0, 1.0 - away / wide) * min(1.0, 0.03 / wide + 0.15))
+                wide = 0.010 + pixel * (0.7 + steep * grade)
+                if away < wide:
+                    line = max(line, (1.0 - away / wide) * min(1.0, 0.03 / wide + 0.15))
             u, v = (x - low[0]) / size_m - 0.5, (z - low[1]) / size_m - 0.5
-            dark = 1.0 - 0.62 * _sampled(shade, u, v)
-            mark = _sampled(paint, u, v)
+            dark, mark = 1.0, 0.0
+            if 0.0 < u < columns - 1 and 0.0 < v < rows - 1:
+                c, r = int(u), int(v)
+                du, dv = u - c, v - r
+                one, two, three, four = (1.0 - du) * (1.0 - dv), du * (1.0 - dv), (1.0 - du) * dv, du * dv
+                mark = one * paint[r, c] + two * paint[r, c + 1] + three * paint[r + 1, c] + four * paint[r + 1, c + 1]
+                dark = one * shade[r, c] + two * shade[r, c + 1] + three * shade[r + 1, c] + four * shade[r + 1, c + 1]
+                dark = 1.0 - 0.62 * dark
+            lit = 0.55 + 0.45 * dark
             for k in range(3):
                 value = (ground[0, k] + line * (ground[1, k] - ground[0, k])) * dark
-                value += mark * (ink[k] * (0.55 + 0.45 * dark) - value)
+                value += mark * (ink[k] * lit - value)
                 image[py, px, k] = value + far * (sky[0, k] - value)
 
 
@@ -286,3 +348,29 @@ def paint_soles(paint: Image, soles: Array, low: Array, size_m: float, strength:
                 inside = 1.0 - (along / 0.140) ** 2 - (across / (0.050 + 0.08 * along * (along > 0) * 0.5)) ** 2
                 cover = min(max(0.5 + inside * 0.045 / size_m, 0.0), 1.0)
                 paint[r, c] = max(paint[r, c], strength * cover)
+
+
+@njit(cache=True)
+def draw_streak(image: Image, begin: Array, end: Array, colour: Array, half_width: float) -> None:
+    """Lights a line that fades from `begin` to `end`, both `(3,)` from `project`, pixels."""
+    height, width = image.shape[0], image.shape[1]
+    ax, ay, bx, by = begin[0], begin[1], end[0], end[1]
+    reach = half_width + 1.0
+    length = max((bx - ax) ** 2 + (by - ay) ** 2, 1e-9)
+    for y in range(max(int(min(ay, by) - reach), 0), min(int(max(ay, by) + reach) + 1, height - 1) + 1):
+        for x in range(max(int(min(ax, bx) - reach), 0), min(int(max(ax, bx) + reach) + 1, width - 1) + 1):
+            s = min(max(((x + 0.5 - ax) * (bx - ax) + (y + 0.5 - ay) * (by - ay)) / length, 0.0), 1.0)
+            away = np.sqrt((x + 0.5 - ax - s * (bx - ax)) ** 2 + (y + 0.5 - ay - s * (by - ay)) ** 2)
+            light = min(max(half_width * (1.0 - 0.6 * s) + 0.5 - away, 0.0), 1.0) * (1.0 - s) ** 1.5
+            for k in range(3):
+                image[y, x, k] += light * (colour[k] - image[y, x, k])
+
+
+@njit(cache=True)
+def developed(image: Image, out: NDArray[np.uint8], curve: NDArray[np.uint8]) -> None:
+    """Each value of the image through a curve over 0 to 1."""
+    last = curve.size - 1
+    for y in range(out.shape[0]):
+        for x in range(out.shape[1]):
+            for k in range(3):
+                out[y, x, k] = curve[int(min(max(image[y, x, k], 0.0), 1.0) * last + 0.5)]

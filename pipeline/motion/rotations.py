@@ -42,12 +42,28 @@ def conjugate(q: Array) -> Array:
 def rotate(q: Array, v: Array) -> Array:
     """Vectors `(…, 3)` turned by unit quaternions `(…, 4)`."""
     shape = (*q.shape[:-1], 3)
+    if v.ndim == 1:  # one vector by many rotations, the commonest case: nothing is copied out to the shape of all
+        out = np.empty(shape)
+        _rotate_one(np.ascontiguousarray(q).reshape(-1, 4), v[0], v[1], v[2], out.reshape(-1, 3))
+        return out
     if v.shape != shape:
         shape = (*np.broadcast_shapes(q.shape[:-1], v.shape[:-1]), 3)
         q, v = np.broadcast_to(q, (*shape[:-1], 4)), np.broadcast_to(v, shape)
     out = np.empty(shape)
     _rotate(np.ascontiguousarray(q).reshape(-1, 4), np.ascontiguousarray(v).reshape(-1, 3), out.reshape(-1, 3))
     return out
+
+
+@njit(cache=True)
+def _rotate_one(q: Array, vx: float, vy: float, vz: float, out: Array) -> None:
+    for i in range(q.shape[0]):
+        x, y, z, w = q[i, 0], q[i, 1], q[i, 2], q[i, 3]
+        tx = 2.0 * (y * vz - z * vy)
+        ty = 2.0 * (z * vx - x * vz)
+        tz = 2.0 * (x * vy - y * vx)
+        out[i, 0] = vx + w * tx + (y * tz - z * ty)
+        out[i, 1] = vy + w * ty + (z * tx - x * tz)
+        out[i, 2] = vz + w * tz + (x * ty - y * tx)
 
 
 @njit(cache=True)
@@ -168,9 +184,27 @@ def _from_axes(x: Array, y: Array, z: Array, out: Array) -> None:
             q[k] /= length
 
 
+def matrices(q: Array) -> Array:
+    """Rotation matrices `(…, 3, 3)` of unit quaternions `(…, 4)`; their columns are the axes of `from_axes`."""
+    axes = [rotate(q, np.broadcast_to(axis, (*q.shape[:-1], 3))) for axis in np.eye(3)]
+    return np.stack(axes, axis=-1)
+
+
 def wrap(angle: Array) -> Array:
     """The same angle in [-pi, pi)."""
     return (angle + np.pi) % (2.0 * np.pi) - np.pi
+
+
+def between(a: Array, b: Array, share: Array) -> Array:
+    """The rotation a share of the shorter way from `a` to `b` (spherical linear interpolation)."""
+    a, b = np.broadcast_arrays(a, b)
+    dot = np.sum(a * b, axis=-1, keepdims=True)
+    b = np.where(dot < 0.0, -b, b)
+    angle = np.arccos(np.clip(np.abs(dot), 0.0, 1.0))
+    sine = np.maximum(np.sin(angle), 1e-6)
+    near = angle < 1e-4
+    result = np.where(near, 1.0 - share, np.sin((1.0 - share) * angle) / sine) * a
+    return unit(result + np.where(near, share, np.sin(share * angle) / sine) * b)
 
 
 def continuous(q: Array) -> Array:

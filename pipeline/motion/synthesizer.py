@@ -6,16 +6,20 @@ The path is planned first and is the authority; directions, gait and footfalls f
 their stances; the trunk stands over them; legs and arms are solved; the margins are cut off.
 """
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 import numpy as np
 
 from configs.motion import MotionConfig, load_motion
-from pipeline.motion import actions, arms, feet, footfalls, gait, headings, path, posture
+from pipeline.motion import actions, arms, feet, footfalls, gait, headings, legs, path, posture
 from pipeline.motion.clip import Clip, ClipRequest
+from pipeline.motion.falling import fall
 from pipeline.motion.headings import limit
-from pipeline.motion.limbs import leg
 from pipeline.motion.path import Infeasible
 from pipeline.motion.rotations import Array, body, continuous, rotate, unit, wrap
-from pipeline.motion.skeleton import INDEX, JOINTS, OFFSETS, SHANK_M, THIGH_M, locals_of
+from pipeline.motion.score import Score
+from pipeline.motion.skeleton import INDEX, JOINTS, OFFSETS, locals_of
 
 __all__ = ["Clip", "ClipRequest", "Infeasible", "synthesize"]
 
@@ -31,7 +35,8 @@ def synthesize(request: ClipRequest, config: MotionConfig | None = None) -> Clip
         config: defaults to `configs/motion.yaml`.
 
     Returns:
-        A clip of `floor((to_ms - from_ms) · fps / 1000) + 1` frames, the same for the same request and configuration.
+        A clip of `floor((to_ms - from_ms) · fps / 1000) + 1` frames (and, of who dies, those of the fall), the same for
+        the same request and configuration.
 
     Raises:
         Infeasible: when the samples hold a teleport, a gap, or too little; the message says where.
@@ -40,19 +45,28 @@ def synthesize(request: ClipRequest, config: MotionConfig | None = None) -> Clip
     fps = config.clips.fps
     rng = np.random.default_rng(request.seed)
     way = path.plan(request, config.clips, config.path)
-    how = getattr(config.acting, request.intent)
-    kneel = actions.kneeling(request.intent, way, config)
+    score = Score(request, way, config)
+    kneel = score.kneel()
     look = headings.directions(
-        way, fps, config.gait.still_mps, config.turning, chest=how.chest, head=how.head, fixed=kneel > 0.2
+        way,
+        fps,
+        config.gait.still_mps,
+        config.turning,
+        chest=score.mixed(lambda how: how.chest),
+        head=score.mixed(lambda how: how.head),
+        fixed=kneel > 0.2,
     )
     speed = np.maximum(path.smooth(way.speed, 0.10 * fps), 0.0)
     manner = gait.manner(speed, wrap(look.travel - look.hips) * look.going, way.slope, config.gait)
-    action = actions.act(request.intent, way, look, kneel, config, rng)
+    parts, action = score.actions(look, kneel, rng)
+    settling = config.body.settling_s * fps
+    carriage = gait.settled(manner, settling)
+    carried = replace(look, going=np.clip(path.smooth(look.going, settling), 0.0, 1.0))
     plan = footfalls.plan(
         way,
         look,
         manner,
-        _places(manner, look, action, how.stance, config),
+        _places(manner, look, action, score.stance(), config),
         config.gait,
         config.turning,
         hurried=float(np.radians(config.body.hurried_deg)),
@@ -60,10 +74,11 @@ def synthesize(request: ClipRequest, config: MotionConfig | None = None) -> Clip
     )
     tucked = np.stack([np.zeros(way.time.size), np.radians(config.body.kneel_tuck_deg) * action.kneel], axis=-1)
     moved = feet.move(plan, way, manner, tucked, config.swing, config.body.tuck_m)
+    moved = feet.passing(moved, plan, way.time, look.hips, config.swing)
     trunk = posture.stand(
         way,
-        look,
-        manner,
+        carried,
+        carriage,
         plan,
         moved,
         action,
@@ -76,18 +91,23 @@ def synthesize(request: ClipRequest, config: MotionConfig | None = None) -> Clip
         swing=config.swing,
         limbs=config.body,
     )
-    held = arms.hold(
-        how.arms,
-        config.poses,
-        trunk,
-        way.view,
-        way.pitch,
-        look.chest,
-        manner,
-        plan.stride,
-        look.going,
-        action,
-        recoil_m=config.actions.recoil_m,
+    held = score.arms(
+        [
+            arms.hold(
+                how.arms,
+                config.poses,
+                trunk,
+                way.view,
+                way.pitch,
+                look.chest,
+                carriage,
+                plan.stride,
+                carried.going,
+                part,
+                recoil_m=config.actions.recoil_m,
+            )
+            for how, part in zip(score.hows, parts, strict=True)
+        ]
     )
     turned = np.zeros((way.time.size, len(JOINTS), 4))
     turned[..., 3] = 1.0
@@ -98,10 +118,22 @@ def synthesize(request: ClipRequest, config: MotionConfig | None = None) -> Clip
         hip = trunk.root + rotate(trunk.pelvis, OFFSETS[INDEX[f"{side}_Hip"]])
         foot = trunk.feet[k]
         ankle = foot.ankle
-        knee_heading = look.hips + 0.5 * wrap(foot.yaw - look.hips)
+        knee_heading = legs.knees(look.hips, foot.yaw, 1.0 - 2.0 * k, config.limits)
         left = np.stack([np.cos(knee_heading), np.zeros_like(knee_heading), -np.sin(knee_heading)], axis=-1)
-        thigh, shank, reached = leg(hip, ankle, THIGH_M, SHANK_M, left, config.gait.max_reach)
+        thigh, shank, reached = legs.solve(
+            hip,
+            ankle,
+            trunk.pelvis,
+            left,
+            foot.contact,
+            side=1.0 - 2.0 * k,
+            reach=config.gait.max_reach,
+            fold=config.gait.least_fold,
+            limits=config.limits,
+        )
         held_down[:, k] = foot.contact & (np.max(np.abs(reached - ankle), axis=-1) < HELD_M)
+        pitch = legs.flexed(shank, reached, foot.yaw, foot.pitch, foot.floor, foot.contact, config.limits)
+        foot = foot.pitched(pitch, reached, config.swing)
         toes = body(foot.yaw, foot.toe, np.zeros_like(foot.yaw))
         _set(
             turned,
@@ -121,7 +153,7 @@ def synthesize(request: ClipRequest, config: MotionConfig | None = None) -> Clip
         for s in stances
         if s.off > -0.8 and s.on < end + 0.8 and s.off - s.on > 0.02
     ]
-    return Clip(
+    clip = Clip(
         rotations=rotations,
         root=trunk.root[way.clip],
         contacts=held_down[way.clip],
@@ -138,10 +170,12 @@ def synthesize(request: ClipRequest, config: MotionConfig | None = None) -> Clip
             "path_bound_m": config.path.bound_m,
             "path_peak_mps": float(way.speed[way.clip].max()),
             "sample_gap_s": way.gap_s,
+            "interpolated": float(way.seldom),
             "planar": float(way.planar),
             "samples": float(np.sum((request.t_ms >= request.from_ms) & (request.t_ms <= request.to_ms))),
         },
     )
+    return fall(clip, request.seed, config.falling) if request.dies else clip
 
 
 def _set(turned: Array, names: tuple[str, ...], values: tuple[Array, ...]) -> None:
@@ -153,12 +187,12 @@ def _places(
     manner: gait.Manner,
     look: headings.Headings,
     action: actions.Action,
-    stance: tuple[float, float, float],
+    stance: list[float | Array],
     config: MotionConfig,
 ) -> Array:
     """Where each foot belongs beside the body, `(N, 2, 3)`: metres to the left, metres ahead, radians of turn."""
     going, kneel = look.going, (action.kneel > 0.02).astype(float)
-    upright = config.acting.hold.stance if action.kneel.any() else stance
+    upright: Sequence[float | Array] = config.acting.hold.stance if action.kneel.any() else stance
     toes_out = float(np.radians(config.body.toes_out_deg))
     each, most, aside = config.gait.brace_m
     brace = limit(-each * look.push, most) * np.array([1.0, aside])

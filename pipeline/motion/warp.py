@@ -10,6 +10,7 @@ between, the correction runs from one place to the next, and the legs are solved
 their feet change: arms, spine and head are the foreign motion's, turned with the body.
 """
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -21,6 +22,7 @@ from pipeline.errors import PipelineError
 from pipeline.intents.vocabulary import Intent
 from pipeline.motion import headings, path
 from pipeline.motion.clip import Clip, ClipRequest
+from pipeline.motion.falling import fall
 from pipeline.motion.foreign import Motion, resampled
 from pipeline.motion.limbs import leg
 from pipeline.motion.rotations import Array, about, continuous, multiply, rotate, unit
@@ -36,6 +38,7 @@ from pipeline.motion.skeleton import (
     forward,
     locals_of,
 )
+from pipeline.motion.smoothing import smoothed
 
 LEGS = tuple(tuple(INDEX[f"{side}_{part}"] for part in ("Hip", "Knee", "Ankle", "Foot")) for side in "LR")
 _SOLE = (
@@ -96,7 +99,8 @@ def warp(
         motion_config: defaults to `configs/motion.yaml`.
 
     Returns:
-        A clip of as many frames as the synthesizer would give. Its root is the path's but for the foreign sway.
+        A clip of as many frames as the synthesizer would give. Its root is the path's but for the foreign sway. Who dies
+        at the end of the request falls as our own bodies do.
 
     Raises:
         Infeasible: when the samples hold a teleport, a gap, or too little.
@@ -110,7 +114,7 @@ def warp(
     stretch = max(motion.seconds / wanted_s, wanted_s / motion.seconds)
     if stretch > config.most_stretch:
         raise Unfit(f"a motion of {motion.seconds:.2f} s for a clip of {wanted_s:.2f} s")
-    own = _on_its_floor(resampled(motion, frames, fps))
+    own = _on_its_floor(_calmed(resampled(motion, frames, fps), shape))
     contacts = own.contacts if own.contacts is not None else stands(own, config)
 
     ground = np.stack([way.ground[:, 0], way.floor + way.air, way.ground[:, 1]], axis=-1)[way.clip]
@@ -130,7 +134,7 @@ def warp(
     planted = contacts.sum()
     if planted and held.sum() < config.least_feasible * planted:
         raise Unfit(f"the legs reach {held.sum()} of {planted} planted frames")
-    return Clip(
+    clip = Clip(
         rotations=relocked,
         root=root,
         contacts=held,
@@ -153,6 +157,13 @@ def warp(
             "warp_held_share": float(held.sum() / planted) if planted else 1.0,
         },
     )
+    return fall(clip, request.seed, shape.falling) if request.dies else clip
+
+
+def _calmed(motion: Motion, config: MotionConfig) -> Motion:
+    """A motion without tremor; its feet are locked anew afterwards."""
+    rotations, root = smoothed(motion.rotations, motion.root, *config.export.smoothing)
+    return replace(motion, rotations=rotations, root=root)
 
 
 def as_clip(
@@ -328,7 +339,7 @@ def _lift(target: Array, feet: Array, toes: Array, ball_below: Array, floor: Arr
 
 def _drop(root: Array, pelvis: Array, ankles: Array, contacts: NDArray[np.bool_], fps: float, config: Warp) -> Array:
     """How far the pelvis is lowered so that standing legs reach, `(T,)` metres, smooth and bounded."""
-    longest = config.most_reach * 0.992 * (THIGH_M + SHANK_M)
+    longest = config.most_reach * config.easy_reach * (THIGH_M + SHANK_M)
     need = np.zeros(root.shape[0])
     for foot in (0, 1):
         hip = root + rotate(pelvis, OFFSETS[LEGS[foot][0]])
@@ -337,7 +348,7 @@ def _drop(root: Array, pelvis: Array, ankles: Array, contacts: NDArray[np.bool_]
         reachable = contacts[:, foot] & (away < longest)
         need = np.maximum(need, np.where(reachable, hip[:, 1] - ankles[foot, :, 1] - height, 0.0))
     need = np.clip(need, 0.0, config.most_drop_m)
-    radius = max(1, round(0.1 * fps))
+    radius = max(1, round(config.sink_s * fps))
     padded = np.pad(need, 2 * radius, mode="edge")
     widest = np.max(np.lib.stride_tricks.sliding_window_view(padded, 2 * radius + 1), axis=-1)
     kernel = np.hanning(2 * radius + 3)[1:-1]

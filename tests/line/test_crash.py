@@ -105,7 +105,7 @@ def undisturbed(
         trees.append(_tree(folder))
     tree = trees[0]
     assert trees[1] == tree
-    assert sum(path.startswith("motion/") for path in tree) == 4 * CLIPS  # GLB, NPZ, still and what made them
+    assert sum(path.startswith("motion/") for path in tree) == 5 * CLIPS  # GLB, NPZ, still, preview and what made them
     assert not [path for path in tree if path.startswith((".tmp", "landing"))]
     return tree, writes.value, time.monotonic() - begin
 

@@ -5,7 +5,7 @@ import pytest
 from configs.motion import load_motion
 from pipeline.intents.vocabulary import INTENTS
 from pipeline.motion.clip import NULL
-from pipeline.motion.moments import choose, clip_request
+from pipeline.motion.moments import choose, clip_request, deaths_of
 from pipeline.tables import empty
 
 
@@ -145,6 +145,29 @@ def test_samples_of_the_dead_and_of_other_rounds_are_left_out(tracks_of):
     rounds = np.where(t < 19_500, 1, 2)
     request = clip_request(row(round=2), tracks_of("player:0", t, 0.0, 0.0, hp=alive, round=rounds))
     assert request.t_ms[0] == 19_500 and request.t_ms[-1] < 22_000 and request.to_ms < 22_000
+
+
+def test_a_segment_that_ends_in_a_death_becomes_a_clip_that_ends_in_the_fall(tracks_of):
+    t = np.arange(0, 30_000, 125)
+    own = tracks_of("player:0", t, 0.0, 0.0, hp=np.where(t < 23_900, 100, 0))
+    died = {"player:0": [9_000, 23_900], "player:1": [22_000]}
+    request = clip_request(row(), own, deaths=died)
+    assert request.dies and request.to_ms == 23_900 and request.t_ms[-1] < 23_900
+    assert not clip_request(row(), own).dies
+    earlier = clip_request(row(to_ms=22_500), own, deaths=died)
+    assert not earlier.dies and earlier.to_ms == 22_500
+
+
+def test_deaths_are_those_of_the_events():
+    events = empty("events").select("event_type", "target", "t_ms")
+    rows = [
+        ("PLAYER_KILLED", "a", 900),
+        ("PLAYER_DAMAGED", "a", 1),
+        ("PLAYER_KILLED", "a", 300),
+        ("PLAYER_KILLED", None, 4),
+    ]
+    events = pl.DataFrame(rows, schema=events.schema, orient="row")
+    assert deaths_of(events) == {"a": [300, 900]}
 
 
 def test_missing_heights_and_views_are_marked(tracks_of):

@@ -155,7 +155,7 @@ def test_shots_kick_and_a_hold_only_breathes(request_on, straight):
         clip = synthesize(request_on(straight(0.0), intent=intent, yaw_deg=0.0))
         positions, _ = forward(clip.rotations, clip.root)
         hands[intent] = np.abs(np.diff(positions[:, INDEX["R_Wrist"]], axis=0)).max() * 30
-    assert hands["engage"] > 0.3 > 0.1 > hands["hold"] > 0.0
+    assert hands["engage"] > 0.2 > 0.1 > hands["hold"] > 0.0
 
 
 def test_a_jumping_body_leaves_the_ground_and_lands(request_on, straight):

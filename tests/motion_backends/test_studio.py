@@ -58,6 +58,15 @@ def _make(studio: ClipStudio, moment: Any, said: list[str] | None = None) -> dic
     return row
 
 
+def test_a_segment_that_ends_in_a_death_is_another_clip_and_a_longer_one(studio: Any, moment: Any) -> None:
+    alive = _make(studio(), moment)
+    (segment,) = moment[0].to_dicts()
+    told = studio().make(*moment, log=print, deaths={segment["player"]: [segment["to_ms"]], "another": [1]})
+    (dead,) = told.to_dicts()
+    frames = [npz.read(studio().store.read(row["npz_uri"])).root.shape[0] for row in (alive, dead)]
+    assert dead["clip_key"] != alive["clip_key"] and dead["to_ms"] == alive["to_ms"] and frames[1] > frames[0] + 30
+
+
 def test_the_first_that_makes_a_clip_is_named_on_it(
     studio: Any, moment: Any, serve: Any, streaming: Any, settled: Any, read_extras: Any
 ) -> None:

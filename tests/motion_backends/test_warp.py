@@ -1,5 +1,6 @@
 """A foreign motion on the real path: the root follows, the feet hold."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -68,6 +69,15 @@ def test_a_body_looks_along_its_path_and_not_along_its_makers(moved: Any, reques
         clip = warp(moved(1.3), asked, backend="test", trainable=False)
         ahead = rotate(clip.rotations[:, 0], np.array([0.0, 0.0, 1.0]))[:, [0, 2]].mean(axis=0)
         assert np.degrees(np.arccos(ahead @ [np.cos(direction), np.sin(direction)] / np.linalg.norm(ahead))) < 10
+
+
+def test_who_dies_in_a_foreign_motion_falls_at_its_end(moved: Any, request_on: Any, line: Any) -> None:
+    asked = request_on(line(1.3))
+    alive = warp(moved(1.3), asked, backend="test", trainable=False)
+    dead = warp(moved(1.3), replace(asked, dies=True), backend="test", trainable=False)
+    assert dead.notes["dead_from_frame"] == alive.frames < dead.frames
+    assert np.array_equal(dead.root[: alive.frames], alive.root) and dead.root[-1, 1] < 0.3 < alive.root[-1, 1]
+    assert not dead.trainable and dead.backend == "test"
 
 
 def test_stairs_carry_a_flat_motion_up(moved: Any, request_on: Any, line: Any) -> None:
