@@ -153,12 +153,15 @@ class Dataset(Config):
     story_s: Range
     shard: int = Field(gt=0)
     held_out_style: int = Field(ge=0)
+    held_out_share: float = Field(ge=0, lt=1)
     validation_share: float = Field(ge=0, lt=0.5)
     test_share: float = Field(ge=0, lt=0.5)
     stillness: float = Field(ge=0, le=1)
     least_samples: int = Field(ge=2)
     max_gap_ms: int = Field(gt=0)
     smoothing_s: float = Field(gt=0)
+    caption_s: float = Field(ge=0)
+    spoken: int = Field(ge=1)
 
 
 class Limits(Config):
@@ -171,6 +174,7 @@ class Limits(Config):
     facing_from_mps: float = Field(gt=0)
     bone_share: float = Field(gt=0)
     slide_mps: float = Field(gt=0)
+    recorded_slide_mps: float = Field(gt=0)
     contact_m: float = Field(gt=0)
 
 
@@ -182,6 +186,7 @@ class ScenesConfig(Config):
     human: Human
     actions: dict[str, Action]
     recognised: tuple[Recognised, ...]
+    intents: dict[str, str]
     movement: Movement
     gait: SceneGait
     postures: dict[str, Posture]
@@ -202,6 +207,9 @@ class ScenesConfig(Config):
         for band in self.recognised:
             if band.action not in self.actions:
                 raise ValueError(f"recognised: no action {band.action!r}")
+        for intent, doing in self.intents.items():
+            if doing not in self.actions or self.actions[doing].moves:
+                raise ValueError(f"intents.{intent}: no action {doing!r} that stays")
         if "stand" not in self.actions:
             raise ValueError("actions: stand is missing")
         return self

@@ -25,6 +25,9 @@ ID_CHARS = 100
 
 ID_PATTERN = rf"^[A-Za-z0-9_-]{{1,{ID_CHARS}}}$"
 
+SAMPLE_FRAMES, SAMPLE_JOINTS = 250, 10
+"""Ten seconds at 25 frames a second; joints of a stick figure (`pipeline.scenes.figure`)."""
+
 
 class SchemaViolation(PipelineError):
     """A frame does not satisfy the declaration of its table; the message names table, column and rule."""
@@ -283,6 +286,55 @@ class Clips(dy.Schema):
         return ~(pl.col("backend").str.starts_with("hymotion") & pl.col("trainable"))
 
 
+class Trajectories(dy.Schema):
+    """Ten seconds of one actor of a story or one player of a match, with what is said of it; a part is a shard."""
+
+    sample_id = dy.String(primary_key=True, nullable=False, regex=r"^[0-9a-f]{16}$")
+    source = dy.Enum(["scene", "match"], nullable=False)
+    source_id = dy.String(nullable=False, description="the story, `<theme>-<seed>`, or the match")
+    theme = dy.String(nullable=False)
+    template = dy.String(nullable=False, description="the way of wording, `<theme>/<style>`")
+    seed = dy.Int64(nullable=False, min=0, description="of the story; of a match, a hash of its id")
+    split = dy.Enum(["train", "validation", "test", "paraphrase"], nullable=False, description="by seed, then style")
+    actor = dy.String(nullable=False)
+    subject = dy.String(nullable=False, description="what the actor is, in words")
+    from_ms = dy.Int64(nullable=False, description="when the window begins, in its story or match")
+    caption = dy.String(nullable=False)
+    prompt = dy.String(nullable=False, description="the whole story in a sentence")
+    frames = dy.Int32(nullable=False, min=1)
+    fps = dy.Int32(nullable=False, min=1)
+    height_m = dy.Float32(nullable=False, min=0.1)
+    gravity_mps2 = dy.Float32(nullable=False, min=0.1)
+    joints_m = dy.Array(
+        dy.Float32(nullable=False),
+        SAMPLE_FRAMES * SAMPLE_JOINTS * 2,
+        nullable=False,
+        description="frames × joints × (forward, up) of the ground under the hips",
+    )
+    position_m = dy.Array(
+        dy.Float32(nullable=False), SAMPLE_FRAMES * 2, nullable=False, description="frames × (x, z) of the hips"
+    )
+    heading_rad = dy.Array(
+        dy.Float32(nullable=False),
+        SAMPLE_FRAMES,
+        nullable=False,
+        description="by frame, about +y, 0 = +x, unwrapped",
+    )
+    speed_mps = dy.Array(dy.Float32(nullable=False), SAMPLE_FRAMES, nullable=False, description="by frame")
+    actions = dy.List(
+        dy.Struct({"action": dy.String(), "from_frame": dy.Int32(), "to_frame": dy.Int32()}),
+        nullable=False,
+        description="what is done in each frame, as stretches `[from, to)`",
+    )
+    licence = dy.String(nullable=False, description="whose terms hold")
+    trainable = dy.Bool(nullable=False)
+
+    @dy.rule()
+    def may_be_learned(cls) -> pl.Expr:
+        """Nothing that may not be learned from is in a training set, such as what derives from HY-Motion's output."""
+        return pl.col("trainable")
+
+
 TABLES: dict[str, type[dy.Schema]] = {
     "logs": Logs,
     "quarantine": Quarantine,
@@ -295,6 +347,7 @@ TABLES: dict[str, type[dy.Schema]] = {
     "intents": Intents,
     "segments": Segments,
     "clips": Clips,
+    "trajectories": Trajectories,
 }
 
 

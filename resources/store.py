@@ -21,7 +21,7 @@ from pipeline.tables import TABLES, StreamCheck, conform
 from resources.files import Bucket, FileMissing, Files, Folder, StoreError
 from resources.parquet import STAMP_KEY, Stamp, write_parquet
 
-_PARTITION_COLUMN = {"logs": "log_id", "quarantine": "log_id"}
+_PARTITION_COLUMN = {"logs": "log_id", "quarantine": "log_id", "trajectories": "shard"}
 Rows = pl.DataFrame | Iterable[pl.DataFrame]
 _PIECE_BYTES = 1 << 20  # pages are small, and each write has its price
 

@@ -205,7 +205,7 @@ def retraced(position: Array, asked: Codes, heading: float, config: ScenesConfig
     known = ~np.isnan(wanted)
     last = np.maximum.accumulate(np.where(known, np.arange(len(wanted)), -1))
     wanted = np.where(last >= 0, wanted[np.maximum(last, 0)], wanted[np.argmax(known)] if known.any() else heading)
-    rate, dt = 2.0 * config.movement.turn_radps, 1.0 / config.fps
+    rate, dt = 5.0 * config.movement.turn_radps, 1.0 / config.fps  # a way that turns back at once is recorded as such
     facing = np.unwrap(stepping.turned(wanted, float(wanted[0]), rate, dt))
     moving = speeds.recognised(config, smoothed(speed[:, None], 0.2 * config.fps)[:, 0])
     stays = ~np.isin(moving, np.flatnonzero(speeds.table(config) > 0))

@@ -24,6 +24,7 @@ from pipeline.scenes.kinematics import Movement, moved, smoothed
 from pipeline.scenes.paths import direction_of
 from pipeline.scenes.scales import height_m
 from pipeline.scenes.schema import Actor, Scene, SceneObject
+from pipeline.scenes.shapes import SHADOW, draw_thing
 
 if TYPE_CHECKING:
     from PIL import Image, ImageDraw
@@ -36,7 +37,7 @@ GROUNDS = {
     "grass": "#7fae66", "diamond": "#7fae66", "moon": "#8b8d94", "street": "#a9aeb2", "room": "#cfc3b0",
     "pitch": "#6ea765", "concrete": "#b9b6ad",
 }  # fmt: skip
-_SHADE = 0.80  # of what lies in a shadow
+_FLAT = ("base", "site")  # on the ground: whoever is there stands on it
 _LIMBS = (
     (1, RIGHT_ELBOW, RIGHT_HAND, True, -1), (1, RIGHT_KNEE, RIGHT_FOOT, False, -1),
     (1, LEFT_KNEE, LEFT_FOOT, False, 1), (1, LEFT_ELBOW, LEFT_HAND, True, 1),
@@ -141,7 +142,7 @@ class Film:
 
         base = GROUNDS[self.scene.ground]
         image = Image.new("RGB", self._size, base)
-        draw = ImageDraw.Draw(image)
+        draw = ImageDraw.Draw(image, "RGBA")
         self._grid(draw, frame, base)
         scale = self._size[0] / self._span[frame]
         for mark in self.scene.marks:
@@ -150,13 +151,13 @@ class Film:
                 draw.polygon(corners, fill=mark.color)
             else:
                 closed = [*corners, corners[0]] if mark.closed else corners
-                draw.line(closed, fill=mark.color, width=max(round(mark.width_m * scale), self._over))
+                draw.line(closed, fill=mark.color, width=max(round(mark.width_m * scale), self._over), joint="curve")
         figures: list[tuple[float, Any]] = [
             (float(p.movement.position[frame, 1]), p) for p in self.cast
         ]
         things = [(place[2], (thing, place)) for thing in self.scene.objects if (place := self._place(thing, frame))]
-        for depth, thing in sorted([*figures, *things], key=lambda entry: entry[0]):
-            del depth
+        things = [(-math.inf if thing.kind in _FLAT else depth, (thing, place)) for depth, (thing, place) in things]
+        for _, thing in sorted([*figures, *things], key=lambda entry: entry[0]):
             if isinstance(thing, Played):
                 self._figure(draw, frame, thing, scale)
             else:
@@ -195,7 +196,7 @@ class Film:
         foot = self._project(frame, (at[0], 0.0, at[1]))
         r = 0.34 * size * scale
         draw.ellipse((foot[0] - r, foot[1] - r * 0.42, foot[0] + r, foot[1] + r * 0.42),
-                     fill=_mixed(GROUNDS[self.scene.ground], "#000000", 1 - _SHADE))  # fmt: skip
+                     fill=SHADOW)  # fmt: skip
         width = max(round(0.085 * size * scale), 2)
         dark = _mixed(p.actor.color, "#000000", 0.35)
         limbs = []
@@ -227,7 +228,7 @@ class Film:
     def _place(self, thing: SceneObject, frame: int) -> tuple[float, float, float] | None:
         """Where a thing is, or nowhere yet."""
         time = frame / self.fps
-        if time < thing.from_s:
+        if not thing.from_s <= time < thing.until_s:
             return None
         here = thing.position
         for throw in thing.throws:
@@ -241,8 +242,6 @@ class Film:
         return here
 
     def _thing(self, draw: "ImageDraw.ImageDraw", frame: int, thing: SceneObject, place: Any, scale: float) -> None:
-        from pipeline.scenes.shapes import draw_thing
-
         height = height_m(self.config, thing.kind, thing.scale)
         draw_thing(draw, thing, place, height, lambda point: self._project(frame, point), scale, math.sin(self._tilt))
 

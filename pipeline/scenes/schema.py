@@ -137,6 +137,7 @@ class SceneObject(_Part):
         color: as `#rrggbb`; the kind's own if not given.
         throws: its ways, in order of time; before the first it is at its position.
         from_s: when it appears.
+        until_s: when it is gone.
     """
 
     id: str = Field(min_length=1)
@@ -146,6 +147,7 @@ class SceneObject(_Part):
     color: str | None = Field(default=None, pattern=r"^#[0-9a-f]{6}$")
     throws: tuple[Throw, ...] = ()
     from_s: Seconds = 0.0
+    until_s: Seconds = 1e6
 
     @model_validator(mode="after")
     def _sized(self) -> Self:

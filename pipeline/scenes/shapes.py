@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 Pixels = tuple[float, float]
 Project = Callable[[tuple[float, float, float]], Pixels]
 
+SHADOW = (0, 0, 0, 56)
+
 COLORS = {
     "table": "#8a5a33", "chair": "#5f4633", "bench": "#6b4a2b", "car": "#c0392b", "tree": "#3f7d43",
     "building": "#8e8f98", "spaceship": "#d9dde3", "planet": "#6a7fd0", "rock": "#75777d", "lamp": "#3a3d42",
@@ -83,7 +85,7 @@ class _Pen:
         x, _, z = self.place
         cx, cy = self.project((x, 0.0, z))
         rx, ry = r * self.scale, r * self.scale * self.squash
-        self.draw.ellipse((cx - rx, cy - ry, cx + rx, cy + ry), fill="#5d6660")
+        self.draw.ellipse((cx - rx, cy - ry, cx + rx, cy + ry), fill=SHADOW)
 
 
 def _round(pen: _Pen, height: float) -> None:

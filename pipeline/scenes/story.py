@@ -156,7 +156,14 @@ class Stage:
         self.marks: list[Mark] = []
         self.follow: tuple[str, ...] = ()
         self.width_m: float | None = None
+        self.is_drawn = False
         self._colors = list(self.rng.permutation(len(COLORS)))
+
+    def ends(self, time: float) -> None:
+        """The story is over then, if its length is drawn: never shorter or longer than such stories are."""
+        if self.is_drawn:
+            low, high = self.config.dataset.story_s
+            self.duration = round(min(max(time, low), high), 1)
 
     # -- drawing -----------------------------------------------------------------------------------------------------
 
@@ -169,7 +176,11 @@ class Stage:
         return choices[int(self.rng.integers(len(choices)))]
 
     def spot(self, x: tuple[float, float], z: tuple[float, float]) -> Spot:
-        """A place in a rectangle that nothing stands on; its middle if there is none left."""
+        """A place in a rectangle on which nothing stands.
+
+        Raises:
+            Unwalkable: if none is found.
+        """
         obstacles = self.obstacles()
         for _ in range(40):
             at = (self.uniform(*x), self.uniform(*z))
@@ -190,7 +201,7 @@ class Stage:
         return np.array(found, float).reshape(-1, 3)
 
     def put(self, kind: str, at: Spot, *, y: float = 0.0, scale: float | None = None, color: str | None = None,
-            throws: tuple[Throw, ...] = (), from_s: float = 0.0) -> SceneObject:  # fmt: skip
+            throws: tuple[Throw, ...] = (), from_s: float = 0.0, until_s: float = 1e6) -> SceneObject:  # fmt: skip
         """Places a thing; without a scale, its size is drawn from what its kind may be."""
         least, most = allowed(self.config, kind)
         if scale is None:
@@ -198,7 +209,7 @@ class Stage:
         scale = min(max(scale, least), most)
         thing = SceneObject(
             id=f"{kind}{len(self.objects)}", kind=kind, position=(at[0], y, at[1]), scale=scale, color=color,
-            throws=throws, from_s=from_s,
+            throws=throws, from_s=from_s, until_s=until_s,
         )  # fmt: skip
         self.objects.append(thing)
         return thing
@@ -270,5 +281,6 @@ def tell(theme: str, seed: int, *, duration: float | None = None, config: Scenes
         raise UnknownTheme(f"no theme {theme!r}; there are {', '.join(known)}")
     stage = Stage(theme, seed, duration or 1.0, config)
     if duration is None:
+        stage.is_drawn = True
         stage.duration = round(stage.uniform(*config.dataset.story_s), 1)
     return stage.scene(known[theme](stage))

@@ -53,7 +53,8 @@ def baseball(stage: Stage) -> Sequence[str]:
     ball = _ball(stage, mound, released, met, hit, landed, ways)
     stage.put("baseball", mound, y=1.6, throws=ball, color="#ffffff")
     catcher.face(HOME).until(batter.time, "look")
-    stage.follow = (batter.id,)
+    stage.follow, stage.width_m = (batter.id,), 15.0
+    stage.ends(batter.time)
     whither = {1: "to first base", 2: "to second base", 4: "around all the bases"}[reached]
     end = "scores a home run" if reached == 4 else f"stops at {('first', 'second')[reached - 1]}"
     return [
