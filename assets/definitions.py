@@ -8,7 +8,7 @@ from typing import Any
 
 import dagster as dg
 
-from assets import backfill, events, grid, intents, jobs, many, models, motion, reviews, schedules, sensors
+from assets import backfill, events, grid, intents, jobs, many, models, motion, reviews, scenes, schedules, sensors
 from assets.match_analysis import match_analysis
 from configs.motion import load_motion
 from resources.clips import ClipStudio
@@ -25,6 +25,7 @@ OWNERS = {
     "intents": "team:machine-learning",
     "motion": "team:motion",
     "review": "team:machine-learning",
+    scenes.GROUP: "team:motion",
 }
 
 
@@ -68,6 +69,8 @@ def build_defs(environment: Settings | None = None, **overrides: Any) -> dg.Defi
         models.champion_model,
         motion.clips,
         reviews.review_jobs,
+        scenes.scenes,
+        scenes.trajectories,
     ]
     return dg.Definitions(
         assets=dg.map_asset_specs(lambda spec: spec.replace_attributes(owners=[OWNERS[spec.group_name or ""]]), assets),

@@ -154,6 +154,7 @@ class Dataset(Config):
     shard: int = Field(gt=0)
     held_out_style: int = Field(ge=0)
     held_out_share: float = Field(ge=0, lt=1)
+    match_licence: str
     validation_share: float = Field(ge=0, lt=0.5)
     test_share: float = Field(ge=0, lt=0.5)
     stillness: float = Field(ge=0, le=1)

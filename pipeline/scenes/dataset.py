@@ -101,7 +101,17 @@ def scene_samples(scene: Scene, config: ScenesConfig | None = None) -> pl.DataFr
         for first in windows(len(joints), config):
             part = cut(movement, first, config.window)
             phrases = _told(part, codes, config)
-            rows.add(actor.id, actor.actor_type, actor.scale, scene.gravity, first, part, joints[first : first + config.window], phrases, scene.paraphrases)
+            rows.add(
+                actor.id,
+                actor.actor_type,
+                actor.scale,
+                scene.gravity,
+                first,
+                part,
+                joints[first : first + config.window],
+                phrases,
+                scene.paraphrases,
+            )
     return rows.frame()
 
 

@@ -133,7 +133,9 @@ def _phase(gone: Array, speed: Array, stride: Array, config: ScenesConfig) -> Ar
     return after
 
 
-def _foot(phase: Array, gone: Array, gait: dict[str, Array], config: ScenesConfig) -> tuple[NDArray[np.bool_], tuple[Array, Array]]:
+def _foot(
+    phase: Array, gone: Array, gait: dict[str, Array], config: ScenesConfig
+) -> tuple[NDArray[np.bool_], tuple[Array, Array]]:
     """When a foot stands, and where it is on the way `(along, up)`; its stances are centred on whole phases."""
     first, last = int(np.floor(phase[0])) - 1, int(np.ceil(phase[-1])) + 2
     whole = np.arange(first, last + 1)

@@ -86,7 +86,12 @@ def _legs(actor: Actor, target: Array, config: ScenesConfig) -> list[tuple[float
         if length < 0.05 or size < 1e-9:
             return []
         start = np.array(actor.initial_position)
-        return [(float(np.argmax(target > 0)) / config.fps, rounded(np.stack([start, start + way / size * (length + 1.0)]), config.movement))]
+        return [
+            (
+                float(np.argmax(target > 0)) / config.fps,
+                rounded(np.stack([start, start + way / size * (length + 1.0)]), config.movement),
+            )
+        ]
     legs, corners, begin = [], [actor.movement_path[0][1]], actor.movement_path[0][0]
     for (_, here), (time, there) in zip(actor.movement_path, actor.movement_path[1:], strict=False):
         if math.dist(here, there) < 0.02:

@@ -125,7 +125,9 @@ def _intents_at(wants: pl.DataFrame | None, moment: Array) -> NDArray[np.str_]:
     return np.where(at >= 0, words[np.maximum(at, 0)], "")
 
 
-def _told(part: Any, intent: NDArray[np.str_], objectives: list[tuple[str, float, float]], config: ScenesConfig) -> list[Phrase]:
+def _told(
+    part: Any, intent: NDArray[np.str_], objectives: list[tuple[str, float, float]], config: ScenesConfig
+) -> list[Phrase]:
     """The timeline of intents as phrases; how fast, and towards which site."""
     words, codes = np.unique(intent, return_inverse=True)
     begins, ends = runs(codes.astype(np.uint8))
@@ -138,7 +140,11 @@ def _told(part: Any, intent: NDArray[np.str_], objectives: list[tuple[str, float
         if not word:
             phrase = Phrase("walk" if far > 1.0 else "stand", distance_words(far))
         else:
-            phrase = Phrase(word, _how(part.position[begin], part.position[end - 1], far, (end - begin) / config.fps, objectives), True)
+            phrase = Phrase(
+                word,
+                _how(part.position[begin], part.position[end - 1], far, (end - begin) / config.fps, objectives),
+                True,
+            )
         if not phrases or phrases[-1] != phrase:
             phrases.append(phrase)
     return phrases or [Phrase("stand")]

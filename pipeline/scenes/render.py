@@ -78,7 +78,9 @@ def played(scene: Scene, config: ScenesConfig | None = None, *, static: bool = F
         joints = posed(movement, config, scale=actor.scale, gravity=scene.gravity)
         if static:
             place = np.repeat(movement.position[:1], len(movement.position), axis=0)
-            movement = Movement(place, movement.heading, movement.speed, movement.distance, movement.actions, movement.since)
+            movement = Movement(
+                place, movement.heading, movement.speed, movement.distance, movement.actions, movement.since
+            )
         out.append(Played(actor, movement, joints))
     return out
 
@@ -152,9 +154,7 @@ class Film:
             else:
                 closed = [*corners, corners[0]] if mark.closed else corners
                 draw.line(closed, fill=mark.color, width=max(round(mark.width_m * scale), self._over), joint="curve")
-        figures: list[tuple[float, Any]] = [
-            (float(p.movement.position[frame, 1]), p) for p in self.cast
-        ]
+        figures: list[tuple[float, Any]] = [(float(p.movement.position[frame, 1]), p) for p in self.cast]
         things = [(place[2], (thing, place)) for thing in self.scene.objects if (place := self._place(thing, frame))]
         things = [(-math.inf if thing.kind in _FLAT else depth, (thing, place)) for depth, (thing, place) in things]
         for _, thing in sorted([*figures, *things], key=lambda entry: entry[0]):
@@ -316,7 +316,10 @@ def animated(pictures: Iterator["Image.Image"], fps: float, kind: str, *, width:
     """
     from PIL import Image
 
-    frames = [picture.resize((width, round(picture.height * width / picture.width)), Image.Resampling.BOX) for picture in pictures]
+    frames = [
+        picture.resize((width, round(picture.height * width / picture.width)), Image.Resampling.BOX)
+        for picture in pictures
+    ]
     if not frames:
         raise Unwritable("a film without pictures")
     out = io.BytesIO()
@@ -366,7 +369,9 @@ def before_after(scene: Scene, config: ScenesConfig | None = None) -> bytes:
     return mp4(both(), moving.fps)
 
 
-def contact_sheet(scene: Scene, config: ScenesConfig | None = None, *, count: int = 9, columns: int = 3, cell: int = 480) -> bytes:
+def contact_sheet(
+    scene: Scene, config: ScenesConfig | None = None, *, count: int = 9, columns: int = 3, cell: int = 480
+) -> bytes:
     """A JPEG with frames of a scene, evenly in time."""
     from PIL import Image
 

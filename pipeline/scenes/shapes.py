@@ -72,8 +72,13 @@ class _Pen:
         base = fill or self.color
         keep, self.color = self.color, base
         a, b, near, far = x - w / 2, x + w / 2, z + d / 2, z - d / 2
-        self.draw.polygon([self.at(a, y + h, near), self.at(b, y + h, near), self.at(b, y + h, far), self.at(a, y + h, far)], fill=self.shade(0.18))
-        self.draw.polygon([self.at(a, y, near), self.at(b, y, near), self.at(b, y + h, near), self.at(a, y + h, near)], fill=base)
+        self.draw.polygon(
+            [self.at(a, y + h, near), self.at(b, y + h, near), self.at(b, y + h, far), self.at(a, y + h, far)],
+            fill=self.shade(0.18),
+        )
+        self.draw.polygon(
+            [self.at(a, y, near), self.at(b, y, near), self.at(b, y + h, near), self.at(a, y + h, near)], fill=base
+        )
         self.color = keep
 
     def disc(self, x: float, y: float, r: float, fill: str | None = None, z: float = 0.0, flat: bool = False) -> None:
@@ -106,8 +111,19 @@ def _site(pen: _Pen, height: float) -> None:
 
 def _tree(pen: _Pen, height: float) -> None:
     pen.shadow(0.16 * height)
-    pen.area((-0.025 * height, 0.0), (0.025 * height, 0.0), (0.015 * height, 0.5 * height), (-0.015 * height, 0.5 * height), fill="#6b4a2b")
-    for x, y, r, share in ((-0.13, 0.52, 0.16, -0.14), (0.13, 0.55, 0.16, -0.08), (0.0, 0.66, 0.20, 0.0), (0.02, 0.84, 0.155, 0.10)):
+    pen.area(
+        (-0.025 * height, 0.0),
+        (0.025 * height, 0.0),
+        (0.015 * height, 0.5 * height),
+        (-0.015 * height, 0.5 * height),
+        fill="#6b4a2b",
+    )
+    for x, y, r, share in (
+        (-0.13, 0.52, 0.16, -0.14),
+        (0.13, 0.55, 0.16, -0.08),
+        (0.0, 0.66, 0.20, 0.0),
+        (0.02, 0.84, 0.155, 0.10),
+    ):
         pen.disc(x * height, y * height, r * height, fill=pen.shade(share))
 
 
@@ -119,7 +135,14 @@ def _building(pen: _Pen, height: float) -> None:
         for column in range(columns):
             x = (column + 0.5) / columns * width - width / 2
             y = (floor + 0.35) * height / floors
-            pen.area((x - 0.6, y), (x + 0.6, y), (x + 0.6, y + 1.4), (x - 0.6, y + 1.4), fill="#dfe8f0" if (floor + column) % 3 else "#f3dc9a", z=depth / 2)
+            pen.area(
+                (x - 0.6, y),
+                (x + 0.6, y),
+                (x + 0.6, y + 1.4),
+                (x - 0.6, y + 1.4),
+                fill="#dfe8f0" if (floor + column) % 3 else "#f3dc9a",
+                z=depth / 2,
+            )
 
 
 def _car(pen: _Pen, height: float) -> None:
@@ -129,7 +152,12 @@ def _car(pen: _Pen, height: float) -> None:
     near = wide / 2
     cabin = ((-0.30 * long, 0.64 * height), (0.26 * long, 0.64 * height), (0.15 * long, height), (-0.2 * long, height))
     pen.area(*cabin, fill=pen.shade(-0.18), z=near * 0.5)
-    window = ((-0.25 * long, 0.67 * height), (0.21 * long, 0.67 * height), (0.125 * long, 0.94 * height), (-0.175 * long, 0.94 * height))
+    window = (
+        (-0.25 * long, 0.67 * height),
+        (0.21 * long, 0.67 * height),
+        (0.125 * long, 0.94 * height),
+        (-0.175 * long, 0.94 * height),
+    )
     pen.area(*window, fill="#cfe3ee", z=near * 0.5)
     for x in (-0.31 * long, 0.31 * long):
         pen.disc(x, 0.22 * height, 0.22 * height, fill="#23262b", z=near)
@@ -140,12 +168,38 @@ def _spaceship(pen: _Pen, height: float) -> None:
     h = height
     pen.shadow(0.20 * h)
     for side in (-1, 1):
-        pen.area((side * 0.09 * h, 0.26 * h), (side * 0.22 * h, 0.0), (side * 0.12 * h, 0.06 * h), (side * 0.07 * h, 0.12 * h), fill="#b23a48")
-    body = [(-0.10, 0.08), (0.10, 0.08), (0.125, 0.35), (0.11, 0.62), (0.06, 0.86), (0.0, 1.0), (-0.06, 0.86), (-0.11, 0.62), (-0.125, 0.35)]
+        pen.area(
+            (side * 0.09 * h, 0.26 * h),
+            (side * 0.22 * h, 0.0),
+            (side * 0.12 * h, 0.06 * h),
+            (side * 0.07 * h, 0.12 * h),
+            fill="#b23a48",
+        )
+    body = [
+        (-0.10, 0.08),
+        (0.10, 0.08),
+        (0.125, 0.35),
+        (0.11, 0.62),
+        (0.06, 0.86),
+        (0.0, 1.0),
+        (-0.06, 0.86),
+        (-0.11, 0.62),
+        (-0.125, 0.35),
+    ]
     pen.area(*[(x * h, y * h) for x, y in body])
-    pen.area((0.03 * h, 0.08 * h), (0.10 * h, 0.08 * h), (0.125 * h, 0.35 * h), (0.11 * h, 0.62 * h), (0.06 * h, 0.86 * h), (0.0, h), fill=pen.shade(-0.12))
+    pen.area(
+        (0.03 * h, 0.08 * h),
+        (0.10 * h, 0.08 * h),
+        (0.125 * h, 0.35 * h),
+        (0.11 * h, 0.62 * h),
+        (0.06 * h, 0.86 * h),
+        (0.0, h),
+        fill=pen.shade(-0.12),
+    )
     pen.disc(0.0, 0.64 * h, 0.045 * h, fill="#3d5a80")
-    pen.area((-0.035 * h, 0.08 * h), (0.035 * h, 0.08 * h), (0.035 * h, 0.22 * h), (-0.035 * h, 0.22 * h), fill="#6d7480")
+    pen.area(
+        (-0.035 * h, 0.08 * h), (0.035 * h, 0.08 * h), (0.035 * h, 0.22 * h), (-0.035 * h, 0.22 * h), fill="#6d7480"
+    )
 
 
 def _planet(pen: _Pen, height: float) -> None:
@@ -194,7 +248,9 @@ def _goal(pen: _Pen, height: float) -> None:
     half, w = 3.66, 0.12
     for z in (-half, half):
         pen.box(0.0, 0.0, z, w, height, w)
-    pen.draw.line([pen.at(0.0, height, -half), pen.at(0.0, height, half)], fill=pen.color, width=max(round(w * pen.scale), 2))
+    pen.draw.line(
+        [pen.at(0.0, height, -half), pen.at(0.0, height, half)], fill=pen.color, width=max(round(w * pen.scale), 2)
+    )
 
 
 _SHAPES: dict[str, Callable[[_Pen, float], None]] = {

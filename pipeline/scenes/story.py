@@ -196,7 +196,9 @@ class Stage:
         found = [
             (thing.position[0], thing.position[2], size + limits.body_radius_m + limits.clearance_m)
             for thing in self.objects
-            if (size := radius_m(self.config, thing.kind, thing.scale)) > 0 and thing.position[1] < 2 and not thing.throws
+            if (size := radius_m(self.config, thing.kind, thing.scale)) > 0
+            and thing.position[1] < 2
+            and not thing.throws
         ]
         return np.array(found, float).reshape(-1, 3)
 

@@ -126,7 +126,10 @@ def _bones(samples: Samples, scale: Array, config: ScenesConfig) -> Finding:
     joints = samples.joints.astype(float)
     human, worst, where = config.human, 0.0, ""
     top = shoulder(joints, human)
-    lengths = {f"{a}-{b}": (np.linalg.norm(joints[:, :, a] - joints[:, :, b], axis=-1), size) for (a, b), size in bones(human).items()}
+    lengths = {
+        f"{a}-{b}": (np.linalg.norm(joints[:, :, a] - joints[:, :, b], axis=-1), size)
+        for (a, b), size in bones(human).items()
+    }
     for elbow in (LEFT_ELBOW, RIGHT_ELBOW):
         lengths[f"shoulder-{elbow}"] = np.linalg.norm(joints[:, :, elbow] - top, axis=-1), human.upper_arm
     for name, (found, size) in lengths.items():

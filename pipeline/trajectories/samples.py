@@ -173,7 +173,9 @@ def _with_bones(joints: Array, like: Array) -> Array:
     for parent, child in chains:
         length = np.linalg.norm(like[:, :1, child] - like[:, :1, parent], axis=-1, keepdims=True)
         way = joints[:, :, child] - joints[:, :, parent]
-        out[:, :, child] = out[:, :, parent] + way * (length / np.maximum(np.linalg.norm(way, axis=-1, keepdims=True), 1e-6))
+        out[:, :, child] = out[:, :, parent] + way * (
+            length / np.maximum(np.linalg.norm(way, axis=-1, keepdims=True), 1e-6)
+        )
     return out
 
 

@@ -31,7 +31,9 @@ def chase(stage: Stage) -> Sequence[str]:
     else:
         thief.go((corners[-1][0] + 26.0, corners[-1][1]), action="sprint").do("celebrate", 3.0)
         officer.do("look", 2.0).do("stand", 2.0)
-    witness.face(thief.start).do("stand", delay).do("point", 4.0).do("talk", 3.0).go((-2.0, -7.5), action="walk").do("look", 9.0)
+    witness.face(thief.start).do("stand", delay).do("point", 4.0).do("talk", 3.0).go((-2.0, -7.5), action="walk").do(
+        "look", 9.0
+    )
     stage.follow = (thief.id, officer.id)
     stage.ends(max(thief.time, officer.time))
     end_words = "catches up" if caught else "is left behind"

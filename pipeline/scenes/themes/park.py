@@ -29,10 +29,14 @@ def park(stage: Stage) -> Sequence[str]:
         rounds = int(stage.rng.integers(10, 15))
         jogger = stage.cast("jogger", ring(begin, 0.5 - k))
         jogger.do("look", stage.uniform(0.4, 2.0))
-        jogger.go(*[ring(begin + turn * (j + 1) * math.pi / 6, 0.5 - k) for j in range(rounds)], action="jog", free=False)
+        jogger.go(
+            *[ring(begin + turn * (j + 1) * math.pi / 6, 0.5 - k) for j in range(rounds)], action="jog", free=False
+        )
         jogger.do("stand", 3.0)
     walker = stage.cast("walker", stage.spot((-14, -9), (-2, 4)))
-    walker.go(stage.spot((7, 10), (-3, 4)), action="walk").do("look", 2.0).go((bench[0] + 1.3, bench[1] + 0.9), action="walk")
+    walker.go(stage.spot((7, 10), (-3, 4)), action="walk").do("look", 2.0).go(
+        (bench[0] + 1.3, bench[1] + 0.9), action="walk"
+    )
     walker.face(bench).do("wave", 1.6).do("talk", 4.0)
     sitter = stage.cast("reader", (bench[0], bench[1] + 0.05))
     sitter.heading = stage.pick(-0.3, math.pi + 0.3)

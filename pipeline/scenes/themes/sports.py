@@ -18,7 +18,14 @@ def _race(stage: Stage) -> Sequence[str]:
     stage.ground = "pitch"
     lanes = int(stage.rng.integers(3, 6))
     length = stage.pick(60.0, 100.0)
-    stage.paint((-8, -0.7), (length + 22, -0.7), (length + 22, 1.3 * lanes - 0.6), (-8, 1.3 * lanes - 0.6), color="#b5553d", width_m=None)
+    stage.paint(
+        (-8, -0.7),
+        (length + 22, -0.7),
+        (length + 22, 1.3 * lanes - 0.6),
+        (-8, 1.3 * lanes - 0.6),
+        color="#b5553d",
+        width_m=None,
+    )
     for lane in range(lanes + 1):
         z = 1.3 * lane - 0.65
         stage.paint((-8.0, z), (length + 22, z), color="#ffffff", width_m=0.06)
@@ -29,7 +36,11 @@ def _race(stage: Stage) -> Sequence[str]:
         runner = stage.cast("sprinter", (-0.3, 1.3 * lane))
         runner.heading = 0.0
         runner.do("crouch", start + stage.uniform(0.12, 0.25))
-        runner.go((length + 12.0, 1.3 * lane), action="elite_sprint" if lane == 1 and length == 100.0 else "sprint", free=False)
+        runner.go(
+            (length + 12.0, 1.3 * lane),
+            action="elite_sprint" if lane == 1 and length == 100.0 else "sprint",
+            free=False,
+        )
         runner.do(stage.pick("celebrate", "stand"), 2.5).go((length - 2.0, 1.3 * lane), action="walk")
     starter = stage.cast("starter", (-3.5, -1.8)).face((10.0, 0.0))
     starter.do("stand", start - 0.8).do("point", 1.5).do("look", 20.0)
