@@ -284,7 +284,9 @@ def distribution(store: Store, keys: list[str]) -> reports.Metadata:
         ),
         "splits": reports.table(rows.group_by("split").agg(samples=pl.len()).sort("split")),
         "actions": reports.table(
-            done.group_by("action").agg(hours=(pl.col("frames").sum() / load_scenes().fps / 3600).round(2)).sort("hours", descending=True)
+            done.group_by("action")
+            .agg(hours=(pl.col("frames").sum() / load_scenes().fps / 3600).round(2))
+            .sort("hours", "action", descending=[True, False])
         ),
         "fastest frame of a sample, m/s": reports.table(
             rows.group_by("theme").agg(

@@ -181,7 +181,8 @@ class Rows:
         self._rows.append({
             "sample_id": digest.hex()[:16], "source": self.source.kind, "source_id": self.source.id,
             "theme": self.source.theme, "template": f"{self.source.theme}/{style}", "seed": self.source.seed,
-            "split": self._split(style), "actor": actor, "subject": subject, "from_ms": round(1000 * first / self.config.fps),
+            "split": self._split(style), "actor": actor, "subject": subject,
+            "from_ms": round(1000 * first / self.config.fps),
             "caption": caption(subject, phrases, style), "prompt": prompts[style % len(prompts)],
             "frames": self.config.window, "fps": self.config.fps,
             "height_m": self.config.human.height * scale, "gravity_mps2": gravity,

@@ -6,6 +6,7 @@ an intent is recognised (`pipeline.intents`).
 
 import hashlib
 import math
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -26,7 +27,11 @@ Array = NDArray[np.float64]
 
 THEME = "match"
 _MS = 1000.0
-_COLORS = {True: ("#e8710a", "#c25a00", "#f29b4b", "#a84a00", "#ffb26b"), False: ("#1d4ed8", "#3b6fe0", "#12349a", "#6b93ee", "#0b2570"), None: ("#555b66",)}  # fmt: skip
+_COLORS = {
+    True: ("#e8710a", "#c25a00", "#f29b4b", "#a84a00", "#ffb26b"),
+    False: ("#1d4ed8", "#3b6fe0", "#12349a", "#6b93ee", "#0b2570"),
+    None: ("#555b66",),
+}
 _SUBJECTS = {True: "attacker", False: "defender", None: "player"}
 
 
@@ -57,7 +62,7 @@ def _spans(times: NDArray[np.int64], config: ScenesConfig) -> list[tuple[int, in
     """Stretches `[begin, end)` of recorded positions without a gap."""
     gaps = np.flatnonzero(np.diff(times) > config.dataset.max_gap_ms) + 1
     edges = [0, *gaps.tolist(), len(times)]
-    return [(b, e) for b, e in zip(edges[:-1], edges[1:], strict=True) if e - b >= config.dataset.least_samples]
+    return [(b, e) for b, e in pairwise(edges) if e - b >= config.dataset.least_samples]
 
 
 def match_samples(
@@ -111,8 +116,9 @@ def match_samples(
                 part = cut(movement, first, config.window)
                 phrases = _told(part, intent[first : first + config.window], objectives, config)
                 begin_ms = round(float(moment[first]))
-                rows.add(str(player), _SUBJECTS[side], 1.0, config.themes.earth_mps2, round(begin_ms * config.fps / _MS),
-                         part, joints[first : first + config.window], phrases, prompts)  # fmt: skip
+                frame = round(begin_ms * config.fps / _MS)
+                rows.add(str(player), _SUBJECTS[side], 1.0, config.themes.earth_mps2, frame, part,
+                         joints[first : first + config.window], phrases, prompts)  # fmt: skip
     return rows.frame()
 
 
@@ -248,5 +254,7 @@ def _actor(player: str, side: bool | None, number: int, track: pl.DataFrame, wan
         id=player, actor_type=_SUBJECTS[side], color=colors[number % len(colors)],
         initial_position=(float(points[0, 0]), float(points[0, 1])), actions=tuple(actions),
         team=track["team"][0], timed=True,
-        movement_path=tuple((float(t), (float(x), float(z))) for t, (x, z) in zip(times[keep], points[keep], strict=True)),
+        movement_path=tuple(
+            (float(t), (float(x), float(z))) for t, (x, z) in zip(times[keep], points[keep], strict=True)
+        ),
     )  # fmt: skip

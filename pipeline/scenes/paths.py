@@ -4,6 +4,7 @@ Belongs here: geometry of polylines and curves. Does not belong here: when someb
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -112,7 +113,7 @@ def around(corners: Array, obstacles: Array, depth: int = 6) -> Array:
     if not len(obstacles):
         return corners
     out = [corners[0]]
-    for begin, end in zip(corners[:-1], corners[1:], strict=True):
+    for begin, end in pairwise(corners):
         free = [o for o in obstacles if min(np.hypot(*(begin - o[:2])), np.hypot(*(end - o[:2]))) > o[2]]
         out += _detour(begin, end, np.array(free).reshape(-1, 3), depth)
         out.append(end)

@@ -17,8 +17,18 @@ from numpy.typing import NDArray
 from configs.scenes import ScenesConfig, load_scenes
 from pipeline.errors import PipelineError
 from pipeline.scenes.figure import (
-    HEAD, HIPS, LEFT_ELBOW, LEFT_FOOT, LEFT_HAND, LEFT_KNEE, RIGHT_ELBOW, RIGHT_FOOT, RIGHT_HAND, RIGHT_KNEE,
-    posed, shoulder,
+    HEAD,
+    HIPS,
+    LEFT_ELBOW,
+    LEFT_FOOT,
+    LEFT_HAND,
+    LEFT_KNEE,
+    RIGHT_ELBOW,
+    RIGHT_FOOT,
+    RIGHT_HAND,
+    RIGHT_KNEE,
+    posed,
+    shoulder,
 )  # fmt: skip
 from pipeline.scenes.kinematics import Movement, moved, smoothed
 from pipeline.scenes.paths import direction_of
@@ -219,8 +229,10 @@ class Film:
         head, radius = world(joints[HEAD], 0.0), human.head_radius * size * scale
         draw.ellipse((head[0] - radius, head[1] - radius, head[0] + radius, head[1] + radius), fill=p.actor.color)
         if self.scene.theme == "space":
-            draw.ellipse((head[0] - 1.35 * radius, head[1] - 1.35 * radius, head[0] + 1.35 * radius, head[1] + 1.35 * radius),
-                         outline="#f4f6f8", width=max(width // 2, 1))  # fmt: skip
+            r = 1.35 * radius  # a helmet
+            draw.ellipse(
+                (head[0] - r, head[1] - r, head[0] + r, head[1] + r), outline="#f4f6f8", width=max(width // 2, 1)
+            )
         for near, points in limbs[2:]:
             del near
             _stroke(draw, points, _mixed(p.actor.color, "#ffffff", 0.12), width)

@@ -8,6 +8,7 @@ whose message names the actor and the field.
 """
 
 import math
+from itertools import pairwise
 from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, field_validator, model_validator
@@ -76,7 +77,7 @@ class Actor(_Part):
             ("facings", [at for at, _ in self.facings]),
             ("movement_path", [at for at, _ in self.movement_path or ()]),
         ):
-            if any(after < before for before, after in zip(times, times[1:], strict=False)):
+            if any(after < before for before, after in pairwise(times)):
                 raise ValueError(f"actor {self.id!r}, {field}: times are not in order")
         if self.velocity is not None and math.hypot(*self.velocity) > fastest:
             raise ValueError(f"actor {self.id!r}, velocity: faster than any action allows ({fastest} m/s)")
@@ -92,7 +93,7 @@ class Actor(_Part):
             raise ValueError(f"actor {self.id!r}, movement_path: it is empty")
         if math.dist(path[0][1], self.initial_position) > 0.01:
             raise ValueError(f"actor {self.id!r}, movement_path: it does not begin at initial_position")
-        for (begin, here), (end, there) in zip(path, path[1:], strict=False):
+        for (begin, here), (end, there) in pairwise(path):
             way = math.dist(here, there)
             if way > fastest * (end - begin) * 1.05 + 0.05:
                 seconds = end - begin
@@ -159,7 +160,7 @@ class SceneObject(_Part):
             raise ValueError(
                 f"object {self.id!r}, scale: {self.scale} is outside {least:.2f} to {most:.2f} for a {self.kind}"
             )
-        for before, after in zip(self.throws, self.throws[1:], strict=False):
+        for before, after in pairwise(self.throws):
             if after.begin < before.end - 1e-9:
                 raise ValueError(f"object {self.id!r}, throws: times are not in order")
         return self

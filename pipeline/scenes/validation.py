@@ -141,7 +141,7 @@ def _bones(samples: Samples, scale: Array, config: ScenesConfig) -> Finding:
 
 
 def slide_mps(samples: Samples, config: ScenesConfig) -> Array:
-    """Mean speed over the ground of feet that stand in two frames one after the other, for each sample; 0 if none do."""
+    """Mean speed over the ground of feet that stand in two frames in a row, by sample; 0 if none do."""
     joints, total, count = samples.joints.astype(float), 0.0, 0
     ahead = direction_of(samples.heading.astype(float))
     for foot in FEET:

@@ -23,8 +23,12 @@ def baseball(stage: Stage) -> Sequence[str]:
     batter = stage.cast("batter", (-0.9, 0.2), team="home")
     pitcher = stage.cast("pitcher", mound, team="field")
     catcher = stage.cast("catcher", (0.0, 1.6), team="field")
-    posts = {"first baseman": (first[0] - 2, first[1] - 3), "second baseman": (7.0, second[1] + 3.5),
-             "third baseman": (third[0] + 2, third[1] - 3), "center fielder": (stage.uniform(-8, 8), -72.0)}  # fmt: skip
+    posts = {
+        "first baseman": (first[0] - 2, first[1] - 3),
+        "second baseman": (7.0, second[1] + 3.5),
+        "third baseman": (third[0] + 2, third[1] - 3),
+        "center fielder": (stage.uniform(-8, 8), -72.0),
+    }
     fielders = [stage.cast(name, at, team="field") for name, at in posts.items()]
     for fielder in fielders:
         fielder.face(HOME)

@@ -75,12 +75,13 @@ def _attack(stage: Stage) -> Sequence[str]:
     shot = max(cross + 1.2, striker.time + 0.2)
     scored = bool(stage.rng.random() < 0.6)
     target = (half + 0.2, stage.uniform(-3.0, 3.0))
+    ahead, foot = _low((wing.start[0] + 5, wing.start[1])), (box[0] + 0.4, 0.2, box[1])
     ball = (
-        Throw(begin=begin, end=begin + 1.6, start=(first.at[0] + 0.4, 0.0, first.at[1]), target=(wing.start[0] + 5, 0.0, wing.start[1]), flies=False),
-        Throw(begin=begin + 1.6, end=cross, start=(wing.start[0] + 5, 0.0, wing.start[1]), target=(*_low(wing_to),), flies=False),
-        Throw(begin=cross, end=shot - 0.1, start=(*_low(wing_to),), target=(box[0] + 0.4, 0.2, box[1])),
-        Throw(begin=shot, end=shot + 0.6, start=(box[0] + 0.4, 0.2, box[1]), target=(target[0], 0.4, target[1]), flies=False),
-    )  # fmt: skip
+        Throw(begin=begin, end=begin + 1.6, start=_low((first.at[0] + 0.4, first.at[1])), target=ahead, flies=False),
+        Throw(begin=begin + 1.6, end=cross, start=ahead, target=_low(wing_to), flies=False),
+        Throw(begin=cross, end=shot - 0.1, start=_low(wing_to), target=foot),
+        Throw(begin=shot, end=shot + 0.6, start=foot, target=(target[0], 0.4, target[1]), flies=False),
+    )
     stage.put("ball", (first.at[0] + 0.4, first.at[1]), throws=ball)
     wing.do("swing", 1.0).do("look", 2.0)
     striker.until(shot - 0.3, "look").do("swing", 0.9).do("celebrate" if scored else "stand", 3.0)
