@@ -7,6 +7,8 @@ Joints are metres, `(forward, up)` of the point on the ground under the hips. Bo
 stand are fixed at a place of the way: the gait's phase is driven by the distance gone, never by time.
 """
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -45,7 +47,7 @@ def bones(human: Human) -> dict[tuple[int, int], float]:
     }
 
 
-def mirrored(joints: Array) -> Array:
+def mirrored(joints: NDArray[Any]) -> NDArray[Any]:
     """Left and right exchanged; the figure itself looks the same from its other side."""
     order = [HIPS, HEAD, RIGHT_ELBOW, RIGHT_HAND, LEFT_ELBOW, LEFT_HAND, RIGHT_KNEE, RIGHT_FOOT, LEFT_KNEE, LEFT_FOOT]
     return joints[..., order, :]

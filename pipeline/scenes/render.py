@@ -164,14 +164,15 @@ class Film:
             else:
                 closed = [*corners, corners[0]] if mark.closed else corners
                 draw.line(closed, fill=mark.color, width=max(round(mark.width_m * scale), self._over), joint="curve")
-        figures: list[tuple[float, Any]] = [(float(p.movement.position[frame, 1]), p) for p in self.cast]
-        things = [(place[2], (thing, place)) for thing in self.scene.objects if (place := self._place(thing, frame))]
-        things = [(-math.inf if thing.kind in _FLAT else depth, (thing, place)) for depth, (thing, place) in things]
-        for _, thing in sorted([*figures, *things], key=lambda entry: entry[0]):
+        drawn: list[tuple[float, Any]] = [(float(p.movement.position[frame, 1]), p) for p in self.cast]
+        for each in self.scene.objects:
+            if (place := self._place(each, frame)) is not None:
+                drawn.append((-math.inf if each.kind in _FLAT else place[2], (each, place)))
+        for _, thing in sorted(drawn, key=lambda entry: entry[0]):
             if isinstance(thing, Played):
                 self._figure(draw, frame, thing, scale)
             else:
-                self._thing(draw, frame, *thing, scale)
+                self._thing(draw, frame, thing[0], thing[1], scale)
         if self._over > 1:
             view = self.config.render
             image = image.resize((view.width, view.height), Image.Resampling.BOX)
@@ -307,7 +308,7 @@ def mp4(pictures: Iterator["Image.Image"], fps: int) -> bytes:
                 stream.width, stream.height = picture.size
                 stream.pix_fmt = "yuv420p"
                 stream.options = {"crf": "23", "preset": "veryfast", "threads": "1"}
-            container.mux(stream.encode(av.VideoFrame.from_image(picture)))
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(np.asarray(picture), format="rgb24")))
         if stream is None:
             raise Unwritable("a film without pictures")
         container.mux(stream.encode())

@@ -73,7 +73,8 @@ def advance(first: int, way: Array, speed: Array, target: Array, gain: Array, ca
             speed[i] = v
             return i
         way[i], speed[i] = at, v
-    return n
+    never: int = n
+    return never
 
 
 @njit(cache=True)

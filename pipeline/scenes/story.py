@@ -6,7 +6,7 @@ Does not belong here: what happens in any one place (themes), how bodies move (k
 
 import hashlib
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -258,7 +258,7 @@ class Stage:
 Theme = Callable[[Stage], Sequence[str]]
 
 
-def themes() -> dict[str, Theme]:
+def themes() -> Mapping[str, Theme]:
     """All themes that are made up, by name."""
     from pipeline.scenes.themes import THEMES
 
