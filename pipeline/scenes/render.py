@@ -128,7 +128,7 @@ class Film:
         low, high = whom.min(axis=0), whom.max(axis=0)
         aspect = view.width / view.height
         wide = high[:, 0] - low[:, 0] + 2.0 * view.margin_m
-        tall = ((high[:, 1] - low[:, 1]) * math.sin(self._tilt) + 2.6) * aspect
+        tall = ((high[:, 1] - low[:, 1]) * math.sin(self._tilt) + 4.6) * aspect
         span = np.maximum(np.maximum(wide, tall), view.least_width_m)
         if self.scene.camera.width_m:
             span = np.maximum(span, self.scene.camera.width_m)
