@@ -335,6 +335,52 @@ class Trajectories(dy.Schema):
         return pl.col("trainable")
 
 
+class Moments(dy.Schema):
+    """A segment of a match in a sentence, by which it can be found; told after the fact, so never for a prediction."""
+
+    segment_id = dy.String(primary_key=True, nullable=False, regex=r"^[0-9a-f]{16}$")
+    match_id = _match_id()
+    round = dy.Int32(nullable=True)
+    player = dy.String(nullable=False)
+    side = dy.String(nullable=True)
+    from_ms = dy.Int64(nullable=False)
+    to_ms = dy.Int64(nullable=False)
+    intent = dy.Enum(list(INTENTS), nullable=False)
+    confidence = _probability(nullable=False)
+    text = dy.String(nullable=False, description="who, what is meant, how, where, after what, and what came of it")
+    text_hash = dy.String(nullable=False, regex=r"^[0-9a-f]{32}$", description="names its row of `embeddings`")
+
+
+class Embeddings(dy.Schema):
+    """A text as a vector; a part holds those that one encoder made at once."""
+
+    text_hash = dy.String(primary_key=True, nullable=False, regex=r"^[0-9a-f]{32}$", description="of text and style")
+    style = dy.Enum(["document", "query"], nullable=False, description="whether it may be found, or is searched for")
+    text = dy.String(nullable=False)
+    encoder = dy.String(nullable=False, description="its name in `encoders.yaml`")
+    encoder_key = dy.String(nullable=False, description="names model, revision, dimension and prompts: what is compared")
+    model = dy.String(nullable=False)
+    revision = dy.String(nullable=False, description="of the model's files, or of the service")
+    dimension = dy.Int32(nullable=False, min=1)
+    licence = dy.String(nullable=False)
+    vector = dy.List(dy.Float32(nullable=False), nullable=False, description="of length 1")
+
+    @dy.rule()
+    def whole(cls) -> pl.Expr:
+        """A vector has as many values as its encoder gives."""
+        return pl.col("vector").list.len() == pl.col("dimension")
+
+    @dy.rule()
+    def one_encoder(cls) -> pl.Expr:
+        """No part mixes vectors of two encoders: they cannot be compared."""
+        return pl.col("encoder_key") == pl.col("encoder_key").first()
+
+    @dy.rule()
+    def directed(cls) -> pl.Expr:
+        """A vector is finite and of length 1."""
+        return (pl.col("vector").list.eval(pl.element() * pl.element()).list.sum() - 1.0).abs() < 1e-3
+
+
 TABLES: dict[str, type[dy.Schema]] = {
     "logs": Logs,
     "quarantine": Quarantine,
@@ -348,6 +394,8 @@ TABLES: dict[str, type[dy.Schema]] = {
     "segments": Segments,
     "clips": Clips,
     "trajectories": Trajectories,
+    "moments": Moments,
+    "embeddings": Embeddings,
 }
 
 

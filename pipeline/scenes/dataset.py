@@ -115,6 +115,19 @@ def scene_samples(scene: Scene, config: ScenesConfig | None = None) -> pl.DataFr
     return rows.frame()
 
 
+def wordings(scene: Scene, config: ScenesConfig | None = None) -> list[tuple[str, ...]]:
+    """What is said of each window of each actor of a scene, in every way of wording; windows that tell alike, once."""
+    config = config or load_scenes()
+    codes = speeds.names(config)
+    told: dict[tuple[str, ...], None] = {}
+    for actor in scene.actors:
+        movement = moved(actor, scene.duration, config)
+        for first in windows(len(movement.speed), config):
+            phrases = _told(cut(movement, first, config.window), codes, config)
+            told[tuple(caption(actor.actor_type, phrases, style) for style in range(STYLES))] = None
+    return list(told)
+
+
 def windows(frames: int, config: ScenesConfig) -> range:
     """First frames of the windows of so many frames."""
     return range(0, frames - config.window + 1, round(config.dataset.stride_s * config.fps))
