@@ -1,7 +1,7 @@
 """Texts as vectors: what is said of moments of matches and of training samples, and the index that finds moments.
 
-Belongs here: which texts are embedded when, checks, what an analyst sees. Does not belong here: what is said of a moment
-or how well it is found (`pipeline.embeddings`), encoders and files (`resources`).
+Belongs here: which texts are embedded when, checks, what an analyst sees. Does not belong here: what is said of a
+moment or how well it is found (`pipeline.embeddings`), encoders and files (`resources`).
 Concept: https://docs.dagster.io/guides/build/assets
 """
 
@@ -246,9 +246,7 @@ def measured(vectors: TextVectors, moments_: pl.DataFrame) -> dict[str, dict[str
         _MOMENTS: retrieval.intents(moments_, config),
     }
     return {
-        name: retrieval.measures(
-            question, vectors.of(question.queries, "query"), vectors.of(question.documents)
-        )
+        name: retrieval.measures(question, vectors.of(question.queries, "query"), vectors.of(question.documents))
         for name, question in asked.items()
         if question.queries
     }

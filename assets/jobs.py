@@ -1,4 +1,4 @@
-"""The jobs: fetch logs from GRID, scan a landed log, analyse a match, make its clips, retrain; training sets, embeddings.
+"""The jobs: fetch from GRID, scan a log, analyse a match, make its clips, retrain; training sets, embeddings.
 
 Belongs here: selections of assets that run together. Does not belong here: when they run (`schedules`, `sensors`).
 Concept: https://docs.dagster.io/guides/build/jobs/asset-jobs

@@ -26,7 +26,7 @@ nightly_embedding = dg.ScheduleDefinition(
     cron_schedule="0 5 * * *",  # an hour after the retraining, so that search tells of the segments as they are now
     execution_timezone="UTC",
     default_status=dg.DefaultScheduleStatus.RUNNING,
-    description="Embeds what the day brought and builds the index of moments anew; what is known is not embedded again.",
+    description="Embeds what the day brought and builds the index of moments anew; what is known stays.",
 )
 
 weekly_training_set = dg.ScheduleDefinition(
@@ -38,6 +38,7 @@ weekly_training_set = dg.ScheduleDefinition(
     default_status=dg.DefaultScheduleStatus.STOPPED,
     description="Films of stories, and samples of stories and of the week's matches; off until somebody wants it.",
 )
+
 
 @dg.schedule(
     job=fetch_grid,

@@ -69,7 +69,12 @@ def behind(store: "Store", index: "MomentIndex") -> list[str]:
 
 
 def _plain(hit: "Hit") -> dict[str, Any]:
-    return {"likeness": round(hit.likeness, 4), **hit.moment, "clip": hit.clip, "next": None if hit.clip else _make(hit)}
+    return {
+        "likeness": round(hit.likeness, 4),
+        **hit.moment,
+        "clip": hit.clip,
+        "next": None if hit.clip else _make(hit),
+    }
 
 
 def _make(hit: "Hit") -> str:

@@ -1,7 +1,8 @@
 """The typed form of `encoders.yaml`.
 
 Belongs here: fields and what must hold among them; units and reasons stand beside the values in the YAML.
-Does not belong here: loading a model or asking a server (`resources.encoders`), keys and folders (`resources.settings`).
+Does not belong here: loading a model or asking a server (`resources.encoders`), keys and folders
+(`resources.settings`).
 """
 
 import re

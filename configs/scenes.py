@@ -159,6 +159,8 @@ class Dataset(Config):
     test_share: float = Field(ge=0, lt=0.5)
     stillness: float = Field(ge=0, le=1)
     least_samples: int = Field(ge=2)
+    creep_mps: float = Field(ge=0)
+    creep_m: float = Field(ge=0)
     max_gap_ms: int = Field(gt=0)
     smoothing_s: float = Field(gt=0)
     caption_s: float = Field(ge=0)

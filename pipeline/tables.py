@@ -358,7 +358,9 @@ class Embeddings(dy.Schema):
     style = dy.Enum(["document", "query"], nullable=False, description="whether it may be found, or is searched for")
     text = dy.String(nullable=False)
     encoder = dy.String(nullable=False, description="its name in `encoders.yaml`")
-    encoder_key = dy.String(nullable=False, description="names model, revision, dimension and prompts: what is compared")
+    encoder_key = dy.String(
+        nullable=False, description="names model, revision, dimension and prompts: what is compared"
+    )
     model = dy.String(nullable=False)
     revision = dy.String(nullable=False, description="of the model's files, or of the service")
     dimension = dy.Int32(nullable=False, min=1)

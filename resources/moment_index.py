@@ -3,8 +3,8 @@
 Belongs here: building, keeping and asking it (usearch, https://unum-cloud.github.io/usearch). Does not belong here:
 what is said of a moment (`pipeline.embeddings.moments`), vectors (`resources.text_vectors`).
 
-The files are `search/<encoder key>.usearch`, the moments beside it in `.parquet` and the record in `.json`, which is written
-last and names the others' hashes and the parts of `moments` that they were made of.
+The files are `search/<encoder key>.usearch`, the moments beside it in `.parquet` and the record in `.json`, which
+is written last and names the others' hashes and the parts of `moments` that they were made of.
 """
 
 import hashlib
@@ -19,6 +19,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from configs.encoders import EncodersConfig, load_encoders
+from configs.encoders import Index as IndexConfig
 from pipeline.embeddings.encoder import Identity, Vectors
 from resources.errors import ResourceError
 from resources.files import FileMissing
@@ -52,6 +53,20 @@ def _key(text_hash: str) -> int:
 def different(moments: pl.DataFrame) -> pl.DataFrame:
     """The texts of moments, `text` and `text_hash`, each once, by hash."""
     return moments.select("text", "text_hash").unique("text_hash").sort("text_hash")
+
+
+def graph(dimension: int, config: IndexConfig) -> Any:
+    """An empty index of vectors of length 1 that have so many values."""
+    from usearch.index import Index
+
+    return Index(
+        ndim=dimension,
+        metric="cos",
+        dtype="f32",
+        connectivity=config.connectivity,
+        expansion_add=config.expansion_add,
+        expansion_search=config.expansion_search,
+    )
 
 
 def parts(store: Store) -> dict[str, str]:
@@ -203,17 +218,7 @@ class MomentIndex:
         return record
 
     def _empty(self) -> Any:
-        from usearch.index import Index
-
-        graph = self._config.index
-        return Index(
-            ndim=self.identity.dimension,
-            metric="cos",
-            dtype="f32",
-            connectivity=graph.connectivity,
-            expansion_add=graph.expansion_add,
-            expansion_search=graph.expansion_search,
-        )
+        return graph(self.identity.dimension, self._config.index)
 
 
-__all__ = ["Hit", "MomentIndex", "NoIndex", "different", "parts"]
+__all__ = ["Hit", "MomentIndex", "NoIndex", "different", "graph", "parts"]

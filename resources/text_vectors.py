@@ -71,7 +71,9 @@ class TextVectors:
 
     @cached_property
     def _known(self) -> pl.DataFrame:
-        frames = [self.store.read_table(TABLE, key).select("text_hash", "encoder_key", "vector") for key in self.parts()]
+        frames = [
+            self.store.read_table(TABLE, key).select("text_hash", "encoder_key", "vector") for key in self.parts()
+        ]
         if not frames:
             return empty(TABLE).select("text_hash", "encoder_key", "vector")
         # Two machines that embed at once may both have made a text.

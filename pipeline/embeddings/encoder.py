@@ -59,9 +59,7 @@ class Identity:
     @classmethod
     def of(cls, name: str, spec: EncoderSpec, revision: str) -> "Identity":
         """Of an encoder as configured, whose files or service have this revision."""
-        return cls(
-            name, spec.model, revision, spec.values, spec.max_tokens, spec.query, spec.document, spec.licence
-        )
+        return cls(name, spec.model, revision, spec.values, spec.max_tokens, spec.query, spec.document, spec.licence)
 
     @property
     def key(self) -> str:
@@ -110,23 +108,23 @@ def finished(raw: NDArray[np.floating], identity: Identity, given: int) -> Vecto
     if raw.ndim != 2 or raw.shape[1] != given:
         found = raw.shape[1] if raw.ndim == 2 else 0
         raise WrongDimension(
-            f"encoder {identity.name}: {identity.model} gives {found} values, encoders.yaml says {given}: it is another "
-            "model than it should be, or `dimension` is wrong"
+            f"encoder {identity.name}: {identity.model} gives {found} values, encoders.yaml says {given}: it is "
+            "another model than it should be, or `dimension` is wrong"
         )
     kept = raw[:, : identity.dimension].astype(np.float64)
     length = np.linalg.norm(kept, axis=1)
     bad = np.flatnonzero(~(np.isfinite(length) & (length > 1e-9)))
     if len(bad):
         raise UselessVectors(
-            f"encoder {identity.name}: {identity.model} gives {len(bad)} of {len(raw)} vectors without a direction, the "
-            f"first for text {bad[0]}"
+            f"encoder {identity.name}: {identity.model} gives {len(bad)} of {len(raw)} vectors without a direction, "
+            f"the first for text {bad[0]}"
         )
     out: Vectors = (kept / length[:, None]).astype(np.float32)
     return out
 
 
 def batches(lengths: Sequence[int], *, tokens: int, most: int) -> Iterator[NDArray[np.int64]]:
-    """Places of texts, cut into batches of about one length: the longest first, so that memory runs out at once or not.
+    """Places of texts, cut into batches of about one length: the longest first, so memory runs out at once if ever.
 
     Args:
         lengths: of the texts, in tokens or what is proportional to them.
@@ -151,7 +149,7 @@ def only_one(keys: Iterable[str]) -> str | None:
     found = sorted(set(keys))
     if len(found) > 1:
         raise MixedEncoders(
-            f"vectors of {' and '.join(found)} cannot be compared: choose one by EMBEDDING_ENCODER, and embed all texts "
-            "with it (gridmotion embed)"
+            f"vectors of {' and '.join(found)} cannot be compared: choose one by EMBEDDING_ENCODER, and embed all "
+            "texts with it (gridmotion embed)"
         )
     return found[0] if found else None

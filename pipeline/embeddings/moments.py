@@ -66,10 +66,14 @@ def _placed(segments: pl.DataFrame, tracks: pl.DataFrame) -> pl.DataFrame:
     """With where each segment begins and ends, and how far it goes."""
     here = ["x_mm", "z_mm", "place", "gone"]
     step = (
-        pl.col("x_mm").cast(pl.Float64).diff().pow(2) + pl.col("z_mm").cast(pl.Float64).diff().pow(2)
-    ).sqrt().over("player", "round")
+        (pl.col("x_mm").cast(pl.Float64).diff().pow(2) + pl.col("z_mm").cast(pl.Float64).diff().pow(2))
+        .sqrt()
+        .over("player", "round")
+    )
     paths = (
-        tracks.select(pl.col("player").cast(pl.String), "round", "t_ms", "x_mm", "z_mm", pl.col("place").cast(pl.String))
+        tracks.select(
+            pl.col("player").cast(pl.String), "round", "t_ms", "x_mm", "z_mm", pl.col("place").cast(pl.String)
+        )
         .sort("player", "t_ms")
         .with_columns(gone=step.fill_null(0.0).cum_sum().over("player") / _MM)
         .sort("t_ms")

@@ -201,10 +201,9 @@ def retraced(position: Array, asked: Codes, heading: float, config: ScenesConfig
         heading: before it first goes, radians.
         config: limits and frame rate.
     """
-    smooth = smoothed(position, config.dataset.smoothing_s * config.fps)
+    smooth, still = settled(smoothed(position, config.dataset.smoothing_s * config.fps), config)
     ways = np.diff(smooth, axis=0, prepend=smooth[:1])
     steps = np.hypot(ways[:, 0], ways[:, 1])
-    still = smoothed(steps[:, None], 0.08 * config.fps)[:, 0] * config.fps < 0.2
     speed = np.where(still, 0.0, steps * config.fps)
     wanted = np.where(still, np.nan, heading_of(ways))
     known = ~np.isnan(wanted)
@@ -218,6 +217,38 @@ def retraced(position: Array, asked: Codes, heading: float, config: ScenesConfig
     stand = speeds.names(config).index("stand")
     actions[(stays | still) & (speeds.table(config)[actions] > 0)] = stand
     return Movement(smooth, facing, speed, np.cumsum(np.where(still, 0.0, steps)), actions, _since(actions, config.fps))
+
+
+def settled(position: Array, config: ScenesConfig) -> tuple[Array, NDArray[np.bool_]]:
+    """Positions of somebody who really stays where it hardly moves, and when that is.
+
+    A recording creeps while its player stands: it is rounded, and smoothing spreads each start and stop. Where somebody
+    stays it is held in the middle of where it crept; what that moves it by goes over into the ways before and after.
+
+    Args:
+        position: `(n, 2)` metres, by frame.
+        config: frame rate, what counts as staying.
+
+    Returns:
+        `(n, 2)` positions, and `(n,)` whether it stays.
+    """
+    limits = config.dataset
+    ways = np.diff(position, axis=0, prepend=position[:1])
+    pace = smoothed(np.hypot(ways[:, 0], ways[:, 1])[:, None], 0.08 * config.fps)[:, 0] * config.fps
+    still: NDArray[np.bool_] = pace < limits.creep_mps
+    run = np.cumsum(np.concatenate([[True], still[1:] != still[:-1]])) - 1
+    count = np.bincount(run)
+    middle = np.stack([np.bincount(run, position[:, axis]) / count for axis in (0, 1)], axis=1)
+    off = middle[run] - position
+    far = np.zeros(len(count))
+    np.maximum.at(far, run, np.hypot(off[:, 0], off[:, 1]))
+    still &= far[run] < limits.creep_m
+    frames = np.flatnonzero(still)
+    if not len(frames):
+        return position, still
+    every = np.arange(len(position))
+    held = position + np.stack([np.interp(every, frames, off[frames, axis]) for axis in (0, 1)], axis=1)
+    return held, still
 
 
 def smoothed(values: Array, sigma: float) -> Array:
@@ -250,4 +281,15 @@ def travel_seconds(corners: Array, action: str, config: ScenesConfig, *, pace: f
     return arrived / config.fps
 
 
-__all__ = ["Curve", "Immobile", "Movement", "curve", "effective", "moved", "retraced", "smoothed", "travel_seconds"]
+__all__ = [
+    "Curve",
+    "Immobile",
+    "Movement",
+    "curve",
+    "effective",
+    "moved",
+    "retraced",
+    "settled",
+    "smoothed",
+    "travel_seconds",
+]

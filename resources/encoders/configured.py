@@ -77,4 +77,6 @@ class Encoders:
             key, url = environment.gemini_api_key, environment.gemini_api_url
             return GeminiEncoder(name, spec, key, url, self.config.gemini, progress=progress)
         models = Path(environment.embedding_models) if environment.embedding_models else None
-        return LocalEncoder(name, spec, self.config.batch, models=models, hub=environment.embedding_hub, progress=progress)
+        return LocalEncoder(
+            name, spec, self.config.batch, models=models, hub=environment.embedding_hub, progress=progress
+        )

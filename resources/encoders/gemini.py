@@ -20,7 +20,15 @@ from pydantic import SecretStr
 from configs.encoders import EncoderSpec, Gemini
 from pipeline.embeddings.encoder import Identity, Style, Vectors, finished
 from resources.addresses import redacted, without_secrets
-from resources.encoders.errors import BadAnswer, EncoderError, KeyRefused, ModelMissing, NoKey, QuotaExceeded, Unavailable
+from resources.encoders.errors import (
+    BadAnswer,
+    EncoderError,
+    KeyRefused,
+    ModelMissing,
+    NoKey,
+    QuotaExceeded,
+    Unavailable,
+)
 
 _log = logging.getLogger(__name__)
 for _name in ("httpx", "httpcore"):  # their lines repeat every address
@@ -115,8 +123,8 @@ class GeminiEncoder:
         key = "" if self._key is None else self._key.get_secret_value().strip()
         if not key:
             raise NoKey(
-                f"encoder {self.identity.name}: GEMINI_API_KEY is not set: put the key of a Google AI account there, or "
-                "choose another encoder by EMBEDDING_ENCODER"
+                f"encoder {self.identity.name}: GEMINI_API_KEY is not set: put the key of a Google AI account there, "
+                "or choose another encoder by EMBEDDING_ENCODER"
             )
         if not (key.isascii() and key.isprintable() and " " not in key):
             raise NoKey("GEMINI_API_KEY holds characters that no key has: copy it anew")

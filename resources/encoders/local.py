@@ -89,10 +89,12 @@ class LocalEncoder:
 
     def _loaded(self) -> Any:
         if self._model is None:
+            from safetensors import SafetensorError
+
             _log.info("encoder %s: loads %s", self.identity.name, self.spec.model)
             try:
                 self._model = loaded(self.folder, self.spec)
-            except (OSError, ValueError, KeyError, RuntimeError, TypeError) as error:
+            except (OSError, ValueError, KeyError, RuntimeError, TypeError, SafetensorError) as error:
                 raise UnusableModel(
                     f"encoder {self.identity.name}: the files of {self.spec.model} in {self.folder} cannot be loaded "
                     f"({type(error).__name__}: {error}): get them anew"
@@ -110,26 +112,27 @@ class LocalEncoder:
 def loaded(folder: Path, spec: EncoderSpec) -> Any:
     """A SentenceTransformer of a folder: as that says, or with the configured pooling where it is a bare model."""
     import torch
-    from sentence_transformers import SentenceTransformer, models
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.base.modules import Transformer
+    from sentence_transformers.sentence_transformer.modules import Pooling
+    from transformers.utils.logging import disable_progress_bar
 
+    disable_progress_bar()  # one for each model that is loaded, whoever looks on
     gpu = torch.cuda.is_available()
     # A CPU without bf16 units is an order of magnitude slower in it.
-    kind = torch.bfloat16 if gpu and torch.cuda.is_bf16_supported() else torch.float32
+    options = {"dtype": torch.bfloat16 if gpu and torch.cuda.is_bf16_supported() else torch.float32}
     device = "cuda" if gpu else "cpu"
-    options = {"torch_dtype": kind}
     side = {"padding_side": "left"} if spec.pooling == "last" else {}
     if (folder / "modules.json").is_file():
         model = SentenceTransformer(
-            str(folder), device=device, local_files_only=True, model_kwargs=options, tokenizer_kwargs=side
+            str(folder), device=device, local_files_only=True, model_kwargs=options, processor_kwargs=side
         )
     else:
-        words = models.Transformer(
-            str(folder),
-            model_args={**options, "local_files_only": True},
-            tokenizer_args={**side, "local_files_only": True},
-            config_args={"local_files_only": True},
+        alone = {"local_files_only": True}
+        words = Transformer(
+            str(folder), model_kwargs={**options, **alone}, processor_kwargs={**side, **alone}, config_kwargs=alone
         )
-        pooled = models.Pooling(words.get_word_embedding_dimension(), pooling_mode=_POOLINGS[str(spec.pooling)])
+        pooled = Pooling(words.get_embedding_dimension(), _POOLINGS[str(spec.pooling)])
         model = SentenceTransformer(modules=[words, pooled], device=device)
     model.max_seq_length = min(model.max_seq_length or spec.max_tokens, spec.max_tokens)
     return model.eval()
@@ -137,11 +140,8 @@ def loaded(folder: Path, spec: EncoderSpec) -> Any:
 
 def pooling_of(model: Any) -> str:
     """How a model makes one vector of those of all tokens; empty if it does so in no way that is known."""
-    for module in model:
-        mode = getattr(module, "get_pooling_mode_str", None)
-        if mode is not None:
-            return str(mode())
-    return ""
+    found = [module.pooling_mode for module in model if hasattr(module, "pooling_mode")]
+    return str(found[0]) if found else ""
 
 
 def _tokenized(model: Any, texts: Sequence[str]) -> list[list[int]]:

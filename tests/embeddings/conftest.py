@@ -71,8 +71,14 @@ def told_match() -> dict[str, pl.DataFrame]:
     t = np.arange(0, 20_000, 125)
     frames = []
     for player, team, side, x, place in (
-        ("player:d1", "team:d", "counterterrorists", np.maximum(t - 8000, 0) * 5, np.where(t < 9000, "Middle", "CTSpawn")),
-        ("player:d2", "team:d", "counterterrorists", t * 0, np.full(len(t), "TopofMid")),
+        (
+            "player:d1",
+            "team:d",
+            "counter-terrorists",
+            np.maximum(t - 8000, 0) * 5,
+            np.where(t < 9000, "Middle", "CTSpawn"),
+        ),
+        ("player:d2", "team:d", "counter-terrorists", t * 0, np.full(len(t), "TopofMid")),
         ("player:a1", "team:a", "terrorists", t * 1, np.full(len(t), "", dtype=object)),
     ):
         frames.append(
@@ -96,17 +102,22 @@ def told_match() -> dict[str, pl.DataFrame]:
         "review_reasons": [],
     }  # fmt: skip
     segments = [
-        {"player": "player:d1", "team": "team:d", "side": "counterterrorists", "from_ms": 8000, "to_ms": 12_000,
+        {"player": "player:d1", "team": "team:d", "side": "counter-terrorists", "from_ms": 8000, "to_ms": 12_000,
          "intent": "retreat"},
         {"player": "player:a1", "team": "team:a", "side": "terrorists", "from_ms": 6000, "to_ms": 7500,
          "intent": "engage"},
-        {"player": "player:d2", "team": "team:d", "side": "counterterrorists", "from_ms": 5000, "to_ms": 6500,
+        {"player": "player:d2", "team": "team:d", "side": "counter-terrorists", "from_ms": 5000, "to_ms": 6500,
          "intent": "hold"},
         {"player": "player:a1", "team": "team:a", "side": "terrorists", "from_ms": 16_000, "to_ms": 19_000,
          "intent": "rotate"},
     ]  # fmt: skip
     rows = [whole | row | {"segment_id": f"{k:016x}"} for k, row in enumerate(segments)]
-    return {"matches": match, "segments": pl.DataFrame(rows), "tracks": pl.concat(frames), "events": events}
+    return {
+        "matches": match,
+        "segments": pl.DataFrame(rows).cast({"round": pl.Int32}),
+        "tracks": pl.concat(frames),
+        "events": events,
+    }
 
 
 @pytest.fixture
@@ -133,7 +144,9 @@ _LINES = (
 def tiny_qwen3(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A Qwen3 checkpoint with random weights and a real tokenizer, as a folder of sentence-transformers."""
     import torch
-    from sentence_transformers import SentenceTransformer, models
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.base.modules import Normalize, Transformer
+    from sentence_transformers.sentence_transformer.modules import Pooling
     from tokenizers import Tokenizer, decoders, pre_tokenizers, processors, trainers
     from tokenizers.models import BPE
     from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3Model
@@ -158,9 +171,9 @@ def tiny_qwen3(tmp_path_factory: pytest.TempPathFactory) -> Path:
     bare = folder / "bare"
     Qwen3Model(config).save_pretrained(bare)
     fast.save_pretrained(bare)
-    transformer = models.Transformer(str(bare))
-    pooling = models.Pooling(64, pooling_mode="lasttoken")
-    SentenceTransformer(modules=[transformer, pooling, models.Normalize()], device="cpu").save(str(folder / "tiny"))
+    transformer = Transformer(str(bare))
+    pooling = Pooling(64, "lasttoken")
+    SentenceTransformer(modules=[transformer, pooling, Normalize()], device="cpu").save(str(folder / "tiny"))
     return folder
 
 

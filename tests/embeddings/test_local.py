@@ -1,4 +1,4 @@
-"""Models of this machine: a tiny Qwen3 checkpoint by the way that the real ones go, and the encoder that is packaged."""
+"""Models of this machine: a tiny Qwen3 checkpoint by the way that the real ones go, and the packaged encoder."""
 
 import logging
 import shutil
@@ -40,7 +40,9 @@ def _hidden(folder: Path, text: str) -> np.ndarray[Any, Any]:
 
     tokens = AutoTokenizer.from_pretrained(folder)(text, return_tensors="pt")
     with torch.no_grad():
-        found = AutoModel.from_pretrained(folder)(input_ids=tokens["input_ids"], attention_mask=tokens["attention_mask"])
+        found = AutoModel.from_pretrained(folder)(
+            input_ids=tokens["input_ids"], attention_mask=tokens["attention_mask"]
+        )
     out: np.ndarray[Any, Any] = found.last_hidden_state[0].numpy()
     return out
 
@@ -105,7 +107,9 @@ def test_the_revision_names_the_files(tiny_qwen3: Path, tmp_path: Path) -> None:
 
 def test_a_model_that_is_not_there_says_where_it_was_looked_for_and_what_to_do(tmp_path: Path) -> None:
     chosen = Settings(embedding_encoder="qwen3-8b", embedding_models=str(tmp_path))
-    with pytest.raises(ModelMissing, match=r"(?s)Qwen3-Embedding-8B.*EMBEDDING_MODELS.*EMBEDDING_HUB.*EMBEDDING_ENCODER"):
+    with pytest.raises(
+        ModelMissing, match=r"(?s)Qwen3-Embedding-8B.*EMBEDDING_MODELS.*EMBEDDING_HUB.*EMBEDDING_ENCODER"
+    ):
         Encoders(chosen).open()
     with pytest.raises(UnknownEncoder, match="minilm"):
         Encoders(Settings(embedding_encoder="word2vec")).open()
