@@ -65,8 +65,8 @@ def document(moments: pl.DataFrame, store: Store) -> str:
     told = ", ".join(sorted(moments["match_id"].unique()))
     lines += [
         f"Measured on {moments.height:,} moments ({moments['text'].n_unique():,} different sentences) of {told}, "
-        "and on stories of no training set. *recall@k*: something right is among the first k; *precision@10*: how much of "
-        "the first ten is right, of what could be; *chance@1*: the first would be right by chance. Asked is always "
+        "and on stories of no training set. *recall@k*: something right is among the first k; *precision@10*: how much "
+        "of the first ten is right, of what could be; *chance@1*: the first would be right by chance. Asked is always "
         "in other words than those of what is to be found.",
         "",
         "| question | encoder | asked | among | " + " | ".join(_COLUMNS) + " |",
@@ -151,9 +151,10 @@ cache on this machine; they are fetched from the hub only with `EMBEDDING_HUB=1`
 `GEMINI_API_KEY`; what was embedded before a quota is used up is kept, and the next run goes on there.
 
 A row of `embeddings` names its model, the revision of its files, and a key of all that decides a vector (model,
-revision, values kept, prompts, longest text). Another key means other vectors: everything is embedded anew under it, and what the
-one before made stays, so going back costs nothing. Vectors of two keys are never put side by side: that is an error.
-With `keep` in `configs/encoders.yaml` only the first values of a vector are kept (Matryoshka), made length 1 again.
+revision, values kept, prompts, longest text). Another key means other vectors: everything is embedded anew under it,
+and what the one before made stays, so going back costs nothing. Vectors of two keys are never put side by side: that is
+an error. With `keep` in `configs/encoders.yaml` only the first values of a vector are kept (Matryoshka), made length 1
+again.
 """
 
 

@@ -83,6 +83,8 @@ class SceneGait(Config):
     arm_deg: tuple[float, ...]
     elbow_deg: tuple[float, ...]
     float_per_gravity: float = Field(ge=0)
+    wring_mps: float = Field(gt=0)
+    wring_lift_m: float = Field(ge=0)
     least_move_m: float = Field(gt=0)
 
     @model_validator(mode="after")
@@ -177,7 +179,6 @@ class Limits(Config):
     facing_from_mps: float = Field(gt=0)
     bone_share: float = Field(gt=0)
     slide_mps: float = Field(gt=0)
-    recorded_slide_mps: float = Field(gt=0)
     contact_m: float = Field(gt=0)
 
 

@@ -81,7 +81,9 @@ def posed(movement: Movement, config: ScenesConfig, *, scale: float = 1.0, gravi
         foot[0] - gone + (0.5 - side) * spread + seat * (0.9 * human.thigh + 0.05 * (0.5 - side))
         for side, foot in enumerate(feet)
     ]
-    up = [foot[1] for foot in feet]
+    raised = [_stepping(along, movement.heading, config) for along in forward]
+    up = [foot[1] + height for foot, height in zip(feet, raised, strict=True)]
+    stands = tuple(stand & (height < 1e-3) for stand, height in zip(stands, raised, strict=True))
     if drop:
         rise = flight * (1.0 - np.cos(4.0 * np.pi * (phase + 0.125)))
         hip, up = hip + rise, [height + rise for height in up]
@@ -160,6 +162,18 @@ def _foot(
     up = lift[k] * np.sin(np.pi * u**0.8) * moving
     stands: NDArray[np.bool_] = (u <= 0.0) | (u >= 1.0)
     return stands, (along, up)
+
+
+def _stepping(forward: Array, heading: Array, config: ScenesConfig) -> Array:
+    """How high a foot is lifted because its figure turns: one that stands aside of the hips would be wrung.
+
+    Nobody turns round on two feet that stand; who does it at once leaps. `forward` of the hips in metres, `heading` in
+    radians, by frame.
+    """
+    gait, fps = config.gait, config.fps
+    swept = np.abs(forward * np.gradient(heading) * fps)
+    share = np.clip((swept - gait.wring_mps) / gait.wring_mps, 0.0, 1.0)
+    return gait.wring_lift_m * _blended(share * share * (3.0 - 2.0 * share), 0.06 * fps)
 
 
 def _leg(hip: Array, forward: Array, up: Array, human: Human) -> tuple[Array, Array]:

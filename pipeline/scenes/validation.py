@@ -52,14 +52,12 @@ def findings(rows: pl.DataFrame, config: ScenesConfig | None = None) -> list[Fin
     samples = of_rows(rows, names)
     heights = rows["height_m"].to_numpy() / config.human.height
     told = rows.filter(pl.col("source") == "scene")
-    # Recorded players turn on their heels and go sideways, which a figure in one plane can't: it turns with them.
-    limit = config.limits.slide_mps if told.height else config.limits.recorded_slide_mps
     return [
         _speeds(of_rows(told, names) if told.height else None, config),
         _teleports(samples, config),
         _facing(samples, config),
         _bones(samples, heights, config),
-        _slide(samples, limit, config),
+        _slide(samples, config),
     ]
 
 
@@ -154,8 +152,8 @@ def slide_mps(samples: Samples, config: ScenesConfig) -> Array:
     return mean
 
 
-def _slide(samples: Samples, limit: float, config: ScenesConfig) -> Finding:
-    value = slide_mps(samples, config)
+def _slide(samples: Samples, config: ScenesConfig) -> Finding:
+    value, limit = slide_mps(samples, config), config.limits.slide_mps
     mean = float(value.mean())
     return Finding("foot_slide", mean <= limit, mean, limit, "m/s, mean", samples.ids[int(np.argmax(value))])
 

@@ -7,7 +7,7 @@ import pytest
 
 from configs.scenes import ScenesConfig
 from pipeline.scenes.figure import FEET, LEFT_ELBOW, RIGHT_ELBOW, bones, posed, shoulder
-from pipeline.scenes.kinematics import Immobile, moved, travel_seconds
+from pipeline.scenes.kinematics import Immobile, moved, retraced, settled, travel_seconds
 from pipeline.scenes.paths import around, direction_of, heading_of, rounded
 from pipeline.scenes.scales import height_m
 from pipeline.scenes.schema import Actor
@@ -124,3 +124,35 @@ def test_low_gravity_lets_figures_float(config: ScenesConfig) -> None:
     earth, moon = (posed(movement, config, gravity=gravity) for gravity in (9.81, 1.62))
     lowest = [joints[100:200, list(FEET), 1].min(axis=1).max() for joints in (earth, moon)]
     assert lowest[1] > lowest[0] + 0.1
+
+
+def test_who_turns_back_at_once_steps_and_is_not_wrung_over_the_ground(config: ScenesConfig) -> None:
+    t = np.arange(0, 10, 1 / config.fps)
+    there_and_back = 4.0 * np.abs((t / 2.0) % 2.0 - 1.0)  # 2 m/s, the other way every 2 s
+    movement = retraced(np.stack([there_and_back, 0.0 * t], axis=1), np.zeros(len(t), np.uint8), 0.0, config)
+    joints = posed(movement, config)
+    ahead = direction_of(movement.heading)
+    slides = []
+    for foot in FEET:
+        world = movement.position + joints[:, foot, :1] * ahead
+        low = joints[:, foot, 1] < config.limits.contact_m
+        stands = low[1:] & low[:-1]
+        assert stands.mean() > 0.25
+        slides.append(np.hypot(*np.diff(world, axis=0).T)[stands] * config.fps)
+    assert np.concatenate(slides).mean() < config.limits.slide_mps
+    assert np.abs(np.diff(movement.heading)).max() * config.fps > 10.0
+
+
+def test_who_stays_in_a_recording_is_held_and_who_creeps_on_is_not(config: ScenesConfig) -> None:
+    t = np.arange(0, 12, 1 / config.fps)
+    rng = np.random.default_rng(4)
+    x = np.where(t < 4, 0.0, np.minimum(2.0 * (t - 4), 6.0)) + 0.01 * rng.standard_normal(len(t)).cumsum() / 10
+    held, still = settled(np.stack([x, 0.0 * t], axis=1), config)
+    assert still[20:80].all()
+    assert not still[110:170].any()
+    assert np.ptp(held[20:80, 0]) == 0.0
+    assert np.abs(held[:, 0] - x).max() < 0.1
+    creeping = np.stack([0.15 * t, 0.0 * t], axis=1)
+    held, still = settled(creeping, config)
+    assert not still.any()
+    assert (held == creeping).all()
