@@ -81,7 +81,8 @@ def ensure_moments(store: Store, match_id: str) -> Part:
     stamp = MOMENTS.stamp(*(store.part(table, match_id).digest for table in SOURCES))
 
     def tell() -> pl.DataFrame:
-        return described(*(store.read_table(table, match_id) for table in SOURCES))
+        match, segments, tracks, events = (store.read_table(table, match_id) for table in SOURCES)
+        return described(match, segments, tracks, events)
 
     return store.ensure("moments", match_id, stamp, tell)
 

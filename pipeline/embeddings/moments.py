@@ -22,6 +22,7 @@ from pipeline.tables import empty
 
 _MM = 1000.0
 _DIES_MS = 1000  # a segment ends a little before its player does: at its last instant
+_WAYS = ("advance", "retreat", "rotate")  # intents that are a way: of others, how fast somebody is tells nothing
 _BEFORE = (
     ("teammate", "after losing a teammate"),
     ("kill", "after killing an opponent"),
@@ -149,7 +150,7 @@ def _how(row: dict[str, Any], sites: list[tuple[str, float, float]], config: Enc
     far = row["end_gone"] - row["begin_gone"]
     pace = far / max((row["to_ms"] - row["from_ms"]) / _MM, 1e-3)
     words = []
-    if far > limits.moved_m:
+    if far > limits.moved_m and row["intent"] in _WAYS:
         words = ["quickly"] if pace > limits.quick_mps else ["slowly"] if pace < limits.slow_mps else []
     begin, end = place_words(row["begin_place"]), place_words(row["end_place"])
     if begin and end:

@@ -117,7 +117,7 @@ def loaded(folder: Path, spec: EncoderSpec) -> Any:
     from sentence_transformers.sentence_transformer.modules import Pooling
     from transformers.utils.logging import disable_progress_bar
 
-    disable_progress_bar()  # one for each model that is loaded, whoever looks on
+    disable_progress_bar()  # type: ignore[no-untyped-call]  # one for each model that is loaded, whoever looks on
     gpu = torch.cuda.is_available()
     # A CPU without bf16 units is an order of magnitude slower in it.
     options = {"dtype": torch.bfloat16 if gpu and torch.cuda.is_bf16_supported() else torch.float32}
