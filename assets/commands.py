@@ -395,14 +395,14 @@ def embed() -> None:
     if not result.success:
         _report([_failure(result)])
     _told_of(result, "embeddings", ("encoder", "embedded_now", "known"))
-    _told_of(result, "moment_index", ("matches", "moments", "dagster/row_count"))
+    _told_of(result, "moment_index", ("matches", "moments"))
     console.print("Next: gridmotion search 'a defender falls back after losing a teammate'")
 
 
 def _told_of(result: dg.ExecuteInProcessResult, asset: str, names: tuple[str, ...]) -> None:
     metadata = result.asset_materializations_for_node(asset)[0].metadata
-    told = {name.removeprefix("dagster/"): metadata[name].value for name in names}
-    console.print(f"{asset}: " + ", ".join(f"{name} {value}" for name, value in told.items()), soft_wrap=True)
+    told = ", ".join(f"{name} {metadata[name].value}" for name in names)
+    console.print(f"{asset}: {told}", soft_wrap=True)
 
 
 @app.command()
@@ -481,7 +481,8 @@ def demo() -> None:
         if not result.success:
             _report([_failure(result)])
         with console.status("embedding"):
-            result = _execute(instance, "embed_texts")
+            found_by = [dg.AssetKey(name) for name in ("moments", "embeddings", "moment_index")]
+            result = _execute(instance, "embed_texts", asset_selection=found_by)
         if not result.success:
             _report([_failure(result)])
         _told_of(result, "embeddings", ("encoder", "embedded_now"))
@@ -489,6 +490,7 @@ def demo() -> None:
     console.print(_scan_table(rows[-1:]))
     console.print(_match_table([shown], seconds))
     drawn = pictures(store, shown, _studio())
+    console.print(f"gridmotion search {load_demo().search!r}")
     search_commands.search(load_demo().search, limit=3)
     for what, where in {
         "events": store.uri(store.part_path("events", shown)),

@@ -1,6 +1,6 @@
-"""`gridmotion embed` and `gridmotion search`: moments of matches by words.
+"""`gridmotion search`: moments of matches by words.
 
-Belongs here: arguments, tables for people. Does not belong here: what is embedded (`assets/embeddings.py`), how moments
+Belongs here: arguments, lines for people. Does not belong here: what is embedded (`assets/embeddings.py`), how moments
 are found (`resources/moment_index.py`). Concept: https://typer.tiangolo.com
 """
 
@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
 if TYPE_CHECKING:
     from resources.moment_index import Hit, MomentIndex
@@ -48,11 +47,11 @@ def search(
         for hit in found:
             typer.echo(json.dumps(_plain(hit), ensure_ascii=False))
         return
-    if not found:
-        console.print("nothing is found")
-    else:
-        console.print(_view(found))
-    console.print(f"by {opened.identity.model} ({opened.identity.key})")
+    for hit in found:
+        console.print(_view(hit), soft_wrap=True)
+    console.print(
+        f"{'found' if found else 'nothing is found'} by {opened.identity.model} ({opened.identity.key})", soft_wrap=True
+    )
     if missing:
         console.print(f"not in the index yet: {', '.join(missing)} (gridmotion embed)", style="yellow", soft_wrap=True)
 
@@ -81,19 +80,11 @@ def _make(hit: "Hit") -> str:
     return f"gridmotion clips {hit.moment['match_id']} --segment {hit.moment['segment_id']}"
 
 
-def _view(found: list["Hit"]) -> Table:
-    view = Table("likeness", "match", "round", "at", "s", "player", "moment", "clip, or how to make it")
-    for hit in found:
-        row = hit.moment
-        minutes, seconds = divmod(row["from_ms"] // 1000, 60)
-        view.add_row(
-            f"{hit.likeness:.2f}",
-            row["match_id"],
-            str(row["round"] or ""),
-            f"{minutes}:{seconds:02d}",
-            f"{(row['to_ms'] - row['from_ms']) / 1000:.1f}",
-            row["player"].removeprefix("player:"),
-            row["text"],
-            hit.clip or _make(hit),
-        )
-    return view
+def _view(hit: "Hit") -> str:
+    """Three lines: a table would be wider than a terminal."""
+    row = hit.moment
+    minutes, seconds = divmod(row["from_ms"] // 1000, 60)
+    where = [row["match_id"], f"round {row['round']}" if row["round"] else "", f"{minutes}:{seconds:02d}"]
+    lasts = f"{(row['to_ms'] - row['from_ms']) / 1000:.1f} s"
+    head = ", ".join([*filter(None, where), lasts, row["player"]])
+    return f"{hit.likeness:.2f}  {row['text']}\n      {head}\n      {hit.clip or _make(hit)}"

@@ -19,7 +19,7 @@ from resources.store import Store
 from resources.text_vectors import TextVectors
 
 TEXTS, QUICK_TEXTS = 400, 60
-VECTORS, QUICK_VECTORS = 50_000, 5000
+VECTORS, QUICK_VECTORS = 20_000, 5000
 ASKED, FOUND = 50, 10
 
 

@@ -65,12 +65,12 @@ def _cached(name: str, spec: EncoderSpec, looked: list[str], *, hub: bool) -> Pa
             _log.warning("encoder %s: %s is fetched from the hub if it is not in the cache", name, spec.model)
         return Path(snapshot_download(spec.model, revision=spec.revision, local_files_only=not hub))
     except (LocalEntryNotFoundError, HfHubHTTPError, OSError, ValueError) as error:
-        where = f"; looked for in {', '.join(looked)} and the hub's cache" if looked else " in the hub's cache"
+        where = ", ".join([*looked, "the hub's cache"])
         why = f" and could not be fetched ({type(error).__name__})" if hub else ""
         raise ModelMissing(
-            f"encoder {name}: {spec.model} is not there{where}{why}. Put its files into a folder and name that by "
-            "EMBEDDING_MODELS, or set EMBEDDING_HUB=1 where it may be fetched from the hub, or choose another encoder "
-            "by EMBEDDING_ENCODER"
+            f"encoder {name}: {spec.model} is not there (looked for in {where}){why}. Put its files into a folder and "
+            "name that by EMBEDDING_MODELS, or set EMBEDDING_HUB=1 where it may be fetched from the hub, or choose "
+            "another encoder by EMBEDDING_ENCODER"
         ) from error
 
 
