@@ -21,6 +21,7 @@ from pipeline.embeddings.encoder import Encoder, Identity, Style, Vectors
 from pipeline.embeddings.texts import rows, text_hash, unknown, vectors_of
 from pipeline.tables import empty
 from pipeline.versions import code_version, input_hash
+from resources.encoders import Encoders
 from resources.errors import ResourceError
 from resources.parquet import Stamp
 from resources.store import Store
@@ -141,3 +142,39 @@ class TextVectors:
         spec = self._config.encoders[self.identity.name]
         stamp = Stamp(code_version("embeddings", "tables.py"), config_hash(spec), told, self.identity.key)
         self.store.write_table(TABLE, f"{self.identity.key}-{told[:12]}", made, stamp)
+
+
+class TextReader:
+    """Reads texts for whoever learns from them: vectors that are kept, and new ones that will be.
+
+    Nothing is opened before the first use, so it can stand among the resources of a server whose encoder is missing.
+
+    Args:
+        store: where vectors are kept.
+        encoders: opens the one that is used.
+    """
+
+    def __init__(self, store: Store, encoders: Encoders) -> None:
+        self._store, self._encoders = store, encoders
+
+    @cached_property
+    def _vectors(self) -> TextVectors:
+        return TextVectors(self._store, self._encoders.open(), self._encoders.config)
+
+    @property
+    def name(self) -> str:
+        """The key of all that decides a vector; a model that learned from these vectors names it."""
+        return self._vectors.identity.key
+
+    @property
+    def dimension(self) -> int:
+        """Values of a vector."""
+        return self._vectors.identity.dimension
+
+    def encode(self, texts: Sequence[str]) -> Vectors:
+        """Vectors `(n, dimension)` of length 1, in the order of the texts.
+
+        Raises:
+            EncoderError: if the encoder is missing or fails; what came before is kept.
+        """
+        return self._vectors.of(texts)

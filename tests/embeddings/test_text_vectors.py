@@ -8,8 +8,10 @@ import pytest
 
 from configs.encoders import EncodersConfig
 from pipeline.embeddings.encoder import MixedEncoders
+from resources.encoders import Encoders, ModelMissing
+from resources.settings import Settings
 from resources.store import Store
-from resources.text_vectors import NotEmbedded, TextVectors
+from resources.text_vectors import NotEmbedded, TextReader, TextVectors
 
 TEXTS = [f"text number {k}" for k in range(10)]
 
@@ -65,3 +67,22 @@ def test_a_part_under_a_wrong_name_is_found_out(store: Store, words: Any) -> Non
     store.write(store.part_path("embeddings", wrong), store.read(store.part_path("embeddings", name)))
     with pytest.raises(MixedEncoders, match="are due"):
         TextVectors(store, words).of(TEXTS)
+
+
+def test_a_reader_opens_nothing_before_it_reads_and_names_what_decides_its_vectors(store: Store, words: Any) -> None:
+    class Counted(Encoders):
+        opened = 0
+
+        def open(self, name: str | None = None, **_: Any) -> Any:
+            Counted.opened += 1
+            return words
+
+    reader = TextReader(store, Counted(Settings()))
+    assert Counted.opened == 0
+    assert np.array_equal(reader.encode(TEXTS[:3]), words.encode(TEXTS[:3]))
+    assert (reader.name, reader.dimension) == (words.identity.key, words.dimension)
+    assert Counted.opened == 1
+    assert TextVectors(store, words).ensure(TEXTS[:3]).new == 0
+    missing = TextReader(store, Encoders(Settings(embedding_encoder="qwen3-8b", embedding_models=store.url)))
+    with pytest.raises(ModelMissing):
+        missing.encode(["a"])
