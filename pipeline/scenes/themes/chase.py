@@ -19,7 +19,7 @@ def chase(stage: Stage) -> Sequence[str]:
     officer = stage.cast("officer", stage.spot((-22, -18), (-3, 3)))
     witness = stage.cast("witness", stage.spot((-8, -4), (-9, -6)))
     delay = stage.uniform(0.6, 1.6)
-    fast, faster = stage.pick(("run", "running_bases"), ("running_bases", "sprint"), ("run", "run"))
+    fast, faster = stage.pick(("jog", "run"), ("run", "sprint"), ("run", "run"))
     thief.do("look", delay).go(*corners, action=fast)
     gone = stage.uniform(0.4, 1.2)
     officer.do("stand", delay + gone).go(*corners[:-1], (corners[-1][0] - 1.4, corners[-1][1] + 0.6), action=faster)

@@ -1,4 +1,4 @@
-"""An office and a café: people at tables who type, eat and talk, and those who come and go.
+"""An office and a cafe: people at tables who type, eat and talk, and those who come and go.
 
 Belongs here: rooms with tables and chairs. Does not belong here: how high a chair is (configuration).
 """
@@ -44,10 +44,10 @@ def cafe(stage: Stage) -> Sequence[str]:
         waiter.do("talk", 1.5).go(counter, action="walk").do("collect", 1.0)
     stage.ends(waiter.time)
     return [
-        f"A waiter carries food to {seated.lower()} guests in a café.",
-        "In a café people eat at tables while the waiter walks between the counter and them.",
+        f"A waiter carries food to {seated.lower()} guests in a cafe.",
+        "In a cafe people eat at tables while the waiter walks between the counter and them.",
         "Guests sit and eat; a waiter brings them one dish after the other.",
-        "A waiter walks to and fro in a small café and serves everybody.",
+        "A waiter walks to and fro in a small cafe and serves everybody.",
     ]
 
 
