@@ -78,10 +78,10 @@ class LocalEncoder:
                 [put[place] for place in places],
                 prompt="",  # its own prompts are none of ours
                 batch_size=len(places),
-                convert_to_numpy=True,
+                convert_to_tensor=True,
                 show_progress_bar=False,
             )
-            out[places] = finished(np.asarray(raw, np.float32), self.identity, self.spec.dimension)
+            out[places] = finished(raw.float().cpu().numpy(), self.identity, self.spec.dimension)
             done += len(places)
             if self.progress is not None:
                 self.progress(done)

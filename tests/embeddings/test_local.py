@@ -84,6 +84,17 @@ def test_a_bare_language_model_is_pooled_as_configured(tiny_qwen3: Path, encoder
     assert np.allclose(encoder.encode(TEXTS)[0], mean / np.linalg.norm(mean), atol=1e-4)
 
 
+def test_weights_of_half_the_precision_give_nearly_the_same_vectors(tiny_qwen3: Path, encoders: EncodersConfig) -> None:
+    encoder = _encoder(tiny_qwen3, encoders)
+    whole = encoder.encode(TEXTS)
+    encoder._model.bfloat16()  # as on a GPU that can
+    half = encoder.encode(TEXTS)
+    assert half.dtype == np.float32
+    assert np.allclose(np.linalg.norm(half, axis=1), 1.0, atol=1e-6)
+    assert not np.array_equal(half, whole)
+    assert (half * whole).sum(axis=1).min() > 0.99
+
+
 def test_another_model_than_configured_is_refused(tiny_qwen3: Path, encoders: EncodersConfig, tmp_path: Path) -> None:
     with pytest.raises(WrongDimension, match=r"gives 64 values, encoders.yaml says 1024"):
         _encoder(tiny_qwen3, encoders, dimension=1024).encode(TEXTS)
