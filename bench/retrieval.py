@@ -147,8 +147,8 @@ _CHOICE = """\
 Nobody has to choose: without `EMBEDDING_ENCODER` the small one that comes with the installation answers, says so in the
 log of each run, and stands in each row. One that was chosen and isn't there is an error, never another in its place.
 Weights come from the folder `EMBEDDING_MODELS` (`<folder>/Qwen/Qwen3-Embedding-8B`, or without `Qwen/`) or the hub's
-cache on this machine; they are fetched from the hub only with `EMBEDDING_HUB=1`. `gemini` needs
-`GEMINI_API_KEY` and sends every text to Google; what was embedded before a quota is used up is kept, and the next run goes on there.
+cache on this machine; they are fetched from the hub only with `EMBEDDING_HUB=1`. `gemini` needs `GEMINI_API_KEY` and
+sends every text to Google; what was embedded before a quota is used up is kept, and the next run goes on there.
 
 A row of `embeddings` names its model, the revision of its files, and a key of all that decides a vector (model,
 revision, values kept, prompts, longest text). Another key means other vectors: everything is embedded anew under it,
