@@ -66,13 +66,15 @@ bench-quick: setup ## a look in two minutes: less input, fewer runs, nothing wri
 lock: ## pin every dependency anew
 	$(BIN)/uv pip compile --quiet --python-version 3.11 --universal --no-annotate --no-emit-find-links $(FIND_LINKS) --extra dev --extra mmcp pyproject.toml -o requirements.lock
 
-docs: setup ## write what the program knows about itself: docs/tables.md; where the data is, docs/sparse.md, docs/simulator.md, docs/labels.md, docs/keys.md and docs/motion.md
+docs: setup ## write what the program knows about itself: docs/tables.md; where the data is, docs/{sparse,simulator,labels,keys,motion,scenes,embeddings}.md
 	$(BIN)/python -c "from pathlib import Path; from pipeline.tables import documentation; Path('docs/tables.md').write_text(documentation())"
 	$(BIN)/python -m bench.sparse
 	$(BIN)/python -m bench.simulator
 	$(BIN)/python -m bench.labels
 	$(BIN)/python -m bench.keys
 	$(BIN)/python -m bench.motion_quality
+	$(BIN)/python -m bench.stories
+	$(BIN)/python -m bench.retrieval
 
 clean: ## remove what the commands wrote, not the environment
 	rm -rf data .dagster

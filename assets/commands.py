@@ -29,7 +29,14 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
-from assets import evaluation_commands, model_commands, motion_server, review_commands
+from assets import (
+    evaluation_commands,
+    model_commands,
+    motion_server,
+    review_commands,
+    scene_commands,
+    search_commands,
+)
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -39,8 +46,10 @@ app = typer.Typer(
 )
 app.add_typer(review_commands.app, name="review")
 app.add_typer(model_commands.app, name="models")
+app.add_typer(scene_commands.app, name="scenes")
 app.command()(evaluation_commands.evaluate)
 app.command()(motion_server.motion_server)
+app.command()(search_commands.search)
 # What is printed holds names from logs and messages about them: none of it may be read as markup.
 console = Console(markup=False, highlight=False)
 
@@ -408,6 +417,26 @@ def _moment(match: str, round_number: int, from_s: float, to_s: float) -> None:
 
 
 @app.command()
+def embed() -> None:
+    """Embed what is new of captions, prompts and moments, and build the index that search asks."""
+    with _instance() as instance, console.status("embedding"):
+        result = _execute(instance, "embed_texts")
+        warnings = _warnings(instance, result.run_id)
+    _tell_once(warnings)
+    if not result.success:
+        _report([_failure(result)])
+    _told_of(result, "embeddings", ("encoder", "embedded_now", "known"))
+    _told_of(result, "moment_index", ("matches", "moments"))
+    console.print("Next: gridmotion search 'a defender falls back after losing a teammate'")
+
+
+def _told_of(result: dg.ExecuteInProcessResult, asset: str, names: tuple[str, ...]) -> None:
+    metadata = result.asset_materializations_for_node(asset)[0].metadata
+    told = ", ".join(f"{name} {metadata[name].value}" for name in names)
+    console.print(f"{asset}: {told}", soft_wrap=True)
+
+
+@app.command()
 def doctor() -> None:
     """Say what is configured, what answers, and what is used instead."""
     from assets.definitions import open_registry, open_store
@@ -473,10 +502,27 @@ def demo() -> None:
             _report([_failure(result)])
         seconds, failures = _analyse(instance, [shown])
         _report(failures)
+        with console.status("a small training set"):
+            result = _execute(
+                instance,
+                "training_set",
+                ops={"trajectories": {"config": {"samples": load_demo().samples, "processes": 1}}},
+                asset_selection=[dg.AssetKey("trajectories")],
+            )
+        if not result.success:
+            _report([_failure(result)])
+        with console.status("embedding"):
+            found_by = [dg.AssetKey(name) for name in ("moments", "embeddings", "moment_index")]
+            result = _execute(instance, "embed_texts", asset_selection=found_by)
+        if not result.success:
+            _report([_failure(result)])
+        _told_of(result, "embeddings", ("encoder", "embedded_now"))
     store = _store()
     console.print(_scan_table(rows[-1:]))
     console.print(_match_table([shown], seconds))
     drawn = pictures(store, shown, _studio())
+    console.print(f"gridmotion search {load_demo().search!r}")
+    search_commands.search(load_demo().search, limit=3)
     for what, where in {
         "events": store.uri(store.part_path("events", shown)),
         "features": store.uri(store.part_path("features", shown)),
@@ -484,10 +530,12 @@ def demo() -> None:
         "segments": store.uri(store.part_path("segments", shown)),
         "clips": store.uri(store.part_path("clips", shown)),
         "motion (GLB)": store.uri("motion"),
+        "training set": store.uri("trajectories"),
         **{f"{name} (picture)": where for name, where in drawn.items()},
     }.items():
         console.print(f"{what:>18}  {where}", soft_wrap=True)
     console.print("Say what it is not sure of: gridmotion review next")
+    console.print("Find a moment by words: gridmotion search 'an attacker dies at site A'", soft_wrap=True)
     console.print("Look at all of it in the browser: make dev")
     console.print("Look into the tables: notebooks/match_explorer.ipynb and notebooks/intent_errors.ipynb")
 

@@ -9,9 +9,25 @@ from typing import Any
 import dagster as dg
 
 from assets import backfill, events, grid, intents, jobs, many, models, moments, motion, reviews, schedules, sensors
+from assets import (
+    backfill,
+    embeddings,
+    events,
+    grid,
+    intents,
+    jobs,
+    many,
+    models,
+    motion,
+    reviews,
+    scenes,
+    schedules,
+    sensors,
+)
 from assets.match_analysis import match_analysis
 from configs.motion import load_motion
 from resources.clips import ClipStudio
+from resources.encoders import Encoders
 from resources.grid_api import GridApi
 from resources.motion_backends import configured
 from resources.motion_backends.local import LocalBackend
@@ -25,6 +41,8 @@ OWNERS = {
     "intents": "team:machine-learning",
     "motion": "team:motion",
     "review": "team:machine-learning",
+    scenes.GROUP: "team:motion",
+    embeddings.GROUP: "team:machine-learning",
 }
 
 
@@ -56,7 +74,7 @@ def build_defs(environment: Settings | None = None, **overrides: Any) -> dg.Defi
     Args:
         environment: the settings; those of the process by default.
         overrides: resources that take the place of the default ones, by name (`store`, `models`, `studio`, `grid`,
-            `reviews`).
+            `reviews`, `encoders`).
     """
     environment = environment or settings()
     store = overrides.pop("store", None) or open_store(environment)
@@ -68,6 +86,12 @@ def build_defs(environment: Settings | None = None, **overrides: Any) -> dg.Defi
         models.champion_model,
         motion.clips,
         reviews.review_jobs,
+        scenes.scenes,
+        scenes.trajectories,
+        embeddings.moments,
+        embeddings.embeddings,
+        embeddings.moment_index,
+        embeddings.encoder_retrieval,
     ]
     return dg.Definitions(
         assets=dg.map_asset_specs(lambda spec: spec.replace_attributes(owners=[OWNERS[spec.group_name or ""]]), assets),
@@ -78,9 +102,16 @@ def build_defs(environment: Settings | None = None, **overrides: Any) -> dg.Defi
             jobs.make_clips,
             moments.moment_of_a_round,
             jobs.retrain,
+            jobs.training_set,
+            jobs.embed_texts,
             backfill.backfill,
         ],
-        schedules=[schedules.daily_grid_fetch, schedules.nightly_retraining],
+        schedules=[
+            schedules.daily_grid_fetch,
+            schedules.nightly_retraining,
+            schedules.nightly_embedding,
+            schedules.weekly_training_set,
+        ],
         sensors=[
             sensors.landing_sensor,
             sensors.scanned_matches_sensor,
@@ -96,6 +127,7 @@ def build_defs(environment: Settings | None = None, **overrides: Any) -> dg.Defi
             "studio": open_studio(store, environment),
             "grid": open_grid(environment),
             "reviews": reviews.open_reviews(environment),
+            "encoders": Encoders(environment),
             "environment": environment,
             "watcher": many.Nobody(),
             **overrides,

@@ -1,4 +1,4 @@
-"""The jobs: fetch logs from GRID, scan a landed log, analyse a match, make its clips, retrain the intent model.
+"""The jobs: fetch from GRID, scan a log, analyse a match, make its clips, retrain; training sets, embeddings.
 
 Belongs here: selections of assets that run together. Does not belong here: when they run (`schedules`, `sensors`).
 Concept: https://docs.dagster.io/guides/build/jobs/asset-jobs
@@ -41,4 +41,16 @@ retrain = dg.define_asset_job(
     "retrain",
     dg.AssetSelection.assets(MODEL_KEY, CHAMPION_KEY),
     description="Train the intent model on all labelled matches, register it, promote it if it passes the gate.",
+)
+
+training_set = dg.define_asset_job(
+    "training_set",
+    dg.AssetSelection.assets("scenes", "trajectories"),
+    description="Stories as films, and samples of stories and of every analysed match for the trajectory model.",
+)
+
+embed_texts = dg.define_asset_job(
+    "embed_texts",
+    dg.AssetSelection.assets("moments", "embeddings", "moment_index", "encoder_retrieval"),
+    description="Embed what is new of prompts, captions and moments, and build the index that search asks.",
 )

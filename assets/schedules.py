@@ -6,7 +6,7 @@ Concept: https://docs.dagster.io/guides/automate/schedules
 
 import dagster as dg
 
-from assets.jobs import fetch_grid, retrain
+from assets.jobs import embed_texts, fetch_grid, retrain, training_set
 from resources.grid_api import GridApi
 from resources.settings import Settings
 
@@ -17,6 +17,26 @@ nightly_retraining = dg.ScheduleDefinition(
     execution_timezone="UTC",
     default_status=dg.DefaultScheduleStatus.RUNNING,
     description="Retrains on everything labelled so far; an unchanged training set reuses the model it gave before.",
+)
+
+
+nightly_embedding = dg.ScheduleDefinition(
+    name="nightly_embedding",
+    job=embed_texts,
+    cron_schedule="0 5 * * *",  # an hour after the retraining, so that search tells of the segments as they are now
+    execution_timezone="UTC",
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+    description="Embeds what the day brought and builds the index of moments anew; what is known stays.",
+)
+
+weekly_training_set = dg.ScheduleDefinition(
+    name="weekly_training_set",
+    job=training_set,
+    cron_schedule="0 6 * * 1",
+    execution_timezone="UTC",
+    # Films and ten thousand samples take a fifth of a gigabyte: for those who train a trajectory model.
+    default_status=dg.DefaultScheduleStatus.STOPPED,
+    description="Films of stories, and samples of stories and of the week's matches; off until somebody wants it.",
 )
 
 

@@ -13,10 +13,17 @@ class SimulatedGame(Config):
 
 
 class DemoConfig(Config):
-    """The matches of the demo: one that is shown, and those its model is trained on."""
+    """The matches of the demo: one that is shown, and those its model is trained on.
+
+    Attributes:
+        samples: of stories, for its training set.
+        search: what is looked for by words.
+    """
 
     analysed: SimulatedGame
     training: tuple[SimulatedGame, ...] = Field(min_length=2)
+    samples: int = Field(ge=1)
+    search: str
 
 
 def load_demo() -> DemoConfig:

@@ -25,6 +25,9 @@ ID_CHARS = 100
 
 ID_PATTERN = rf"^[A-Za-z0-9_-]{{1,{ID_CHARS}}}$"
 
+SAMPLE_FRAMES, SAMPLE_JOINTS = 250, 10
+"""Ten seconds at 25 frames a second; joints of a stick figure (`pipeline.scenes.figure`)."""
+
 
 class SchemaViolation(PipelineError):
     """A frame does not satisfy the declaration of its table; the message names table, column and rule."""
@@ -283,6 +286,103 @@ class Clips(dy.Schema):
         return ~(pl.col("backend").str.starts_with("hymotion") & pl.col("trainable"))
 
 
+class Trajectories(dy.Schema):
+    """Ten seconds of one actor of a story or one player of a match, with what is said of it; a part is a shard."""
+
+    sample_id = dy.String(primary_key=True, nullable=False, regex=r"^[0-9a-f]{16}$")
+    source = dy.Enum(["scene", "match"], nullable=False)
+    source_id = dy.String(nullable=False, description="the story, `<theme>-<seed>`, or the match")
+    theme = dy.String(nullable=False)
+    template = dy.String(nullable=False, description="the way of wording, `<theme>/<style>`")
+    seed = dy.Int64(nullable=False, min=0, description="of the story; of a match, a hash of its id")
+    split = dy.Enum(["train", "validation", "test", "paraphrase"], nullable=False, description="by seed, then style")
+    actor = dy.String(nullable=False)
+    subject = dy.String(nullable=False, description="what the actor is, in words")
+    from_ms = dy.Int64(nullable=False, description="when the window begins, in its story or match")
+    caption = dy.String(nullable=False)
+    prompt = dy.String(nullable=False, description="the whole story in a sentence")
+    frames = dy.Int32(nullable=False, min=1)
+    fps = dy.Int32(nullable=False, min=1)
+    height_m = dy.Float32(nullable=False, min=0.1)
+    gravity_mps2 = dy.Float32(nullable=False, min=0.1)
+    joints_m = dy.Array(
+        dy.Float32(nullable=False),
+        SAMPLE_FRAMES * SAMPLE_JOINTS * 2,
+        nullable=False,
+        description="frames × joints × (forward, up) of the ground under the hips",
+    )
+    position_m = dy.Array(
+        dy.Float32(nullable=False), SAMPLE_FRAMES * 2, nullable=False, description="frames × (x, z) of the hips"
+    )
+    heading_rad = dy.Array(
+        dy.Float32(nullable=False),
+        SAMPLE_FRAMES,
+        nullable=False,
+        description="by frame, about +y, 0 = +x, unwrapped",
+    )
+    speed_mps = dy.Array(dy.Float32(nullable=False), SAMPLE_FRAMES, nullable=False, description="by frame")
+    actions = dy.List(
+        dy.Struct({"action": dy.String(), "from_frame": dy.Int32(), "to_frame": dy.Int32()}),
+        nullable=False,
+        description="what is done in each frame, as stretches `[from, to)`",
+    )
+    licence = dy.String(nullable=False, description="whose terms hold")
+    trainable = dy.Bool(nullable=False)
+
+    @dy.rule()
+    def may_be_learned(cls) -> pl.Expr:
+        """Nothing that may not be learned from is in a training set, such as what derives from HY-Motion's output."""
+        return pl.col("trainable")
+
+
+class Moments(dy.Schema):
+    """A segment of a match in a sentence, by which it can be found; told after the fact, so never for a prediction."""
+
+    segment_id = dy.String(primary_key=True, nullable=False, regex=r"^[0-9a-f]{16}$")
+    match_id = _match_id()
+    round = dy.Int32(nullable=True)
+    player = dy.String(nullable=False)
+    side = dy.String(nullable=True)
+    from_ms = dy.Int64(nullable=False)
+    to_ms = dy.Int64(nullable=False)
+    intent = dy.Enum(list(INTENTS), nullable=False)
+    confidence = _probability(nullable=False)
+    text = dy.String(nullable=False, description="who, what is meant, how, where, after what, and what came of it")
+    text_hash = dy.String(nullable=False, regex=r"^[0-9a-f]{32}$", description="names its row of `embeddings`")
+
+
+class Embeddings(dy.Schema):
+    """A text as a vector; a part holds those that one encoder made at once."""
+
+    text_hash = dy.String(primary_key=True, nullable=False, regex=r"^[0-9a-f]{32}$", description="of text and style")
+    style = dy.Enum(["document", "query"], nullable=False, description="whether it may be found, or is searched for")
+    text = dy.String(nullable=False)
+    encoder = dy.String(nullable=False, description="its name in `encoders.yaml`")
+    encoder_key = dy.String(
+        nullable=False, description="names model, revision, dimension and prompts: what is compared"
+    )
+    model = dy.String(nullable=False)
+    revision = dy.String(nullable=False, description="of the model's files, or of the service")
+    dimension = dy.Int32(nullable=False, min=1)
+    licence = dy.String(nullable=False)
+    vector = dy.List(dy.Float32(nullable=False), nullable=False, description="of length 1")
+
+    @dy.rule()
+    def whole(cls) -> pl.Expr:
+        """A vector has as many values as its encoder gives."""
+        return pl.col("vector").list.len() == pl.col("dimension")
+
+    @dy.rule()
+    def one_encoder(cls) -> pl.Expr:
+        """No part mixes vectors of two encoders: they cannot be compared."""
+        return pl.col("encoder_key") == pl.col("encoder_key").first()
+
+    @dy.rule()
+    def directed(cls) -> pl.Expr:
+        """A vector is finite and of length 1."""
+        return (pl.col("vector").list.eval(pl.element() * pl.element()).list.sum() - 1.0).abs() < 1e-3
+
+
 TABLES: dict[str, type[dy.Schema]] = {
     "logs": Logs,
     "quarantine": Quarantine,
@@ -295,6 +395,9 @@ TABLES: dict[str, type[dy.Schema]] = {
     "intents": Intents,
     "segments": Segments,
     "clips": Clips,
+    "trajectories": Trajectories,
+    "moments": Moments,
+    "embeddings": Embeddings,
 }
 
 

@@ -10,9 +10,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 from configs.backends import load_backends
+from configs.encoders import load_encoders
 from configs.grid import load_grid
 from configs.review import load_review
 from resources.addresses import without_secrets
+from resources.encoders import Encoders
 from resources.errors import ResourceError
 from resources.grid_api import GridApi, GridError, NotFound
 from resources.motion_backends import configured as motion_backends
@@ -53,6 +55,7 @@ def examine(environment: Settings, store: Store, registry: ModelRegistry) -> Ite
     yield _redis(environment)
     yield _database(environment)
     yield _grid(environment)
+    yield _encoder(environment)
 
 
 def _guarded(service: str, configured: str, probe: Callable[[], tuple[State, str]]) -> Finding:
@@ -188,3 +191,22 @@ def _grid(environment: Settings) -> Finding:
 
     with grid.connected():
         return _guarded("GRID", f"GRID_API_KEY set, {url}", ask)
+
+
+def _encoder(environment: Settings) -> Finding:
+    """The encoder of texts: whether its files or its key are there; no text is embedded."""
+    named = environment.embedding_encoder
+
+    def look() -> tuple[State, str]:
+        encoder = Encoders(environment).open(say=lambda _: None)
+        identity = encoder.identity
+        if identity.name in _served() and environment.gemini_api_key is None:
+            return "failed", "GEMINI_API_KEY is not set: put a key there, or choose another encoder"
+        told = f"{identity.model}, {identity.dimension} values, {identity.licence}"
+        return ("ok", told) if named else ("fallback", f"{told}: it comes with the installation")
+
+    return _guarded("text encoder", f"EMBEDDING_ENCODER {named or 'not set'}", look)
+
+
+def _served() -> set[str]:
+    return {name for name, spec in load_encoders().encoders.items() if spec.kind == "gemini"}

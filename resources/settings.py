@@ -37,6 +37,11 @@ class Settings(BaseSettings):
         grid_api_url: their address; Open Access has another.
         grid_central_data_url: address of Central Data, where it is another one.
         mlflow_tracking_uri: MLflow server or database; without it, SQLite beside the store.
+        embedding_encoder: which encoder of `encoders.yaml` embeds texts; without it, the packaged one.
+        embedding_models: folder in which models of encoders lie; besides it, the hub's cache is looked at.
+        embedding_hub: whether models that are missing may be fetched from the hub.
+        gemini_api_key: key of the Gemini API, for its embedding models.
+        gemini_api_url: its address.
     """
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True, hide_input_in_errors=True)
@@ -60,6 +65,11 @@ class Settings(BaseSettings):
     grid_api_url: str = "https://api.grid.gg"
     grid_central_data_url: str | None = None
     mlflow_tracking_uri: SecretStr | None = None
+    embedding_encoder: str | None = None
+    embedding_models: str | None = None
+    embedding_hub: bool = False
+    gemini_api_key: SecretStr | None = None
+    gemini_api_url: str = "https://generativelanguage.googleapis.com"
 
     @field_validator("gridmotion_store")
     @classmethod
@@ -68,7 +78,7 @@ class Settings(BaseSettings):
             raise ValueError("is a folder or an s3:// address")
         return url
 
-    @field_validator("grid_api_url", "grid_central_data_url")
+    @field_validator("grid_api_url", "grid_central_data_url", "gemini_api_url")
     @classmethod
     def _safe_for_a_key(cls, url: str | None) -> str | None:
         if url:

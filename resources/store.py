@@ -21,7 +21,9 @@ from pipeline.tables import TABLES, StreamCheck, conform
 from resources.files import Bucket, FileMissing, Files, Folder, StoreError
 from resources.parquet import STAMP_KEY, Stamp, write_parquet
 
-_PARTITION_COLUMN = {"logs": "log_id", "quarantine": "log_id"}
+_PARTITION_COLUMN = {
+    "logs": "log_id", "quarantine": "log_id", "trajectories": "shard", "embeddings": "made"
+}  # fmt: skip
 Rows = pl.DataFrame | Iterable[pl.DataFrame]
 _PIECE_BYTES = 1 << 20  # pages are small, and each write has its price
 
@@ -150,8 +152,8 @@ class Store:
         except FileMissing as error:
             raise PartMissing(f"{table} has no part for {key}: {error}; has its stage run?") from error
 
-    def read_table(self, table: str, key: str) -> pl.DataFrame:
-        """A table's rows for one match (or log).
+    def read_table(self, table: str, key: str, columns: list[str] | None = None) -> pl.DataFrame:
+        """A table's rows for one match (or log); only some columns, if they are named.
 
         Raises:
             PartMissing: if its stage has not run.
@@ -159,7 +161,7 @@ class Store:
         """
         path, data = self._part_bytes(table, key)
         try:
-            return pl.read_parquet(data)
+            return pl.read_parquet(data, columns=columns)
         except pl.exceptions.PolarsError as error:
             raise PartDamaged(f"{self.uri(path)}: {error}") from error
 

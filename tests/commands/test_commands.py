@@ -1,5 +1,6 @@
 """The command line as people call it: a process of its own, in a folder of its own."""
 
+import json
 import os
 import subprocess
 import sys
@@ -77,3 +78,23 @@ def test_the_same_seed_simulates_the_same_bytes(gridmotion, tmp_path: Path) -> N
     assert len(names) == 3
     for name in names:
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+
+
+@pytest.mark.slow
+def test_moments_are_embedded_and_found_by_words(gridmotion, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    assert gridmotion("search", "a defender").returncode == 1
+    assert gridmotion("simulate", "--rounds", "2", "--seed", "5", "--out", "logs").returncode == 0
+    (log,) = (tmp_path / "logs").glob("*.jsonl.gz")
+    ingested = gridmotion("ingest", str(log))
+    match_id = ingested.stdout.rpartition("gridmotion run ")[2].split()[0]
+    assert gridmotion("backfill", match_id, "--processes", "1").returncode == 0
+    embedded = gridmotion("embed")
+    assert embedded.returncode == 0, embedded.stdout + embedded.stderr
+    assert "EMBEDDING_ENCODER is not set" in embedded.stdout
+    found = gridmotion("search", "a defender waits", "--limit", "3", "--json")
+    assert found.returncode == 0, found.stdout + found.stderr
+    hits = [json.loads(line) for line in found.stdout.splitlines()]
+    assert len(hits) == 3
+    assert "defender" in hits[0]["text"]
+    assert hits[0]["next"].startswith(f"gridmotion clips {match_id} --segment ")
+    assert "embedded_now 0" in gridmotion("embed").stdout

@@ -23,6 +23,7 @@ def test_with_nothing_configured_everything_works_or_says_what_is_used_instead(t
         "Redis",
         "database",
         "GRID",
+        "text encoder",
     }
     assert "prior" in found["model registry"].detail
     assert "no review jobs yet" in found["database"].detail
@@ -81,3 +82,16 @@ def test_an_address_is_shown_without_user_and_password(url: str, shown: str) -> 
 def test_an_error_shows_no_secret_of_the_address_that_it_is_about() -> None:
     url = "http://host:1/?password=hunter2"
     assert "hunter2" not in redacted(f"{url} and url: /?password=hunter2/api/2.0/mlflow", url)
+
+
+def test_an_encoder_that_was_chosen_and_is_not_there_fails_with_what_to_do(tmp_path: Path) -> None:
+    store = str(tmp_path / "store")
+    missing = _examined(Settings(gridmotion_store=store, embedding_encoder="qwen3-8b", embedding_models=str(tmp_path)))
+    assert missing["text encoder"].state == "failed"
+    assert "EMBEDDING_MODELS" in missing["text encoder"].detail
+    keyless = _examined(Settings(gridmotion_store=store, embedding_encoder="gemini"))
+    assert keyless["text encoder"].state == "failed"
+    assert "GEMINI_API_KEY" in keyless["text encoder"].detail
+    chosen = _examined(Settings(gridmotion_store=store, embedding_encoder="minilm"))
+    assert chosen["text encoder"].state == "ok"
+    assert "384" in chosen["text encoder"].detail

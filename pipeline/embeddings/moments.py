@@ -1,0 +1,182 @@
+"""What is said of each segment of a match, so that it can be found by words.
+
+Belongs here: from segments, tracks and events to sentences. Does not belong here: the nine intents' verbs
+(`pipeline.scenes.captions`), vectors, the index.
+
+A sentence tells who, what is meant, how fast, from where to where, what happened before and what came of it:
+"A defender falls back quickly from middle to CT spawn, after losing a teammate". Moments are told after the fact: what
+came of it is in them, so they are for search and never for a prediction.
+"""
+
+import re
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from configs.encoders import EncodersConfig, load_encoders
+from pipeline.embeddings.texts import text_hash
+from pipeline.events.model import is_attacker
+from pipeline.scenes.captions import Phrase
+from pipeline.tables import empty
+
+_MM = 1000.0
+_DIES_MS = 1000  # a segment ends a little before its player does: at its last instant
+_WAYS = ("advance", "retreat", "rotate")  # intents that are a way: of others, how fast somebody is tells nothing
+_BEFORE = (
+    ("teammate", "after losing a teammate"),
+    ("kill", "after killing an opponent"),
+    ("plant", "after the bomb was planted"),
+    ("hurt", "after being hit"),
+    ("blind", "after being flashed"),
+)
+"""What may have happened before, the weightiest first."""
+
+
+def described(
+    match: pl.DataFrame,
+    segments: pl.DataFrame,
+    tracks: pl.DataFrame,
+    events: pl.DataFrame,
+    config: EncodersConfig | None = None,
+) -> pl.DataFrame:
+    """A sentence on each segment, as rows of the table `moments`.
+
+    Args:
+        match: its row of the table `matches`.
+        segments: of the table `segments`.
+        tracks: likewise.
+        events: likewise.
+        config: defaults to `configs/encoders.yaml`.
+    """
+    config = config or load_encoders()
+    if segments.is_empty():
+        return empty("moments")
+    rows = _placed(segments.sort("player", "from_ms", "segment_id"), tracks)
+    rows = _surrounded(rows, tracks, events, config.moments.after_ms)
+    sites = [(_site(str(o["id"])), o["x_mm"] / _MM, o["z_mm"] / _MM) for o in match["objectives"].item()]
+    texts = [_sentence(row, sites, config) for row in rows.iter_rows(named=True)]
+    kinds = empty("moments").schema
+    told = rows.with_columns(text=pl.Series(texts, dtype=pl.String)).with_columns(
+        text_hash=pl.Series([text_hash(text) for text in texts], dtype=pl.String)
+    )
+    return told.select(pl.col(name).cast(kind) for name, kind in kinds.items()).sort("from_ms", "segment_id")
+
+
+def _placed(segments: pl.DataFrame, tracks: pl.DataFrame) -> pl.DataFrame:
+    """With where each segment begins and ends, and how far it goes."""
+    here = ["x_mm", "z_mm", "place", "gone"]
+    step = (
+        (pl.col("x_mm").cast(pl.Float64).diff().pow(2) + pl.col("z_mm").cast(pl.Float64).diff().pow(2))
+        .sqrt()
+        .over("player", "round")
+    )
+    paths = (
+        tracks.select(
+            pl.col("player").cast(pl.String), "round", "t_ms", "x_mm", "z_mm", pl.col("place").cast(pl.String)
+        )
+        .sort("player", "t_ms")
+        .with_columns(gone=step.fill_null(0.0).cum_sum().over("player") / _MM)
+        .sort("t_ms")
+        .drop("round")
+    )
+    out = segments.with_columns(pl.col("player").cast(pl.String))
+    for edge, time in (("begin", "from_ms"), ("end", "to_ms")):
+        named = paths.rename({name: f"{edge}_{name}" for name in here})
+        out = out.sort(time).join_asof(
+            named, left_on=time, right_on="t_ms", by="player", strategy="backward", check_sortedness=False
+        ).drop("t_ms", strict=False)  # fmt: skip
+    return out
+
+
+def _surrounded(rows: pl.DataFrame, tracks: pl.DataFrame, events: pl.DataFrame, within_ms: int) -> pl.DataFrame:
+    """With when something last happened before each segment, how many it killed, and whether it died of it."""
+    teams = tracks.select(pl.col("player", "team").cast(pl.String)).drop_nulls().unique(["player"], keep="first")
+    texts = events.select("t_ms", "round", pl.col("event_type", "actor", "target").cast(pl.String))
+    of = {
+        kind: texts.filter(pl.col("event_type") == kind)
+        for kind in ("PLAYER_KILLED", "PLAYER_DAMAGED", "PLAYER_BLINDED", "BOMB_PLANTED")
+    }
+    kills = of["PLAYER_KILLED"]
+    dead = kills.join(teams, left_on="target", right_on="player", how="inner")
+    happened = {
+        "teammate": (dead.select("t_ms", "round", "team", mate="target"), ["round", "team"]),
+        "kill": (kills.select("t_ms", "round", player="actor"), ["round", "player"]),
+        "plant": (of["BOMB_PLANTED"].select("t_ms", "round"), ["round"]),
+        "hurt": (of["PLAYER_DAMAGED"].select("t_ms", "round", player="target"), ["round", "player"]),
+        "blind": (of["PLAYER_BLINDED"].select("t_ms", "round", player="target"), ["round", "player"]),
+    }
+    out = rows.with_columns(pl.col("team").cast(pl.String)).sort("from_ms")
+    for name, (found, by) in happened.items():
+        found = found.drop_nulls(by).sort("t_ms").with_columns(pl.col("t_ms").alias(name)).drop("mate", strict=False)
+        out = out.join_asof(
+            found, left_on="from_ms", right_on="t_ms", by=by, strategy="backward", tolerance=within_ms,
+            check_sortedness=False,
+        ).drop("t_ms", strict=False)  # fmt: skip
+    deeds = kills.select("round", "t_ms", who="actor", whom="target")
+    near = out.select("segment_id", "round", "player", "from_ms", "to_ms").join(deeds, on="round", how="inner")
+    inside = (pl.col("t_ms") >= pl.col("from_ms")) & (pl.col("t_ms") <= pl.col("to_ms") + _DIES_MS)
+    counted = (
+        near.filter(inside)
+        .group_by("segment_id")
+        .agg(
+            kills=((pl.col("who") == pl.col("player")) & (pl.col("t_ms") <= pl.col("to_ms"))).sum(),
+            dies=(pl.col("whom") == pl.col("player")).any(),
+        )
+    )
+    return out.join(counted, on="segment_id", how="left").with_columns(
+        pl.col("kills").fill_null(0), pl.col("dies").fill_null(value=False)
+    )
+
+
+def _sentence(row: dict[str, Any], sites: list[tuple[str, float, float]], config: EncodersConfig) -> str:
+    role = is_attacker(row["side"])
+    subject = "A player" if role is None else "An attacker" if role else "A defender"
+    said = Phrase(row["intent"], _how(row, sites, config), is_intent=True).said(gerund=False)
+    before = [words for name, words in _BEFORE if row[name] is not None][: config.moments.spoken]
+    after = ["kills an opponent" if row["kills"] == 1 else f"kills {row['kills']} opponents"] if row["kills"] else []
+    after += ["dies"] if row["dies"] else []
+    text = f"{subject} {said}"
+    if before:
+        text += f", {before[0]}" + "".join(f" and {words}" for words in before[1:])
+    return text + (f", and {' and '.join(after)}" if after else "")
+
+
+def _how(row: dict[str, Any], sites: list[tuple[str, float, float]], config: EncodersConfig) -> str:
+    """How fast, and from where to where: by the names of places where the source has them, else by objectives."""
+    if row["begin_x_mm"] is None or row["end_x_mm"] is None:
+        return ""
+    limits = config.moments
+    far = row["end_gone"] - row["begin_gone"]
+    pace = far / max((row["to_ms"] - row["from_ms"]) / _MM, 1e-3)
+    words = []
+    if far > limits.moved_m and row["intent"] in _WAYS:
+        words = ["quickly"] if pace > limits.quick_mps else ["slowly"] if pace < limits.slow_mps else []
+    begin, end = place_words(row["begin_place"]), place_words(row["end_place"])
+    if begin and end:
+        words.append(f"at {end}" if begin == end else f"from {begin} to {end}")
+        return " ".join(words)
+    here = np.array([row["begin_x_mm"], row["begin_z_mm"]]) / _MM
+    there = np.array([row["end_x_mm"], row["end_z_mm"]]) / _MM
+    near = sorted((float(np.hypot(*(there - (x, z)))), name, (x, z)) for name, x, z in sites)
+    if near and near[0][0] < limits.site_m:
+        words.append(f"at {near[0][1]}")
+    elif near and far > limits.moved_m:
+        closer = [(float(np.hypot(*(here - at))) - d, name) for d, name, at in near]
+        gained, name = max(closer)
+        if gained > 0.5 * far:
+            words.append(f"towards {name}")
+    return " ".join(words)
+
+
+def _site(name: str) -> str:
+    return f"site {name.rsplit('_', 1)[-1].upper()}" if "_" in name else name
+
+
+def place_words(name: str | None) -> str:
+    """A callout of a map in words: `TopofMid` is "top of mid", `BombsiteA` "bombsite A"; nothing for none."""
+    if not name:
+        return ""
+    parted = re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|(?<=[A-Za-z])(?=\d)", " ", name)
+    words = re.sub(r"(?<=[a-z])of\b", " of", parted).replace("_", " ").split()
+    return " ".join(word if len(word) <= 2 and word.isupper() else word.lower() for word in words)
