@@ -29,7 +29,14 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
-from assets import evaluation_commands, model_commands, motion_server, review_commands, scene_commands
+from assets import (
+    evaluation_commands,
+    model_commands,
+    motion_server,
+    review_commands,
+    scene_commands,
+    trajectory_commands,
+)
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -40,6 +47,8 @@ app = typer.Typer(
 app.add_typer(review_commands.app, name="review")
 app.add_typer(model_commands.app, name="models")
 app.add_typer(scene_commands.app, name="scenes")
+app.add_typer(trajectory_commands.app, name="trajectories")
+app.command()(trajectory_commands.generate)
 app.command()(evaluation_commands.evaluate)
 app.command()(motion_server.motion_server)
 # What is printed holds names from logs and messages about them: none of it may be read as markup.

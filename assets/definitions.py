@@ -8,7 +8,21 @@ from typing import Any
 
 import dagster as dg
 
-from assets import backfill, events, grid, intents, jobs, many, models, motion, reviews, scenes, schedules, sensors
+from assets import (
+    backfill,
+    events,
+    grid,
+    intents,
+    jobs,
+    many,
+    models,
+    motion,
+    reviews,
+    scenes,
+    schedules,
+    sensors,
+    trajectories,
+)
 from assets.match_analysis import match_analysis
 from configs.motion import load_motion
 from resources.clips import ClipStudio
@@ -18,6 +32,7 @@ from resources.motion_backends.local import LocalBackend
 from resources.registry import ModelRegistry
 from resources.settings import Settings, settings
 from resources.store import Store
+from resources.text_encoder import PackagedEncoder
 
 OWNERS = {
     events.GROUP: "team:match-data",
@@ -26,6 +41,7 @@ OWNERS = {
     "motion": "team:motion",
     "review": "team:machine-learning",
     scenes.GROUP: "team:motion",
+    trajectories.GROUP: "team:machine-learning",
 }
 
 
@@ -44,6 +60,12 @@ def open_registry(environment: Settings) -> ModelRegistry:
 def open_grid(environment: Settings) -> GridApi:
     """GRID's APIs with the key of the environment; without one, the first request says so."""
     return GridApi(environment.grid_api_key, environment.grid_api_url, environment.grid_central_data_url)
+
+
+def open_encoder(environment: Settings) -> PackagedEncoder:
+    """Who reads texts for the trajectory model."""
+    del environment
+    return PackagedEncoder()
 
 
 def open_studio(store: Store, environment: Settings) -> ClipStudio:
@@ -71,6 +93,9 @@ def build_defs(environment: Settings | None = None, **overrides: Any) -> dg.Defi
         reviews.review_jobs,
         scenes.scenes,
         scenes.trajectories,
+        trajectories.trajectory_model,
+        trajectories.trajectory_evaluation,
+        trajectories.text_films,
     ]
     return dg.Definitions(
         assets=dg.map_asset_specs(lambda spec: spec.replace_attributes(owners=[OWNERS[spec.group_name or ""]]), assets),
@@ -80,6 +105,7 @@ def build_defs(environment: Settings | None = None, **overrides: Any) -> dg.Defi
             jobs.analyse_match,
             jobs.make_clips,
             jobs.retrain,
+            jobs.train_trajectories,
             backfill.backfill,
         ],
         schedules=[schedules.daily_grid_fetch, schedules.nightly_retraining],
@@ -99,6 +125,7 @@ def build_defs(environment: Settings | None = None, **overrides: Any) -> dg.Defi
             "grid": open_grid(environment),
             "reviews": reviews.open_reviews(environment),
             "environment": environment,
+            "encoder": open_encoder(environment),
             "watcher": many.Nobody(),
             **overrides,
         },

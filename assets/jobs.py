@@ -6,6 +6,7 @@ Concept: https://docs.dagster.io/guides/build/jobs/asset-jobs
 
 import dagster as dg
 
+from assets import trajectories
 from assets.models import CHAMPION_KEY, MODEL_KEY
 from assets.partitions import matches
 
@@ -41,4 +42,10 @@ retrain = dg.define_asset_job(
     "retrain",
     dg.AssetSelection.assets(MODEL_KEY, CHAMPION_KEY),
     description="Train the intent model on all labelled matches, register it, promote it if it passes the gate.",
+)
+
+train_trajectories = dg.define_asset_job(
+    "train_trajectories",
+    dg.AssetSelection.assets(trajectories.MODEL_KEY, trajectories.JUDGED_KEY, "text_films"),
+    description="Train the trajectory model on the training set and all matches, judge it, make films of sentences.",
 )

@@ -1,0 +1,145 @@
+"""The transformer: what is said and how it began in, pose and position of every frame out.
+
+Belongs here: layers, and how the position head's output becomes positions. Does not belong here: losses, training.
+
+Read from top to bottom. All frames are found at once: tokens are patches of frames and attend to each other both ways.
+The text and the conditions are tokens of their own before them, and are added to every token as well.
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from pipeline.trajectories.batches import CONDITIONS, Batch
+from pipeline.trajectories.shape import POSE, Shape
+
+STEP_MPS = 5.0
+"""Steps are shown to the network as shares of a run's."""
+
+
+class Shown(NamedTuple):
+    """A batch as tensors; see `pipeline.trajectories.batches.Batch`."""
+
+    pose: Tensor
+    way: Tensor
+    heading: Tensor
+    seen: Tensor
+    pose_seen: Tensor
+    has_pose: Tensor
+    text: Tensor
+    condition: Tensor
+    velocity: Tensor
+    after: Tensor
+
+
+class Found(NamedTuple):
+    """What the network finds.
+
+    Attributes:
+        pose: `(b, n, 20)` in standard deviations from the mean pose.
+        way: `(b, n, 2)` metres in the frame of reference.
+        velocity: `(b, n, 2)` m/s of the head of its own, or None.
+    """
+
+    pose: Tensor
+    way: Tensor
+    velocity: Tensor | None
+
+
+def shown(batch: Batch, device: torch.device | str = "cpu") -> Shown:
+    """A batch on a device."""
+    return Shown(*(torch.from_numpy(getattr(batch, name)).to(device) for name in Shown._fields))
+
+
+class Block(nn.Module):
+    """Attention and a feed-forward part, each after a norm and added to what came in."""
+
+    def __init__(self, shape: Shape) -> None:
+        super().__init__()
+        d = shape.width
+        self.heads, self.dropout = shape.heads, shape.dropout
+        self.before, self.between = nn.LayerNorm(d), nn.LayerNorm(d)
+        self.asked = nn.Linear(d, 3 * d)
+        self.answer = nn.Linear(d, d)
+        self.wide = nn.Linear(d, shape.feed_forward * d)
+        self.narrow = nn.Linear(shape.feed_forward * d, d)
+
+    def forward(self, x: Tensor) -> Tensor:
+        b, n, d = x.shape
+        q, k, v = self.asked(self.before(x)).view(b, n, 3, self.heads, d // self.heads).permute(2, 0, 3, 1, 4)
+        mixed = functional.scaled_dot_product_attention(q, k, v, dropout_p=self.dropout if self.training else 0.0)
+        x = x + functional.dropout(self.answer(mixed.transpose(1, 2).reshape(b, n, d)), self.dropout, self.training)
+        inner = functional.gelu(self.wide(self.between(x)))
+        return x + functional.dropout(self.narrow(inner), self.dropout, self.training)
+
+
+class Network(nn.Module):
+    """Text, and what is known of the beginning, to pose and position.
+
+    Args:
+        shape: what it is built like; the number of its parameters is held to what the shape says.
+    """
+
+    pose_mean: Tensor
+    pose_spread: Tensor
+
+    def __init__(self, shape: Shape) -> None:
+        super().__init__()
+        torch.manual_seed(shape.seed)
+        d, p = shape.width, shape.patch
+        self.shape = shape
+        self.beginning = nn.Linear(shape.token_inputs, d)
+        self.text = nn.Linear(shape.text, d)
+        self.condition = nn.Linear(CONDITIONS, d)
+        self.place = nn.Parameter(0.02 * torch.randn(shape.tokens + 2, d))
+        self.blocks = nn.ModuleList(Block(shape) for _ in range(shape.layers))
+        self.norm = nn.LayerNorm(d)
+        self.pose = nn.Sequential(nn.Linear(d, d), nn.GELU(), nn.Linear(d, p * POSE))
+        self.position = _head(d, 2 * p, shape.dropout)
+        self.velocity = _head(d, 2 * p, shape.dropout) if shape.velocity else None
+        self.register_buffer("pose_mean", torch.zeros(POSE))
+        self.register_buffer("pose_spread", torch.ones(POSE))
+        last = self.position[-1]
+        nn.init.zeros_(last.weight)  # at first positions are those that the head's output is added to
+        nn.init.zeros_(last.bias)
+        count = sum(parameter.numel() for parameter in self.parameters())
+        if count != shape.parameters:
+            raise AssertionError(f"size {shape.name} has {count} parameters, its shape says {shape.parameters}")
+
+    def forward(self, given: Shown) -> Found:
+        shape = self.shape
+        b = len(given.text)
+        steps = torch.diff(given.way, dim=1, prepend=given.way[:, :1]) * (shape.fps / STEP_MPS)
+        pose = (given.pose - self.pose_mean) / self.pose_spread * given.pose_seen[..., None]
+        frames = torch.cat([pose, steps * given.seen[..., None]], dim=-1)
+        tokens = frames.reshape(b, shape.tokens, -1)
+        first = slice(None, None, shape.patch)
+        flags = torch.stack([given.seen[:, first], given.pose_seen[:, first]], dim=-1).to(tokens.dtype)
+        said, told = self.text(given.text), self.condition(given.condition)
+        x = self.beginning(torch.cat([tokens, flags], dim=-1)) + (said + told)[:, None]
+        x = torch.cat([said[:, None], told[:, None], x], dim=1) + self.place
+        for block in self.blocks:
+            x = block(x)
+        x = self.norm(x[:, 2:])
+        found = self.pose(x).reshape(b, shape.frames, POSE)
+        raw = self.position(x).reshape(b, shape.frames, 2).float()
+        speed = None if self.velocity is None else self.velocity(x).reshape(b, shape.frames, 2).float()
+        return Found(found.float(), self._way(raw, given), speed)
+
+    def _way(self, raw: Tensor, given: Shown) -> Tensor:
+        """Positions from the position head; those that are known stay as they are."""
+        after, seen = given.after[..., None], given.seen[..., None]
+        if self.shape.position == "step":
+            going = (after > 0).to(raw.dtype)
+            found = torch.cumsum(raw * going, dim=1) * (STEP_MPS / self.shape.fps)
+        else:
+            tau = self.shape.damping_s
+            gone = after if self.shape.position == "constant" else tau * (1.0 - torch.exp(-after / tau))
+            found = given.velocity[:, None] * gone + after * raw  # an error grows with time, and is none at first
+        return torch.where(seen, given.way, found)
+
+
+def _head(d: int, outputs: int, dropout: float) -> nn.Sequential:
+    return nn.Sequential(nn.Linear(d, d // 2), nn.GELU(), nn.Dropout(dropout), nn.Linear(d // 2, outputs))
