@@ -4,6 +4,7 @@ Belongs here: the state of a training and the weights of a model as files, writt
 here: what is learned (learning), what a model answers (model).
 """
 
+import json
 import os
 from pathlib import Path
 
@@ -15,6 +16,9 @@ from torch import Tensor
 from pipeline.errors import PipelineError
 
 
+_WORDS = "gridmotion"
+
+
 class DamagedWeights(PipelineError):
     """A file of weights that is missing, torn or of another network; the message says which and what to do."""
 
@@ -23,7 +27,8 @@ def save(path: Path, tensors: dict[str, Tensor], words: dict[str, str]) -> None:
     """Writes tensors and words under another name first, then renames, so that a kill leaves the old file."""
     unfinished = path.with_suffix(".unfinished")
     plain = {name: value.detach().to("cpu").contiguous() for name, value in tensors.items()}
-    save_file(plain, unfinished, metadata=words)
+    # One word: of several, the library writes the order anew each time, and the same weights are the same bytes.
+    save_file(plain, unfinished, metadata={_WORDS: json.dumps(words, sort_keys=True)})
     with unfinished.open("rb") as file:
         os.fsync(file.fileno())
     unfinished.replace(path)
@@ -37,8 +42,9 @@ def load(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     """
     try:
         with safe_open(path, framework="pt") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}, dict(file.metadata() or {})  # noqa: SIM118
-    except (OSError, SafetensorError) as error:
+            words: dict[str, str] = json.loads((file.metadata() or {}).get(_WORDS, "{}"))
+            return {name: file.get_tensor(name) for name in file.keys()}, words  # noqa: SIM118  # it is no dict
+    except (OSError, ValueError, SafetensorError) as error:
         raise DamagedWeights(f"{path.name}: {error}; train again, or restore it") from error
 
 
