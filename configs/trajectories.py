@@ -50,6 +50,26 @@ class Known(Config):
     stride_s: float = Field(gt=0)
 
 
+class GroundConfig(Config):
+    """The ground ahead, in cells."""
+
+    cell_m: float = Field(gt=0)
+    ahead_m: float = Field(gt=0)
+    behind_m: float = Field(ge=0)
+    aside_m: float = Field(gt=0)
+    visits: tuple[int, ...] = Field(min_length=1)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Cells along and across."""
+        return round((self.ahead_m + self.behind_m) / self.cell_m) + 1, round(2 * self.aside_m / self.cell_m) + 1
+
+    @property
+    def cells(self) -> int:
+        """How many there are."""
+        return self.shape[0] * self.shape[1]
+
+
 class Losses(Config):
     """Weights of the losses."""
 
@@ -131,6 +151,7 @@ class TrajectoriesConfig(Config):
     sizes: dict[str, Size]
     network: NetworkConfig
     known: Known
+    ground: GroundConfig
     losses: Losses
     mixture: Mixture
     training: TrainingConfig

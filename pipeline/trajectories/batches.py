@@ -2,9 +2,9 @@
 
 Belongs here: which frames are known, the frame of reference, drawing a batch. Does not belong here: tensors (network).
 
-The origin is where somebody is at the last known frame; the first axis is the direction in which it goes there, so that
-a way has to be learned once and not in all directions. Where nothing is known, or it stood still, the directions are
-those of the world, and captions that speak of left and right can be followed. How the frame is turned is told.
+The origin is where somebody is at the last known frame; the first axis is the direction in which it goes or looks there,
+so that a way has to be learned once and not in all directions. Where nothing is known the directions are those of the
+world, and captions that speak of left and right can be followed. How the frame is turned is told.
 """
 
 from dataclasses import dataclass
@@ -15,15 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from configs.trajectories import TrajectoriesConfig
-from pipeline.scenes.paths import heading_of
 from pipeline.trajectories.corpus import KINDS, RECORDED, Corpus, scale_of
-from pipeline.trajectories.samples import Samples, augmented
+from pipeline.trajectories.framing import frame_angle, turned, velocity_at
+from pipeline.trajectories.ground import mirrored
+from pipeline.trajectories.samples import Samples, augmented, mirrored_samples
 
 Floats = NDArray[np.float32]
-CONDITIONS = 5
-"""Scale, cosine and sine of the frame's angle, whether there is a text, how much is known."""
-GOING_MPS = 0.5
-"""Slower, a direction of movement is noise."""
+CONDITIONS = 6
+"""Scale, cosine and sine of the frame's angle, whether there is a text, how much is known, whether the ground is."""
 
 
 @dataclass(frozen=True)
@@ -36,9 +35,11 @@ class Batch:
         heading: `(b, n)` radians in it.
         seen: `(b, n)` frames whose position is known.
         pose_seen: `(b, n)` frames whose pose is known.
+        look_seen: `(b, n)` frames in which it is known where it looks.
         has_pose: `(b,)` whether there is a pose to be found.
+        ground: `(b, cells)` how much the ground around was trodden; zeros where that is not known.
         text: `(b, d)` vectors; zeros where none is shown.
-        condition: `(b, 5)`.
+        condition: `(b, 6)`.
         velocity: `(b, 2)` m/s at the end of what is known.
         after: `(b, n)` seconds since then.
         origin: `(b, 2)` of the frame in the world.
@@ -50,8 +51,10 @@ class Batch:
     heading: Floats
     seen: NDArray[np.bool_]
     pose_seen: NDArray[np.bool_]
+    look_seen: NDArray[np.bool_]
     has_pose: NDArray[np.bool_]
     text: Floats
+    ground: NDArray[np.uint8]
     condition: Floats
     velocity: Floats
     after: Floats
@@ -71,14 +74,6 @@ class Batch:
         return Batch(**{name: value[these] for name, value in vars(self).items()})
 
 
-def turned(way: NDArray[Any], angle: NDArray[Any]) -> Floats:
-    """Ways `(b, …, 2)` in (x, z) turned by angles `(b,)` about +y."""
-    shape = (-1,) + (1,) * (way.ndim - 2)
-    cos, sin = np.cos(angle).reshape(shape), np.sin(angle).reshape(shape)
-    x, z = way[..., 0], way[..., 1]
-    return np.stack([x * cos + z * sin, z * cos - x * sin], axis=-1).astype(np.float32)
-
-
 def framed(
     position: NDArray[Any],
     joints: NDArray[Any],
@@ -87,6 +82,7 @@ def framed(
     pose_known: NDArray[np.bool_],
     text: Floats,
     has_text: NDArray[np.bool_],
+    ground: NDArray[np.uint8],
     *,
     fps: int,
     velocity_s: float,
@@ -98,11 +94,12 @@ def framed(
     Args:
         position: `(b, n, 2)` metres; only known frames matter to what is shown.
         joints: `(b, n, 10, 2)` metres; zeros where there is no pose.
-        heading: `(b, n)` radians.
+        heading: `(b, n)` radians; NaN where it is not known.
         known: `(b,)` frames that are known, 0 for the place of the first alone.
         pose_known: `(b,)` whether their pose is.
         text: `(b, d)`.
         has_text: `(b,)` whether it is shown.
+        ground: `(b, cells)`; zeros where it is not known.
         fps: frames a second.
         velocity_s: over which the last velocity is taken.
         head_m: from hips to head of the usual human.
@@ -112,42 +109,35 @@ def framed(
     rows, last = np.arange(b), np.maximum(known - 1, 0)
     velocity = velocity_at(position, known, fps=fps, seconds=velocity_s)
     origin = position[rows, last].astype(np.float32)
-    so_far = origin - position[:, 0]
-    is_going = np.hypot(velocity[:, 0], velocity[:, 1]) > GOING_MPS
-    has_gone = (known > 0) & (np.hypot(so_far[:, 0], so_far[:, 1]) > GOING_MPS)
-    direction = np.where(is_going[:, None], velocity, so_far)
-    angle = np.where(is_going | has_gone, heading_of(direction.astype(float)), 0.0).astype(np.float32)
+    angle = frame_angle(position, heading, known, fps=fps, velocity_s=velocity_s)
     frames = np.arange(n)[None]
     seen = frames < known[:, None]
     scale = scale_of(joints, head_m) if scale is None else scale
     has_pose = np.abs(joints).reshape(b, -1).max(axis=1) > 0
     is_turned = (angle != 0).astype(np.float32)
     condition = np.stack(
-        [np.log(scale), np.cos(angle) * is_turned, np.sin(angle) * is_turned, has_text, known / n], axis=1
-    ).astype(np.float32)
+        [
+            np.log(scale), np.cos(angle) * is_turned, np.sin(angle) * is_turned, has_text, known / n,
+            ground.any(axis=1),
+        ],
+        axis=1,
+    ).astype(np.float32)  # fmt: skip
     return Batch(
         pose=(joints.reshape(b, n, -1) / scale[:, None, None]).astype(np.float32),
         way=turned(position - origin[:, None], -angle),
-        heading=(heading - angle[:, None]).astype(np.float32),
+        heading=(np.nan_to_num(heading) - angle[:, None]).astype(np.float32),
         seen=seen,
         pose_seen=seen & (pose_known & has_pose)[:, None],
+        look_seen=seen & np.isfinite(heading),
         has_pose=has_pose,
         text=(text * has_text[:, None]).astype(np.float32),
+        ground=ground,
         condition=condition,
         velocity=turned(velocity, -angle),
         after=np.maximum(frames - last[:, None], 0).astype(np.float32) / fps,
         origin=origin,
         angle=angle,
     )
-
-
-def velocity_at(position: NDArray[Any], known: NDArray[np.int64], *, fps: int, seconds: float) -> Floats:
-    """Velocity `(b, 2)` in m/s over the last known seconds; none where fewer than two frames are known."""
-    rows, last = np.arange(len(known)), np.maximum(known - 1, 0)
-    first = np.maximum(last - round(seconds * fps), 0)
-    way = position[rows, last] - position[rows, first]
-    velocity: Floats = (way * fps / np.maximum(last - first, 1)[:, None]).astype(np.float32)
-    return velocity
 
 
 class Batches:
@@ -181,20 +171,25 @@ class Batches:
         rng = np.random.default_rng([self.seed, step])
         kinds = rng.choice(len(KINDS), size, p=self._shares)
         at = np.array([self._groups[kind][rng.integers(len(self._groups[kind]))] for kind in kinds])
-        samples = self._changed(self.corpus.samples(at), kinds == RECORDED, rng)
+        samples, ground = self._changed(at, kinds == RECORDED, rng)
         known = self._known(kinds, rng)
         shown = self.config.known
         has_text = (rng.random(size) < shown.text_share) | (known == 0)
         pose_known = rng.random(size) < shown.pose_share
         text = self.corpus.vectors[[self._place.get(caption, 0) for caption in samples.captions]]
-        return self._framed(samples, known, pose_known, text, has_text)
+        return self._framed(samples, known, pose_known, text, has_text, ground)
 
-    def _changed(self, samples: Samples, is_recorded: NDArray[np.bool_], rng: np.random.Generator) -> Samples:
-        """Augmented; of windows whose first known frames decide where a forecast begins, time passes as it did."""
+    def _changed(
+        self, at: NDArray[np.int64], is_recorded: NDArray[np.bool_], rng: np.random.Generator
+    ) -> tuple[Samples, NDArray[np.uint8]]:
+        """Augmented; of windows of recordings time passes as it did, and they are as large as the ground they are on."""
         training = self.config.training
-        factor = np.where(is_recorded, 0.0, training.speed)
-        out = augmented(samples, rng, speed=factor, mirror=training.mirror, scale=training.scale)
-        return out
+        is_mirrored = rng.random(len(at)) < training.mirror
+        samples = mirrored_samples(self.corpus.samples(at), is_mirrored)
+        ground = np.asarray(self.corpus.ground[at])
+        ground = np.where(is_mirrored[:, None], mirrored(ground, self.config.ground), ground)
+        speed, scale = (np.where(is_recorded, 0.0, share) for share in (training.speed, training.scale))
+        return augmented(samples, rng, speed=speed, mirror=0.0, scale=scale), ground
 
     def _known(self, kinds: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
         """A number of known frames for each sample; of a recording's window always the same."""
@@ -216,9 +211,10 @@ class Batches:
         pose_known: NDArray[np.bool_],
         text: Floats,
         has_text: NDArray[np.bool_],
+        ground: NDArray[np.uint8],
     ) -> Batch:
         return framed(
-            samples.position, samples.joints, samples.heading, known, pose_known, text, has_text,
+            samples.position, samples.joints, samples.heading, known, pose_known, text, has_text, ground,
             fps=samples.fps, velocity_s=self.config.known.velocity_s, head_m=self.head_m,
         )  # fmt: skip
 
@@ -227,6 +223,7 @@ class Batches:
         b = len(at)
         text = self.corpus.vectors[self.corpus.told[at]]
         return self._framed(
-            self.corpus.samples(at), np.full(b, known), np.full(b, pose_known), text, np.full(b, has_text)
-        )
+            self.corpus.samples(at), np.full(b, known), np.full(b, pose_known), text, np.full(b, has_text),
+            np.asarray(self.corpus.ground[at]),
+        )  # fmt: skip
 

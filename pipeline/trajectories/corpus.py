@@ -26,7 +26,7 @@ Floats = NDArray[np.float32]
 STORY, MATCH, RECORDED = range(3)
 KINDS = ("story", "match", "recorded")
 SPLITS = ("train", "validation", "test", "paraphrase", "theme")
-_ARRAYS = ("position", "joints", "heading", "actions", "told", "mirrored", "known", "kind", "split", "theme", "vectors")
+_ARRAYS = ("position", "joints", "heading", "actions", "told", "mirrored", "known", "kind", "split", "theme", "ground", "vectors")
 _WORDS = "corpus.json"
 
 
@@ -58,7 +58,7 @@ class Corpus:
     Attributes:
         position: `(N, n, 2)` metres, from where each begins.
         joints: `(N, n, 20)` float16 metres; zeros where no pose is known.
-        heading: `(N, n)` radians.
+        heading: `(N, n)` radians in which it looks; NaN where that is not known.
         actions: `(N, n)` codes; places in `names`.
         told: `(N,)` place of what is said in `captions`.
         mirrored: `(N,)` of what is said in a mirror.
@@ -66,6 +66,7 @@ class Corpus:
         kind: `(N,)` place in `KINDS`.
         split: `(N,)` place in `SPLITS`.
         theme: `(N,)` place in `themes`.
+        ground: `(N, cells)` how much the ground around the last known position was trodden; zeros if not known.
         vectors: `(U, d)` of the captions; of no column before they are read.
         captions: all of them once.
         themes: names.
@@ -85,6 +86,7 @@ class Corpus:
     kind: NDArray[np.uint8]
     split: NDArray[np.uint8]
     theme: NDArray[np.uint8]
+    ground: NDArray[np.uint8]
     vectors: Floats
     captions: tuple[str, ...]
     themes: tuple[str, ...]
@@ -159,7 +161,7 @@ def opened(folder: Path) -> Corpus:
         arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in _ARRAYS}
     except (OSError, ValueError) as error:
         raise Unusable(f"no corpus in {folder.name}: {error}; make it anew") from error
-    small = {name: np.asarray(arrays[name]) for name in _ARRAYS if name not in ("position", "joints", "heading")}
+    small = {name: np.asarray(arrays[name]) for name in _ARRAYS if name not in ("position", "joints", "heading", "ground")}
     texts: dict[str, Any] = {name: tuple(words[name]) for name in ("captions", "themes", "names", "ids")}
     return Corpus(**{**arrays, **small}, **texts, fps=words["fps"], encoder=words["encoder"])
 
@@ -231,6 +233,7 @@ class _Gathered:
             heading=samples.heading,
             actions=samples.actions,
             known=np.zeros(b, np.int16),
+            ground=np.zeros((b, config.ground.cells), np.uint8),
             kind=np.where(is_match, MATCH, STORY).astype(np.uint8),
             split=np.array([SPLITS.index(split) for split in splits], np.uint8),
         )
@@ -244,7 +247,8 @@ class _Gathered:
             found.fps,
             position=found.position,
             joints=np.zeros((m, n, 20), np.float16),
-            heading=np.zeros((m, n), np.float32),
+            heading=found.look,
+            ground=found.ground,
             actions=np.full((m, n), names.index("stand"), np.uint8),
             known=np.full(m, found.known, np.int16),
             kind=np.full(m, RECORDED, np.uint8),

@@ -17,9 +17,10 @@ from configs.trajectories import TrajectoriesConfig, load_trajectories
 from pipeline.scenes.figure import bones
 from pipeline.scenes.validation import action_speeds, slide_mps
 from pipeline.trajectories import baselines
-from pipeline.trajectories.batches import GOING_MPS, Batches
+from pipeline.trajectories.batches import Batches
 from pipeline.trajectories.bodies import boned, headings, planted
 from pipeline.trajectories.corpus import RECORDED, STORY, Corpus, scale_of
+from pipeline.trajectories.framing import GOING_MPS
 from pipeline.trajectories.model import Motions, TrajectoryModel
 from pipeline.trajectories.recognition import Recogniser, looks
 from pipeline.trajectories.samples import Samples

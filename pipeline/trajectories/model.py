@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from pipeline.trajectories.batches import Batch, framed, turned
+from pipeline.trajectories.batches import Batch, framed
 from pipeline.trajectories.corpus import Encoder, Unusable
+from pipeline.trajectories.framing import turned
 from pipeline.trajectories.shape import Shape
 
 if TYPE_CHECKING:
@@ -131,8 +132,8 @@ class TrajectoryModel:
         b, n = len(vectors), self.shape.frames
         nothing: Any = np.zeros((b, n, 2), np.float32)
         batch = framed(
-            nothing, np.zeros((b, n, 10, 2), np.float32), np.zeros((b, n), np.float32), np.zeros(b, np.int64),
-            np.zeros(b, np.bool_), vectors, np.ones(b, np.bool_), fps=self.shape.fps, velocity_s=self.shape.velocity_s,
+            nothing, np.zeros((b, n, 10, 2), np.float32), np.full((b, n), np.nan, np.float32), np.zeros(b, np.int64),
+            np.zeros(b, np.bool_), vectors, np.ones(b, np.bool_), np.zeros((b, self.shape.ground), np.uint8), fps=self.shape.fps, velocity_s=self.shape.velocity_s,
             head_m=self.shape.head_m, scale=scale,
         )  # fmt: skip
         return self.found(batch)

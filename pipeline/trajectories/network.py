@@ -3,7 +3,7 @@
 Belongs here: layers, and how the position head's output becomes positions. Does not belong here: losses, training.
 
 Read from top to bottom. All frames are found at once: tokens are patches of frames and attend to each other both ways.
-The text and the conditions are tokens of their own before them, and are added to every token as well.
+The text, the conditions and the ground ahead are tokens of their own before them, and are added to every token as well.
 """
 
 from typing import NamedTuple
@@ -27,8 +27,10 @@ class Shown(NamedTuple):
     heading: Tensor
     seen: Tensor
     pose_seen: Tensor
+    look_seen: Tensor
     has_pose: Tensor
     text: Tensor
+    ground: Tensor
     condition: Tensor
     velocity: Tensor
     after: Tensor
@@ -93,7 +95,8 @@ class Network(nn.Module):
         self.beginning = nn.Linear(shape.token_inputs, d)
         self.text = nn.Linear(shape.text, d)
         self.condition = nn.Linear(CONDITIONS, d)
-        self.place = nn.Parameter(0.02 * torch.randn(shape.tokens + 2, d))
+        self.ground = nn.Linear(2 * shape.ground, d)
+        self.place = nn.Parameter(0.02 * torch.randn(shape.tokens + 3, d))
         self.blocks = nn.ModuleList(Block(shape) for _ in range(shape.layers))
         self.norm = nn.LayerNorm(d)
         self.pose = nn.Sequential(nn.Linear(d, d), nn.GELU(), nn.Linear(d, p * POSE))
@@ -113,16 +116,19 @@ class Network(nn.Module):
         b = len(given.text)
         steps = torch.diff(given.way, dim=1, prepend=given.way[:, :1]) * (shape.fps / STEP_MPS)
         pose = (given.pose - self.pose_mean) / self.pose_spread * given.pose_seen[..., None]
-        frames = torch.cat([pose, steps * given.seen[..., None]], dim=-1)
+        looks = torch.stack([torch.cos(given.heading), torch.sin(given.heading)], dim=-1) * given.look_seen[..., None]
+        frames = torch.cat([pose, steps * given.seen[..., None], looks], dim=-1)
         tokens = frames.reshape(b, shape.tokens, -1)
         first = slice(None, None, shape.patch)
-        flags = torch.stack([given.seen[:, first], given.pose_seen[:, first]], dim=-1).to(tokens.dtype)
-        said, told = self.text(given.text), self.condition(given.condition)
-        x = self.beginning(torch.cat([tokens, flags], dim=-1)) + (said + told)[:, None]
-        x = torch.cat([said[:, None], told[:, None], x], dim=1) + self.place
+        known = (given.seen, given.pose_seen, given.look_seen)
+        flags = torch.stack([each[:, first] for each in known], dim=-1).to(tokens.dtype)
+        trodden = torch.cat([given.ground > 0, given.ground / shape.levels], dim=-1).to(tokens.dtype)
+        context = torch.stack([self.text(given.text), self.condition(given.condition), self.ground(trodden)], dim=1)
+        x = self.beginning(torch.cat([tokens, flags], dim=-1)) + context.sum(dim=1, keepdim=True)
+        x = torch.cat([context, x], dim=1) + self.place
         for block in self.blocks:
             x = block(x)
-        x = self.norm(x[:, 2:])
+        x = self.norm(x[:, 3:])
         found = self.pose(x).reshape(b, shape.frames, POSE)
         raw = self.position(x).reshape(b, shape.frames, 2).float()
         speed = None if self.velocity is None else self.velocity(x).reshape(b, shape.frames, 2).float()

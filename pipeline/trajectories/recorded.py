@@ -16,6 +16,8 @@ from configs.scenes import ScenesConfig, load_scenes
 from configs.trajectories import TrajectoriesConfig, load_trajectories
 from pipeline.events.model import is_attacker
 from pipeline.scenes.captions import Phrase, caption
+from pipeline.trajectories.framing import frame_angle
+from pipeline.trajectories.ground import Trodden
 
 Array = NDArray[np.float32]
 _MS = 1000.0
@@ -33,6 +35,8 @@ class Recorded:
         captions: who it is and what it means at the instant at which the forecast begins, as it was known then.
         known: frames before the forecast; the last of them is a recorded position, not one between two.
         fps: frames a second.
+        look: `(m, n)` radians in which somebody looks; NaN where that was not recorded.
+        ground: `(m, cells)` how much the ground around the last known position was trodden before.
     """
 
     match_id: str
@@ -41,6 +45,8 @@ class Recorded:
     captions: tuple[str, ...]
     known: int
     fps: int
+    look: Array
+    ground: NDArray[np.uint8]
 
 
 def recorded_windows(
@@ -66,12 +72,17 @@ def recorded_windows(
     offsets = (np.arange(n) - (known - 1)) * _MS / scenes.fps
     meant = {key[0]: frame for key, frame in intents.sort("t_ms").group_by("player", maintain_order=True)}
     ways: list[NDArray[np.float64]] = []
+    starts: list[NDArray[np.float64]] = []
+    looks: list[NDArray[np.float64]] = []
+    moments: list[int] = []
     ids: list[str] = []
     said: list[str] = []
-    found = tracks.select("player", "round", "side", "t_ms", "x_mm", "z_mm").sort("player", "round", "t_ms")
+    columns = ("player", "round", "side", "t_ms", "x_mm", "z_mm", "yaw_mdeg")
+    found = tracks.select(columns).sort("player", "round", "t_ms")
     for (player, _), track in found.group_by("player", "round", maintain_order=True):
         times = track["t_ms"].to_numpy()
         points = track.select("x_mm", "z_mm").to_numpy() / _MS
+        view = np.radians(track["yaw_mdeg"].cast(pl.Float64).fill_null(float("nan")).to_numpy() / _MS)
         subject = _SUBJECTS[is_attacker(track["side"][0]) if track["side"][0] else None]
         for anchor in _anchors(times, offsets, config, scenes):
             at = anchor + offsets
@@ -79,10 +90,20 @@ def recorded_windows(
             if np.hypot(*np.diff(way, axis=0).T).max() * scenes.fps > scenes.limits.teleport_mps:
                 continue
             ways.append(way - way[0])
+            starts.append(way[0])
+            looks.append(view[np.maximum(np.searchsorted(times, at, side="right") - 1, 0)])
+            moments.append(anchor)
             ids.append(f"{match_id}/{player}/{anchor}")
             said.append(caption(subject, [_meant(meant.get(player), anchor)], 0))
-    position = np.stack(ways).astype(np.float32) if ways else np.zeros((0, n, 2), np.float32)
-    return Recorded(match_id, tuple(ids), position, tuple(said), known, scenes.fps)
+    if not ways:
+        ground = np.zeros((0, config.ground.cells), np.uint8)
+        return Recorded(match_id, (), np.zeros((0, n, 2), np.float32), (), known, scenes.fps, np.zeros((0, n), np.float32), ground)
+    position, look = np.stack(ways).astype(np.float32), np.stack(looks).astype(np.float32)
+    frames = np.full(len(ways), known)
+    angle = frame_angle(position, look, frames, fps=scenes.fps, velocity_s=config.known.velocity_s)
+    here = np.stack(starts) + position[:, known - 1]
+    ground = Trodden(tracks, config.ground).around(here, angle, np.array(moments))
+    return Recorded(match_id, tuple(ids), position, tuple(said), known, scenes.fps, look, ground)
 
 
 def _anchors(

@@ -105,7 +105,7 @@ def augmented(
     *,
     speed: float | NDArray[np.float64] = 0.1,
     mirror: float = 0.5,
-    scale: float = 0.1,
+    scale: float | NDArray[np.float64] = 0.1,
     turn: bool = True,
 ) -> Samples:
     """The samples a little different: faster or slower, mirrored, larger or smaller, turned.
@@ -117,13 +117,13 @@ def augmented(
             the recording where time passes slower, and its end is held where it passes faster.
         mirror: share of samples that are seen in a mirror, with left and right exchanged. Captions speak of left and
             right as well, so they are turned round too.
-        scale: by how much a figure and its way may be larger or smaller.
+        scale: by how much a figure and its way may be larger or smaller; of all or of each.
         turn: whether the whole way is turned about its beginning by any angle; captions no longer tell directions
             that hold, so samples that tell one are left as they are.
     """
     b = len(samples)
     out = faster(samples, 1.0 + speed * rng.uniform(-1.0, 1.0, b)) if np.any(speed) else samples
-    if scale:
+    if np.any(scale):
         out = scaled(out, 1.0 + scale * rng.uniform(-1.0, 1.0, b))
     if mirror:
         out = mirrored_samples(out, rng.random(b) < mirror)

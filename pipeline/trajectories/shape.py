@@ -35,6 +35,8 @@ class Shape(Config):
         dropout: in training.
         position: what the position head is added to.
         velocity: whether there is a velocity head.
+        ground: cells of the ground ahead.
+        levels: of how much a cell is trodden.
         text: dimension of the vectors of texts.
         encoder: who makes these.
         damping_s: of the velocity that positions are added to, where it is a damped one.
@@ -54,6 +56,8 @@ class Shape(Config):
     dropout: float
     position: Position
     velocity: bool
+    ground: int
+    levels: int
     text: int = Field(gt=0)
     encoder: str
     damping_s: float
@@ -75,7 +79,8 @@ class Shape(Config):
             if frames % size.patch:
                 raise UnknownSize(f"size {name}: patches of {size.patch} frames don't divide {what} of {frames} frames")
         return cls(
-            name=name, **size.model_dump(), **network.model_dump(), fps=fps, text=text, encoder=encoder,
+            name=name, **size.model_dump(), **network.model_dump(), ground=config.ground.cells,
+            levels=len(config.ground.visits), fps=fps, text=text, encoder=encoder,
             damping_s=config.evaluation.damping_s, velocity_s=config.known.velocity_s, head_m=head_m,
             seed=config.training.seed,
         )  # fmt: skip
@@ -87,8 +92,8 @@ class Shape(Config):
 
     @property
     def token_inputs(self) -> int:
-        """Values of a token: poses and steps of its frames, and whether each of both is known."""
-        return self.patch * (POSE + 2) + 2
+        """Values of a token: poses, steps and looks of its frames, and whether each of them is known."""
+        return self.patch * (POSE + 4) + 3
 
     @property
     def parameters(self) -> int:
@@ -96,7 +101,8 @@ class Shape(Config):
         d, p = self.width, self.patch
         layer = _linear(d, 3 * d) + _linear(d, d) + _linear(d, self.feed_forward * d) + _linear(self.feed_forward * d, d)
         layer += 4 * d  # two norms
-        inputs = _linear(self.token_inputs, d) + _linear(self.text, d) + _linear(CONDITIONS, d) + (self.tokens + 2) * d
+        inputs = _linear(self.token_inputs, d) + _linear(self.text, d) + _linear(CONDITIONS, d) + (self.tokens + 3) * d
+        inputs += _linear(2 * self.ground, d)
         heads = _linear(d, d) + _linear(d, p * POSE)
         heads += (1 + self.velocity) * (_linear(d, d // 2) + _linear(d // 2, 2 * p))
         return inputs + self.layers * layer + 2 * d + heads

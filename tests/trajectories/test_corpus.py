@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from configs.scenes import ScenesConfig
 from configs.trajectories import TrajectoriesConfig
 from pipeline.scenes import speeds
-from pipeline.trajectories.batches import Batches, turned
+from pipeline.trajectories.batches import Batches
 from pipeline.trajectories.corpus import MATCH, RECORDED, STORY, Corpus, Unusable, assembled, opened
+from pipeline.trajectories.framing import turned
 from pipeline.trajectories.recorded import recorded_windows
 from pipeline.trajectories.samples import Unlearnable
 from pipeline.trajectories.samples import turned as turned_samples
