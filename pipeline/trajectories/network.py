@@ -136,15 +136,13 @@ class Network(nn.Module):
 
     def _way(self, raw: Tensor, given: Shown) -> Tensor:
         """Positions from the position head; those that are known stay as they are."""
-        after, seen = given.after[..., None], given.seen[..., None]
+        after, seen, tau = given.after[..., None], given.seen[..., None], self.shape.damping_s
+        gone = after if self.shape.position == "constant" else tau * (1.0 - torch.exp(-after / tau))
         if self.shape.position == "step":
-            going = (after > 0).to(raw.dtype)
-            found = torch.cumsum(raw * going, dim=1) * (STEP_MPS / self.shape.fps)
+            rest = torch.cumsum(raw * (after > 0), dim=1) * (STEP_MPS / self.shape.fps)
         else:
-            tau = self.shape.damping_s
-            gone = after if self.shape.position == "constant" else tau * (1.0 - torch.exp(-after / tau))
-            found = given.velocity[:, None] * gone + after * raw  # an error grows with time, and is none at first
-        return torch.where(seen, given.way, found)
+            rest = after * raw  # what is wrong grows with time, and is nothing at first
+        return torch.where(seen, given.way, given.velocity[:, None] * gone + rest)
 
 
 def _head(d: int, outputs: int, dropout: float) -> nn.Sequential:

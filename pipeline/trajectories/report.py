@@ -79,7 +79,7 @@ def trained(outcome: Outcome) -> str:
         "",
         f"Model `{model.version}`: width {shape.width}, {shape.layers} layers, {shape.heads} heads, patches of "
         f"{shape.patch} frames, {shape.parameters:,} parameters; positions over "
-        f"{'the way of each frame' if shape.position == 'step' else f'{shape.position} velocity'}; "
+        f"{'the step of each frame of a damped' if shape.position == 'step' else f'a {shape.position}'} velocity; "
         f"texts by `{shape.encoder}` ({shape.text} dimensions).",
     ]
     if steps:

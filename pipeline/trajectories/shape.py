@@ -33,7 +33,7 @@ class Shape(Config):
         fps: frames a second.
         feed_forward: times the width.
         dropout: in training.
-        position: what the position head is added to.
+        position: what the position head says; see the YAML.
         velocity: whether there is a velocity head.
         ground: cells of the ground ahead.
         levels: of how much a cell is trodden.

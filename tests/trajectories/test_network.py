@@ -7,7 +7,7 @@ import pytest
 
 from configs.scenes import ScenesConfig
 from configs.trajectories import TrajectoriesConfig
-from pipeline.trajectories.baselines import constant_velocity, damped_velocity, stay_put
+from pipeline.trajectories.baselines import constant_velocity, damped_velocity
 from pipeline.trajectories.batches import Batch, Batches
 from pipeline.trajectories.corpus import Corpus
 from pipeline.trajectories.plan import Plan
@@ -52,7 +52,7 @@ def test_untrained_it_is_the_baseline_that_it_adds_to(position: str, plan: Calla
     baseline = {
         "constant": constant_velocity(batch),
         "damped": damped_velocity(batch, shape.damping_s),
-        "step": stay_put(batch),
+        "step": damped_velocity(batch, shape.damping_s),
     }
     assert np.allclose(found, baseline[position], atol=1e-4)
 
