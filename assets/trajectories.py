@@ -123,7 +123,10 @@ def train(
     code_version=code_version(*CODE),
     check_specs=[
         dg.AssetCheckSpec(
-            LEARNS_CHECK, asset=MODEL_KEY, blocking=True, description="position errors of the validation have become less"
+            LEARNS_CHECK,
+            asset=MODEL_KEY,
+            blocking=True,
+            description="position errors of the validation have become less",
         )
     ],
 )
@@ -214,7 +217,12 @@ def trajectory_evaluation(
         for part, horizon, gain in outcome.judgement.gains.select("part", "horizon", "gain").iter_rows()
     }
     return dg.MaterializeResult(
-        metadata={"model_version": outcome.model.version, "dagster/uri": uri, "report": dg.MetadataValue.md(text), **told},
+        metadata={
+            "model_version": outcome.model.version,
+            "dagster/uri": uri,
+            "report": dg.MetadataValue.md(text),
+            **told,
+        },
         check_results=[check],
     )
 
@@ -227,7 +235,7 @@ class TextFilmsConfig(dg.Config):
         seed: of what they leave open.
     """
 
-    prompts: list[str] = list(PROMPTS)
+    prompts: list[str] = Field(default_factory=lambda: list(PROMPTS))
     seed: int = Field(default=1, ge=0)
 
 

@@ -38,7 +38,9 @@ def _told() -> Iterator[None]:
 def train(
     size: Annotated[str, typer.Option(help="Of configs/trajectories.yaml: tiny, small, base, large.")] = "base",
     steps: Annotated[int, typer.Option(help="Those of the configuration if 0.", min=0)] = 0,
-    minutes: Annotated[float, typer.Option(help="Stop with a checkpoint after so long; 0: when it is done.", min=0)] = 0,
+    minutes: Annotated[
+        float, typer.Option(help="Stop with a checkpoint after so long; 0: when it is done.", min=0)
+    ] = 0,
     threads: Annotated[int, typer.Option(help="Of the processor; 0: as OMP_NUM_THREADS says.", min=0)] = 0,
 ) -> None:
     """Train the model on the training set and the matches of the store, or go on where a training stopped."""

@@ -65,9 +65,7 @@ def prepare(folder: Path, plan: Plan, corpus: Corpus) -> None:
     plan.save(folder)
 
 
-def trained(
-    folder: Path, environment: Settings, *, seconds: float = 0.0, threads: int = 0
-) -> Iterator[dict[str, Any]]:
+def trained(folder: Path, environment: Settings, *, seconds: float = 0.0, threads: int = 0) -> Iterator[dict[str, Any]]:
     """Trains in a process of its own, and tells of its progress as it comes.
 
     Args:

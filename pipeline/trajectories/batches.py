@@ -2,9 +2,9 @@
 
 Belongs here: which frames are known, the frame of reference, drawing a batch. Does not belong here: tensors (network).
 
-The origin is where somebody is at the last known frame; the first axis is the direction in which it goes or looks there,
-so that a way has to be learned once and not in all directions. Where nothing is known the directions are those of the
-world, and captions that speak of left and right can be followed. How the frame is turned is told.
+The origin is where somebody is at the last known frame; the first axis is the direction in which it goes or looks
+there, so that a way has to be learned once and not in all directions. Where nothing is known the directions are those
+of the world, and captions that speak of left and right can be followed. How the frame is turned is told.
 """
 
 from dataclasses import dataclass
@@ -182,7 +182,7 @@ class Batches:
     def _changed(
         self, at: NDArray[np.int64], is_recorded: NDArray[np.bool_], rng: np.random.Generator
     ) -> tuple[Samples, NDArray[np.uint8]]:
-        """Augmented; of windows of recordings time passes as it did, and they are as large as the ground they are on."""
+        """Augmented; in windows of recordings time passes as it did, and sizes are those of the ground."""
         training = self.config.training
         is_mirrored = rng.random(len(at)) < training.mirror
         samples = mirrored_samples(self.corpus.samples(at), is_mirrored)
@@ -226,4 +226,3 @@ class Batches:
             self.corpus.samples(at), np.full(b, known), np.full(b, pose_known), text, np.full(b, has_text),
             np.asarray(self.corpus.ground[at]),
         )  # fmt: skip
-

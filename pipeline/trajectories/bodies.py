@@ -92,7 +92,9 @@ def headings(position: NDArray[Any], first: float, config: ScenesConfig) -> Arra
     return np.unwrap(found)
 
 
-def planted(joints: NDArray[Any], position: NDArray[Any], heading: NDArray[Any], scale: float, config: ScenesConfig) -> Array:
+def planted(
+    joints: NDArray[Any], position: NDArray[Any], heading: NDArray[Any], scale: float, config: ScenesConfig
+) -> Array:
     """Poses `(n, 10, 2)` whose feet stay where they stand: each stance is held at its middle, and left smoothly.
 
     A foot stands where it was found low and slow over the ground. Only along the figure's own direction can it be held,

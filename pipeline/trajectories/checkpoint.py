@@ -15,7 +15,6 @@ from torch import Tensor
 
 from pipeline.errors import PipelineError
 
-
 _WORDS = "gridmotion"
 
 

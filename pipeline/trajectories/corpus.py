@@ -26,7 +26,20 @@ Floats = NDArray[np.float32]
 STORY, MATCH, RECORDED = range(3)
 KINDS = ("story", "match", "recorded")
 SPLITS = ("train", "validation", "test", "paraphrase", "theme")
-_ARRAYS = ("position", "joints", "heading", "actions", "told", "mirrored", "known", "kind", "split", "theme", "ground", "vectors")
+_ARRAYS = (
+    "position",
+    "joints",
+    "heading",
+    "actions",
+    "told",
+    "mirrored",
+    "known",
+    "kind",
+    "split",
+    "theme",
+    "ground",
+    "vectors",
+)
 _WORDS = "corpus.json"
 
 
@@ -161,7 +174,9 @@ def opened(folder: Path) -> Corpus:
         arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in _ARRAYS}
     except (OSError, ValueError) as error:
         raise Unusable(f"no corpus in {folder.name}: {error}; make it anew") from error
-    small = {name: np.asarray(arrays[name]) for name in _ARRAYS if name not in ("position", "joints", "heading", "ground")}
+    small = {
+        name: np.asarray(arrays[name]) for name in _ARRAYS if name not in ("position", "joints", "heading", "ground")
+    }
     texts: dict[str, Any] = {name: tuple(words[name]) for name in ("captions", "themes", "names", "ids")}
     return Corpus(**{**arrays, **small}, **texts, fps=words["fps"], encoder=words["encoder"])
 

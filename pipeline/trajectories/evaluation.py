@@ -37,7 +37,8 @@ class Judgement:
     Attributes:
         forecasts: `part`, `samples`, `method`, `horizon` (`whole` or seconds), `ade_m`, `fde_m`.
         gains: `part`, `horizon`, `best` (of the plain baselines), `gain` (share of its ADE), `goal`, `met`.
-        motions: `part`, `motion` (`true`, `static`, `model` as found, `finished`, `nearest_prompt`), `measure`, `value`.
+        motions: `part`, `motion` (`true`, `static`, `nearest_prompt`, `model` as found, `finished`), `measure`,
+            `value`.
         speeds: `part`, `action`, `frames`, `mps`, `table_mps`, `off`.
     """
 
@@ -66,9 +67,11 @@ def judged(
     parts = {"matches": ("test", RECORDED, True), "stories": ("test", STORY, False)}
     parts |= {"stories, told": ("test", STORY, True), "held-out theme": ("theme", STORY, False)}
     forecasts = [judge.forecast(name, *part) for name, part in parts.items()]
-    found = pl.concat([rows for rows in forecasts if rows is not None]) if any(
-        rows is not None for rows in forecasts
-    ) else _no_forecast()
+    found = (
+        pl.concat([rows for rows in forecasts if rows is not None])
+        if any(rows is not None for rows in forecasts)
+        else _no_forecast()
+    )
     motions, speeds = [], []
     for name, split in (("test", "test"), ("paraphrase", "paraphrase"), ("theme", "theme")):
         made = judge.generation(name, split)
@@ -98,7 +101,9 @@ def _no_forecast() -> pl.DataFrame:
     return pl.DataFrame(schema=_FORECASTS)
 
 
-def errors(found: Floats, truth: Floats, known: int, fps: int, horizons_s: tuple[float, ...]) -> dict[str, tuple[float, float]]:
+def errors(
+    found: Floats, truth: Floats, known: int, fps: int, horizons_s: tuple[float, ...]
+) -> dict[str, tuple[float, float]]:
     """Mean and final displacement error in metres, by horizon in seconds and of the whole clip.
 
     Args:
@@ -136,7 +141,9 @@ def gains(forecasts: pl.DataFrame, config: TrajectoriesConfig) -> pl.DataFrame:
 
 
 class _Judge:
-    def __init__(self, model: TrajectoryModel, corpus: Corpus, config: TrajectoriesConfig, scenes: ScenesConfig) -> None:
+    def __init__(
+        self, model: TrajectoryModel, corpus: Corpus, config: TrajectoriesConfig, scenes: ScenesConfig
+    ) -> None:
         self.model, self.corpus, self.config, self.scenes = model, corpus, config, scenes
         self.head_m = scenes.human.head
         self.batches = Batches(corpus, config, self.head_m, model.shape.patch, config.training.seed)
@@ -229,9 +236,7 @@ class _Judge:
         ])  # fmt: skip
         ways = np.diff(position, axis=1, prepend=position[:, :1])
         speed = (np.hypot(ways[..., 0], ways[..., 1]) * truth.fps).astype(np.float32)
-        return replace(
-            truth, position=position, joints=found.joints, heading=heading.astype(np.float32), speed=speed
-        )
+        return replace(truth, position=position, joints=found.joints, heading=heading.astype(np.float32), speed=speed)
 
     def measures(self, samples: Samples, truth: Samples, scale: Floats) -> dict[str, float]:
         """Realism and agreement of motions with true ones.
@@ -287,7 +292,8 @@ def finished(samples: Samples, scale: Floats, scenes: ScenesConfig) -> Samples:
     """As films show it: bones as long as they are, standing feet that stay."""
     joints = boned(samples.joints, scale[:, None], scenes.human)
     done = [
-        planted(joints[k], samples.position[k], samples.heading[k], float(scale[k]), scenes) for k in range(len(samples))
+        planted(joints[k], samples.position[k], samples.heading[k], float(scale[k]), scenes)
+        for k in range(len(samples))
     ]
     return replace(samples, joints=np.stack(done).astype(np.float32))
 

@@ -151,7 +151,9 @@ def generated(
     for k in range(what.actors):
         pace = 1.0 + config.generation.vary * float(rng.uniform(-1.0, 1.0)) if what.actors > 1 else 1.0
         start = aside * config.generation.apart_m * (k - 0.5 * (what.actors - 1))
-        cast.append(_played(f"actor{k + 1}", COLORS[k % len(COLORS)], *_paced(way, pose, pace), start, course, frames, scenes))
+        cast.append(
+            _played(f"actor{k + 1}", COLORS[k % len(COLORS)], *_paced(way, pose, pace), start, course, frames, scenes)
+        )
     scene = Scene(
         theme=what.theme, seed=seed, duration=frames / scenes.fps, actors=tuple(each.actor for each in cast),
         objects=tuple(_things(what, way[:frames] , course, rng, scenes)), camera=Camera(), ground=what.ground,
@@ -197,7 +199,9 @@ def _played(
     return Played(actor, movement, joints)
 
 
-def _things(what: Asked, way: Array, course: float, rng: np.random.Generator, scenes: ScenesConfig) -> Iterator[SceneObject]:
+def _things(
+    what: Asked, way: Array, course: float, rng: np.random.Generator, scenes: ScenesConfig
+) -> Iterator[SceneObject]:
     """What the sentence names: the first where the way leads, the others beside it."""
     ahead = direction_of(np.array(course))
     for k, kind in enumerate(what.things):

@@ -52,13 +52,13 @@ def losses(network: Network, given: Shown, found: Found, config: Losses, contact
 
     foot = _slide(network, given, found, moved, between & given.has_pose[:, None], contact_m)
     out = {"position": position, "pose": pose, "velocity": velocity, "foot": foot}
-    out["total"] = sum((getattr(config, name) * value for name, value in out.items()), torch.zeros((), device=off.device))
+    out["total"] = sum(
+        (getattr(config, name) * value for name, value in out.items()), torch.zeros((), device=off.device)
+    )
     return out
 
 
-def _slide(
-    network: Network, given: Shown, found: Found, moved: Tensor, these: Tensor, contact_m: float
-) -> Tensor:
+def _slide(network: Network, given: Shown, found: Found, moved: Tensor, these: Tensor, contact_m: float) -> Tensor:
     b, n, _ = found.pose.shape
     true_joints = given.pose.reshape(b, n, -1, 2)
     joints = (found.pose * network.pose_spread + network.pose_mean).reshape(b, n, -1, 2)

@@ -133,7 +133,8 @@ class TrajectoryModel:
         nothing: Any = np.zeros((b, n, 2), np.float32)
         batch = framed(
             nothing, np.zeros((b, n, 10, 2), np.float32), np.full((b, n), np.nan, np.float32), np.zeros(b, np.int64),
-            np.zeros(b, np.bool_), vectors, np.ones(b, np.bool_), np.zeros((b, self.shape.ground), np.uint8), fps=self.shape.fps, velocity_s=self.shape.velocity_s,
+            np.zeros(b, np.bool_), vectors, np.ones(b, np.bool_), np.zeros((b, self.shape.ground), np.uint8),
+            fps=self.shape.fps, velocity_s=self.shape.velocity_s,
             head_m=self.shape.head_m, scale=scale,
         )  # fmt: skip
         return self.found(batch)

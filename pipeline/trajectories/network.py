@@ -69,6 +69,7 @@ class Block(nn.Module):
         self.narrow = nn.Linear(shape.feed_forward * d, d)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Tokens `(b, n, d)` to tokens."""
         b, n, d = x.shape
         q, k, v = self.asked(self.before(x)).view(b, n, 3, self.heads, d // self.heads).permute(2, 0, 3, 1, 4)
         mixed = functional.scaled_dot_product_attention(q, k, v, dropout_p=self.dropout if self.training else 0.0)
@@ -112,6 +113,7 @@ class Network(nn.Module):
             raise AssertionError(f"size {shape.name} has {count} parameters, its shape says {shape.parameters}")
 
     def forward(self, given: Shown) -> Found:
+        """What is found for a batch; frames that are not known change nothing of it."""
         shape = self.shape
         b = len(given.text)
         steps = torch.diff(given.way, dim=1, prepend=given.way[:, :1]) * (shape.fps / STEP_MPS)

@@ -68,7 +68,9 @@ class Recogniser:
             kept.append(rng.permutation(rows)[: max(most // len(kinds), 1)])
         rows = np.sort(np.concatenate(kept))
         scaler = StandardScaler().fit(features[rows])
-        classifier = LogisticRegression(max_iter=400, C=0.3, tol=1e-2).fit(scaler.transform(features[rows]), actions[rows])
+        classifier = LogisticRegression(max_iter=400, C=0.3, tol=1e-2).fit(
+            scaler.transform(features[rows]), actions[rows]
+        )
         return cls(scaler, classifier)
 
     def recognised(self, features: Floats) -> NDArray[np.uint8]:

@@ -97,7 +97,9 @@ def recorded_windows(
             said.append(caption(subject, [_meant(meant.get(player), anchor)], 0))
     if not ways:
         ground = np.zeros((0, config.ground.cells), np.uint8)
-        return Recorded(match_id, (), np.zeros((0, n, 2), np.float32), (), known, scenes.fps, np.zeros((0, n), np.float32), ground)
+        return Recorded(
+            match_id, (), np.zeros((0, n, 2), np.float32), (), known, scenes.fps, np.zeros((0, n), np.float32), ground
+        )
     position, look = np.stack(ways).astype(np.float32), np.stack(looks).astype(np.float32)
     frames = np.full(len(ways), known)
     angle = frame_angle(position, look, frames, fps=scenes.fps, velocity_s=config.known.velocity_s)

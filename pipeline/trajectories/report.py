@@ -85,7 +85,11 @@ def trained(outcome: Outcome) -> str:
     if steps:
         gone = int(steps[-1]["step"])
         speed = sorted(each["samples_s"] for each in steps)[len(steps) // 2]
-        state = "done" if gone >= model.steps else f"stopped at {gone / model.steps:.0%}: `gridmotion trajectories train` goes on"
+        state = (
+            "done"
+            if gone >= model.steps
+            else f"stopped at {gone / model.steps:.0%}: `gridmotion trajectories train` goes on"
+        )
         lines.append(
             f"\n{gone:,} of {model.steps:,} steps ({state}); median {speed:.0f} samples/s; "
             f"the weights are those of step {model.step:,}."
@@ -95,8 +99,9 @@ def trained(outcome: Outcome) -> str:
         counts = [len(corpus.where(split, code)) for split in SPLITS]
         lines.append(f"| {kind} | " + " | ".join(f"{count:,}" for count in counts) + " |")
     lines.append(
-        "\n*story*: windows of stories; *match*: windows of matches with poses and captions; *recorded*: paths of matches "
-        "as they were recorded, unsmoothed, cut at a recorded position. Splits are by story, wording, theme and whole match."
+        "\n*story*: windows of stories; *match*: windows of matches with poses and captions; *recorded*: paths of "
+        "matches as they were recorded, unsmoothed, cut at a recorded position. Splits are by story, wording, theme "
+        "and whole match."
     )
     if len(checks) > 1:
         names = [name for name in checks[0] if name not in ("kind", "step", "steps", "best")]
@@ -118,20 +123,24 @@ def forecasts(judgement: Judgement) -> str:
         "## Forecasts",
         "",
         "Two seconds are known; error in metres, mean over the horizon (ADE) / at its end (FDE). Of matches the model "
-        "knows positions, and the intent at the instant at which the forecast begins; of stories the pose is not shown.",
+        "knows positions and looks until then, the intent of that instant, and where anybody went before in the same "
+        "match; of stories the pose is not shown.",
     ]
     for (part,), group in rows.group_by("part", maintain_order=True):
         horizons = list(dict.fromkeys(group["horizon"]))
         lines += [
             "", f"### {str(part).capitalize()} ({group['samples'][0]:,} windows)", "",
-            "| | " + " | ".join(h if h == WHOLE else f"{h} s" for h in horizons) + " |", "|---|" + "---:|" * len(horizons),
+            "| | " + " | ".join(h if h == WHOLE else f"{h} s" for h in horizons) + " |",
+            "|---|" + "---:|" * len(horizons),
         ]  # fmt: skip
         for (method,), own in group.group_by("method", maintain_order=True):
             cells = [f"{_figure(r['ade_m'])} / {_figure(r['fde_m'])}" for r in own.iter_rows(named=True)]
             lines.append(f"| {_METHODS[str(method)]} | " + " | ".join(cells) + " |")
         gain = judgement.gains.filter(pl.col("part") == part)
         cells = [f"{r['gain']:+.1%}" for r in gain.iter_rows(named=True)]
-        lines.append(f"| less ADE than the best of {', '.join(_METHODS[name] for name in PLAIN)} | " + " | ".join(cells) + " |")
+        lines.append(
+            f"| less ADE than the best of {', '.join(_METHODS[name] for name in PLAIN)} | " + " | ".join(cells) + " |"
+        )
     return "\n".join(lines)
 
 
@@ -140,19 +149,28 @@ def motions(judgement: Judgement, config: TrajectoriesConfig) -> str:
     rows = judgement.motions
     if rows.is_empty():
         return "## From text alone\n\nNo story was held out."
-    lines = ["## From text alone", "", "Ten seconds from a caption that the model has not met. *test*: stories it has not "
-             "met; *paraphrase*: a way of wording it has not met; *theme*: a theme it has not met."]  # fmt: skip
+    lines = [
+        "## From text alone",
+        "",
+        "Ten seconds from a caption that the model has not met. *test*: stories it has not met; *paraphrase*: a way of "
+        "wording it has not met; *theme*: a theme it has not met.",
+    ]
     for (part,), group in rows.group_by("part", maintain_order=True):
         measures = list(dict.fromkeys(group["measure"]))
         names = [name for name in _MEASURES if name in measures]
-        lines += ["", f"### {str(part).capitalize()}", "", "| | " + " | ".join(_MEASURES[name] for name in names) + " |",
-                  "|---|" + "---:|" * len(names)]  # fmt: skip
+        head = "| | " + " | ".join(_MEASURES[name] for name in names) + " |"
+        lines += ["", f"### {str(part).capitalize()}", "", head, "|---|" + "---:|" * len(names)]
         for (motion,), own in group.group_by("motion", maintain_order=True):
             value = dict(zip(own["measure"], own["value"], strict=True))
             cells = [_figure(value[n] * 100 if n in _SHARES else value[n]) if n in value else "" for n in names]
             lines.append(f"| {_MOTIONS[str(motion)]} | " + " | ".join(cells) + " |")
-    lines += ["", "Speed of each action, median of steady frames of the films against the table:", "",
-              "| part | action | frames | m/s | table, m/s | off | met |", "|---|---|---:|---:|---:|---:|---|"]  # fmt: skip
+    lines += [
+        "",
+        "Speed of each action, median of steady frames of the films against the table:",
+        "",
+        "| part | action | frames | m/s | table, m/s | off | met |",
+        "|---|---|---:|---:|---:|---:|---|",
+    ]
     for row in judgement.speeds.iter_rows(named=True):
         good = "yes" if abs(row["off"]) <= config.goals.speed_share else "**no**"
         lines.append(
@@ -171,16 +189,27 @@ def goals(judgement: Judgement, config: TrajectoriesConfig) -> list[tuple[str, f
         row = judgement.gains.filter((pl.col("part") == "matches") & (pl.col("horizon") == horizon))
         if row.height:
             gain = float(row["gain"].item())
-            out.append((f"forecasts of matches, {horizon} s: less ADE than the best baseline", gain, wanted, gain >= wanted))
+            out.append(
+                (f"forecasts of matches, {horizon} s: less ADE than the best baseline", gain, wanted, gain >= wanted)
+            )
     if judgement.speeds.height:
         worst = float(judgement.speeds.filter(pl.col("part") == "test")["off"].abs().max() or 0.0)  # type: ignore[arg-type]
-        out.append(("speed of the action that is the most off", worst, config.goals.speed_share, worst <= config.goals.speed_share))
+        out.append(
+            (
+                "speed of the action that is the most off",
+                worst,
+                config.goals.speed_share,
+                worst <= config.goals.speed_share,
+            )
+        )
     bones = judgement.motions.filter(
         (pl.col("motion") == "finished") & (pl.col("measure") == "bone_variation") & (pl.col("part") == "test")
     )
     if bones.height:
         value = float(bones["value"].item())
-        out.append(("variation of bone lengths in films", value, config.goals.bone_share, value <= config.goals.bone_share))
+        out.append(
+            ("variation of bone lengths in films", value, config.goals.bone_share, value <= config.goals.bone_share)
+        )
     return out
 
 
@@ -190,7 +219,9 @@ def met(judgement: Judgement, config: TrajectoriesConfig) -> str:
     if not rows:
         return ""
     lines = ["## Goals", "", "| goal | found | wanted | met |", "|---|---:|---:|---|"]
-    lines += [f"| {name} | {value:.1%} | {wanted:.0%} | {'yes' if good else '**no**'} |" for name, value, wanted, good in rows]
+    lines += [
+        f"| {name} | {value:.1%} | {wanted:.0%} | {'yes' if good else '**no**'} |" for name, value, wanted, good in rows
+    ]
     return "\n".join(lines)
 
 

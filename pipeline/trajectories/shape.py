@@ -99,7 +99,9 @@ class Shape(Config):
     def parameters(self) -> int:
         """How many parameters the network has."""
         d, p = self.width, self.patch
-        layer = _linear(d, 3 * d) + _linear(d, d) + _linear(d, self.feed_forward * d) + _linear(self.feed_forward * d, d)
+        layer = (
+            _linear(d, 3 * d) + _linear(d, d) + _linear(d, self.feed_forward * d) + _linear(self.feed_forward * d, d)
+        )
         layer += 4 * d  # two norms
         inputs = _linear(self.token_inputs, d) + _linear(self.text, d) + _linear(CONDITIONS, d) + (self.tokens + 3) * d
         inputs += _linear(2 * self.ground, d)

@@ -67,9 +67,13 @@ def _match(name: str, seed: int, seconds: int = 60) -> tuple[str, pl.DataFrame, 
         speed = np.where(np.sin(t / 3000.0 + rng.uniform(0, 6)) > -0.3, 4.5, 0.0)
         turn = np.cumsum(rng.normal(0.0, 0.05, len(t)))
         x, z = (np.cumsum(speed * 0.125 * f(turn)) * 1000 for f in (np.cos, np.sin))
-        tracks.append(pl.DataFrame({"t_ms": t, "x_mm": np.rint(x).astype(np.int32), "z_mm": np.rint(z).astype(np.int32)})
-                      .with_columns(player=pl.lit(player), round=pl.lit(1, pl.Int32), side=pl.lit("attackers"),
-                                    yaw_mdeg=pl.lit(0, pl.Int32)))
+        tracks.append(
+            pl.DataFrame(
+                {"t_ms": t, "x_mm": np.rint(x).astype(np.int32), "z_mm": np.rint(z).astype(np.int32)}
+            ).with_columns(
+                player=pl.lit(player), round=pl.lit(1, pl.Int32), side=pl.lit("attackers"), yaw_mdeg=pl.lit(0, pl.Int32)
+            )
+        )
         intents.append(pl.DataFrame({"t_ms": t[::2]}).with_columns(player=pl.lit(player), intent=pl.lit("rotate")))
     return name, pl.concat(tracks), pl.concat(intents)  # fmt: skip
 

@@ -34,7 +34,9 @@ def test_samples_of_a_match_follow_its_windows_into_their_split(
     rows: pl.DataFrame, match: Callable[..., tuple], scenes: ScenesConfig
 ) -> None:
     told = rows.head(6).with_columns(
-        source=pl.lit("match").cast(rows.schema["source"]), source_id=pl.lit("m1"), split=pl.lit("train").cast(rows.schema["split"])
+        source=pl.lit("match").cast(rows.schema["source"]),
+        source_id=pl.lit("m1"),
+        split=pl.lit("train").cast(rows.schema["split"]),
     )
     found = assembled([told], [recorded_windows(*match(f"m{k}", k)) for k in range(3)], speeds.names(scenes))
     windows = {corpus_split for k, corpus_split in enumerate(found.split) if found.ids[k].startswith("m1/")}
@@ -51,7 +53,9 @@ def test_it_comes_back_from_its_folder_and_a_damaged_one_says_so(corpus: Corpus,
         opened(tmp_path)
 
 
-def test_what_may_not_be_learned_from_is_refused_and_so_is_nothing_at_all(rows: pl.DataFrame, scenes: ScenesConfig) -> None:
+def test_what_may_not_be_learned_from_is_refused_and_so_is_nothing_at_all(
+    rows: pl.DataFrame, scenes: ScenesConfig
+) -> None:
     with pytest.raises(Unlearnable, match="does not allow training"):
         assembled([rows.head(2).with_columns(trainable=pl.lit(False))], [], speeds.names(scenes))
     with pytest.raises(Unusable, match="gridmotion scenes dataset"):

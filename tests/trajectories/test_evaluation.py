@@ -47,8 +47,8 @@ def test_a_horizon_beyond_the_sample_is_left_out() -> None:
 
 
 def test_gains_are_against_the_best_of_the_plain_baselines(config: TrajectoriesConfig) -> None:
-    rows = [("matches", 5, method, "1", ade, ade) for method, ade in
-            (("stay_put", 3.0), ("constant_velocity", 1.5), ("damped_velocity", 2.0), ("nearest_prompt", 0.1), ("model", 1.2))]  # fmt: skip
+    ades = {"stay_put": 3.0, "constant_velocity": 1.5, "damped_velocity": 2.0, "nearest_prompt": 0.1, "model": 1.2}
+    rows = [("matches", 5, method, "1", ade, ade) for method, ade in ades.items()]
     found = gains(pl.DataFrame(rows, ["part", "samples", "method", "horizon", "ade_m", "fde_m"], orient="row"), config)
     (row,) = found.rows(named=True)
     assert row["best"] == "constant_velocity"
@@ -91,9 +91,17 @@ def test_a_model_is_judged_on_all_parts_and_the_page_tells_of_it(
     few = config.model_copy(update={"evaluation": config.evaluation.model_copy(update={"samples": 24})})
     model = TrajectoryModel.load(trained / "best.safetensors")
     found = judged(model, corpus, few, scenes)
-    assert set(found.forecasts["part"]) >= {"matches", "matches, who move", "stories", "stories, told", "held-out theme"}
+    assert set(found.forecasts["part"]) >= {
+        "matches",
+        "matches, who move",
+        "stories",
+        "stories, told",
+        "held-out theme",
+    }
     assert found.forecasts["ade_m"].is_finite().all()
-    value = {(r["motion"], r["measure"]): r["value"] for r in found.motions.filter(pl.col("part") == "test").rows(named=True)}
+    value = {
+        (r["motion"], r["measure"]): r["value"] for r in found.motions.filter(pl.col("part") == "test").rows(named=True)
+    }
     assert value["true", "ade_m"] == 0
     assert value["static", "way_ratio"] == 0
     assert value["static", "foot_slide_mps"] > value["true", "foot_slide_mps"]

@@ -50,7 +50,9 @@ def test_a_story_has_the_actors_and_things_that_the_sentence_names(made: Generat
     assert np.hypot(*apart) == pytest.approx(1.4, abs=1e-6)
 
 
-def test_the_same_sentence_and_seed_give_the_same_story(model: TrajectoryModel, words: Encoder, made: Generated) -> None:
+def test_the_same_sentence_and_seed_give_the_same_story(
+    model: TrajectoryModel, words: Encoder, made: Generated
+) -> None:
     again = generated(model, words, PROMPT, seed=3, seconds=2.0)
     other = generated(model, words, PROMPT, seed=4, seconds=2.0)
     assert again.scene == made.scene

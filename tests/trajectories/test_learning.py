@@ -37,9 +37,7 @@ def test_losses_are_told_apart_and_weighted(trained: Path) -> None:
     assert finished(trained)
 
 
-def test_a_training_that_stops_half_way_comes_to_the_same_losses(
-    trained: Path, corpus: Corpus, tmp_path: Path
-) -> None:
+def test_a_training_that_stops_half_way_comes_to_the_same_losses(trained: Path, corpus: Corpus, tmp_path: Path) -> None:
     from pipeline.trajectories.learning import Training
 
     plan = read_plan(trained)
@@ -150,7 +148,9 @@ def test_a_minute_of_the_tiny_size_beats_its_beginning_and_staying_put(
 ) -> None:
     from pipeline.trajectories.learning import Training, _validation_parts
 
-    own = plan(900, log_every=100, checkpoint_every=900, validate_every=300, warmup=50, validation=64, learning_rate=1e-3)
+    own = plan(
+        900, log_every=100, checkpoint_every=900, validate_every=300, warmup=50, validation=64, learning_rate=1e-3
+    )
     training = Training(tmp_path, own, corpus)
     began = time.process_time()
     training.run(lambda progress: None)

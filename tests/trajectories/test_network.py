@@ -20,7 +20,9 @@ def _shape(size: str, config: TrajectoriesConfig, text: int = 1024) -> Shape:
     return Shape.of(size, config, text=text, encoder="e", fps=25, head_m=0.73)
 
 
-@pytest.mark.parametrize(("size", "millions"), [("base", 5.2), ("large", 11.5), ("base_frames", 5.2), ("large_frames", 11.5)])
+@pytest.mark.parametrize(
+    ("size", "millions"), [("base", 5.2), ("large", 11.5), ("base_frames", 5.2), ("large_frames", 11.5)]
+)
 def test_sizes_have_the_parameters_that_they_say(size: str, millions: float, config: TrajectoriesConfig) -> None:
     from pipeline.trajectories.network import Network
 
@@ -40,7 +42,9 @@ def test_an_unknown_size_and_a_patch_that_does_not_fit_are_refused(config: Traje
 
 @pytest.fixture(scope="module")
 def batch(corpus: Corpus, config: TrajectoriesConfig, scenes: ScenesConfig) -> Batch:
-    return Batches(corpus, config, scenes.human.head, 5, 3).of(corpus.where("train")[::9], known=50, has_text=True, pose_known=True)
+    return Batches(corpus, config, scenes.human.head, 5, 3).of(
+        corpus.where("train")[::9], known=50, has_text=True, pose_known=True
+    )
 
 
 @pytest.mark.parametrize("position", ["constant", "damped", "step"])
