@@ -36,6 +36,7 @@ from assets import (
     review_commands,
     scene_commands,
     search_commands,
+    trajectory_commands,
 )
 
 app = typer.Typer(
@@ -47,6 +48,8 @@ app = typer.Typer(
 app.add_typer(review_commands.app, name="review")
 app.add_typer(model_commands.app, name="models")
 app.add_typer(scene_commands.app, name="scenes")
+app.add_typer(trajectory_commands.app, name="trajectories")
+app.command()(trajectory_commands.generate)
 app.command()(evaluation_commands.evaluate)
 app.command()(motion_server.motion_server)
 app.command()(search_commands.search)

@@ -12,6 +12,8 @@ from assets import backfill, events, grid, intents, jobs, many, models, moments,
 from assets import (
     backfill,
     embeddings,
+from assets import (
+    backfill,
     events,
     grid,
     intents,
@@ -23,6 +25,7 @@ from assets import (
     scenes,
     schedules,
     sensors,
+    trajectories,
 )
 from assets.match_analysis import match_analysis
 from configs.motion import load_motion
@@ -34,6 +37,7 @@ from resources.motion_backends.local import LocalBackend
 from resources.registry import ModelRegistry
 from resources.settings import Settings, settings
 from resources.store import Store
+from resources.text_encoder import PackagedEncoder
 
 OWNERS = {
     events.GROUP: "team:match-data",
@@ -43,6 +47,7 @@ OWNERS = {
     "review": "team:machine-learning",
     scenes.GROUP: "team:motion",
     embeddings.GROUP: "team:machine-learning",
+    trajectories.GROUP: "team:machine-learning",
 }
 
 
@@ -61,6 +66,12 @@ def open_registry(environment: Settings) -> ModelRegistry:
 def open_grid(environment: Settings) -> GridApi:
     """GRID's APIs with the key of the environment; without one, the first request says so."""
     return GridApi(environment.grid_api_key, environment.grid_api_url, environment.grid_central_data_url)
+
+
+def open_encoder(environment: Settings) -> PackagedEncoder:
+    """Who reads texts for the trajectory model."""
+    del environment
+    return PackagedEncoder()
 
 
 def open_studio(store: Store, environment: Settings) -> ClipStudio:
@@ -92,6 +103,9 @@ def build_defs(environment: Settings | None = None, **overrides: Any) -> dg.Defi
         embeddings.embeddings,
         embeddings.moment_index,
         embeddings.encoder_retrieval,
+        trajectories.trajectory_model,
+        trajectories.trajectory_evaluation,
+        trajectories.text_films,
     ]
     return dg.Definitions(
         assets=dg.map_asset_specs(lambda spec: spec.replace_attributes(owners=[OWNERS[spec.group_name or ""]]), assets),
@@ -104,6 +118,7 @@ def build_defs(environment: Settings | None = None, **overrides: Any) -> dg.Defi
             jobs.retrain,
             jobs.training_set,
             jobs.embed_texts,
+            jobs.train_trajectories,
             backfill.backfill,
         ],
         schedules=[
@@ -129,6 +144,7 @@ def build_defs(environment: Settings | None = None, **overrides: Any) -> dg.Defi
             "reviews": reviews.open_reviews(environment),
             "encoders": Encoders(environment),
             "environment": environment,
+            "encoder": open_encoder(environment),
             "watcher": many.Nobody(),
             **overrides,
         },

@@ -6,6 +6,7 @@ Concept: https://docs.dagster.io/guides/build/jobs/asset-jobs
 
 import dagster as dg
 
+from assets import trajectories
 from assets.models import CHAMPION_KEY, MODEL_KEY
 from assets.partitions import matches
 
@@ -53,4 +54,8 @@ embed_texts = dg.define_asset_job(
     "embed_texts",
     dg.AssetSelection.assets("moments", "embeddings", "moment_index", "encoder_retrieval"),
     description="Embed what is new of prompts, captions and moments, and build the index that search asks.",
+train_trajectories = dg.define_asset_job(
+    "train_trajectories",
+    dg.AssetSelection.assets(trajectories.MODEL_KEY, trajectories.JUDGED_KEY, "text_films"),
+    description="Train the trajectory model on the training set and all matches, judge it, make films of sentences.",
 )

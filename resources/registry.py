@@ -381,16 +381,26 @@ class ModelRegistry:
         for run in self._client.search_runs([experiment], left):
             self._client.set_terminated(run.info.run_id, "KILLED")
 
-    def _experiment(self) -> str:
+    @contextmanager
+    def runs(self, experiment: str) -> Iterator[tuple["MlflowClient", str]]:
+        """MLflow's client, and its id of an experiment, which is made if need be.
+
+        Raises:
+            RegistryUnreachable: if MLflow does not answer, now or while it is asked.
+        """
+        with self._reached():
+            yield self._client, self._experiment(experiment)
+
+    def _experiment(self, name: str = NAME) -> str:
         from mlflow.exceptions import MlflowException
 
-        if experiment := self._client.get_experiment_by_name(NAME):
+        if experiment := self._client.get_experiment_by_name(name):
             return str(experiment.experiment_id)
-        location = None if self.artifact_root is None else (self.artifact_root / NAME).as_uri()
+        location = None if self.artifact_root is None else (self.artifact_root / name).as_uri()
         try:
-            return str(self._client.create_experiment(NAME, artifact_location=location))
+            return str(self._client.create_experiment(name, artifact_location=location))
         except MlflowException:
-            if experiment := self._client.get_experiment_by_name(NAME):  # another training made it meanwhile
+            if experiment := self._client.get_experiment_by_name(name):  # another training made it meanwhile
                 return str(experiment.experiment_id)
             raise
 

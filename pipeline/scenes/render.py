@@ -103,14 +103,21 @@ class Film:
         config: defaults to `configs/scenes.yaml`.
         static: see `played`.
         caption: written at the top left; the prompt if not given.
+        cast: the actors with all of their frames, where something else moved them.
     """
 
     def __init__(
-        self, scene: Scene, config: ScenesConfig | None = None, *, static: bool = False, caption: str | None = None
+        self,
+        scene: Scene,
+        config: ScenesConfig | None = None,
+        *,
+        static: bool = False,
+        caption: str | None = None,
+        cast: list[Played] | None = None,
     ) -> None:
         self.config = config or load_scenes()
         self.scene, self.caption = scene, scene.prompt if caption is None else caption
-        self.cast = played(scene, self.config, static=static)
+        self.cast = played(scene, self.config, static=static) if cast is None else cast
         self.fps, self.frames = self.config.fps, round(scene.duration * self.config.fps)
         view = self.config.render
         self._tilt = math.radians(view.pitch_deg)

@@ -103,9 +103,9 @@ def augmented(
     samples: Samples,
     rng: np.random.Generator,
     *,
-    speed: float = 0.1,
+    speed: float | NDArray[np.float64] = 0.1,
     mirror: float = 0.5,
-    scale: float = 0.1,
+    scale: float | NDArray[np.float64] = 0.1,
     turn: bool = True,
 ) -> Samples:
     """The samples a little different: faster or slower, mirrored, larger or smaller, turned.
@@ -113,17 +113,17 @@ def augmented(
     Args:
         samples: as read.
         rng: draws the changes.
-        speed: by how much time may pass faster or slower, as a share; the way becomes shorter than the recording
-            where time passes slower, and its end is held where it passes faster.
+        speed: by how much time may pass faster or slower, as a share, of all or of each; the way becomes shorter than
+            the recording where time passes slower, and its end is held where it passes faster.
         mirror: share of samples that are seen in a mirror, with left and right exchanged. Captions speak of left and
             right as well, so they are turned round too.
-        scale: by how much a figure and its way may be larger or smaller.
+        scale: by how much a figure and its way may be larger or smaller; of all or of each.
         turn: whether the whole way is turned about its beginning by any angle; captions no longer tell directions
             that hold, so samples that tell one are left as they are.
     """
     b = len(samples)
-    out = faster(samples, 1.0 + speed * rng.uniform(-1.0, 1.0, b)) if speed else samples
-    if scale:
+    out = faster(samples, 1.0 + speed * rng.uniform(-1.0, 1.0, b)) if np.any(speed) else samples
+    if np.any(scale):
         out = scaled(out, 1.0 + scale * rng.uniform(-1.0, 1.0, b))
     if mirror:
         out = mirrored_samples(out, rng.random(b) < mirror)
@@ -196,14 +196,15 @@ def mirrored_samples(samples: Samples, which: NDArray[np.bool_]) -> Samples:
     heading = np.where(which[:, None], np.pi - samples.heading, samples.heading).astype(np.float32)
     return replace(
         samples,
-        captions=tuple(_swapped(text) if m else text for text, m in zip(samples.captions, which, strict=True)),
+        captions=tuple(swapped(text) if m else text for text, m in zip(samples.captions, which, strict=True)),
         joints=np.where(which[:, None, None, None], mirrored(samples.joints), samples.joints),
         position=samples.position * np.stack([sign, np.ones_like(sign)], axis=-1)[:, None],
         heading=heading,
     )
 
 
-def _swapped(text: str) -> str:
+def swapped(text: str) -> str:
+    """What is said of the same seen in a mirror."""
     return text.replace("left", "\0").replace("right", "left").replace("\0", "right")
 
 

@@ -1,0 +1,256 @@
+"""The model that predicts where somebody goes as well as how: its training, its examination, films that it makes up.
+
+Belongs here: what it is trained on and when, its checks, what an analyst sees of it. Does not belong here: the model
+(`pipeline.trajectories`), the process it is trained in (`resources.training`).
+Concept: https://docs.dagster.io/guides/build/assets
+"""
+
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import dagster as dg
+import polars as pl
+from pydantic import Field
+
+from assets import reports
+from assets.scenes import TABLE
+from configs.scenes import load_scenes
+from configs.trajectories import load_trajectories
+from pipeline.scenes import speeds
+from pipeline.trajectories.corpus import Corpus, Encoder, assembled
+from pipeline.trajectories.evaluation import judged
+from pipeline.trajectories.generation import generated
+from pipeline.trajectories.plan import CODE, Plan, planned
+from pipeline.trajectories.recorded import Recorded, recorded_windows
+from pipeline.trajectories.report import Outcome, goals, page
+from pipeline.trajectories.shape import Shape
+from pipeline.versions import code_version
+from resources import training
+from resources.settings import Settings
+from resources.store import Store
+
+GROUP = "trajectories"
+MODEL_KEY = dg.AssetKey(["models", "trajectory"])
+JUDGED_KEY = dg.AssetKey(["models", "trajectory_evaluation"])
+REPORT = "trajectories/report.md"
+FILMS = "trajectories/films"
+LEARNS_CHECK, GOALS_CHECK = "has_learned", "meets_its_goals"
+PROMPTS = (
+    "two runners race to the spaceship",
+    "a batter runs the bases",
+    "a person walks ten metres to the right, then waves",
+    "an attacker rotates quickly towards site B, then holds",
+)
+
+
+class TrainConfig(dg.Config):
+    """How much is trained.
+
+    Attributes:
+        size: of `trajectories.yaml`.
+        steps: those of the configuration if 0.
+        minutes: after which the training stops with a checkpoint; the next run goes on. 0 for when it is done.
+        threads: of the processor; as many as the environment says if 0.
+    """
+
+    size: str = "base"
+    steps: int = Field(default=0, ge=0)
+    minutes: float = Field(default=0.0, ge=0)
+    threads: int = Field(default=0, ge=0)
+
+
+def recordings(store: Store) -> Iterator[Recorded]:
+    """The paths of every match that has tracks and intents."""
+    for match_id in sorted(set(store.keys("tracks")) & set(store.keys("intents"))):
+        yield recorded_windows(match_id, store.read_table("tracks", match_id), store.read_table("intents", match_id))
+
+
+def gathered(store: Store, encoder: Encoder) -> Corpus:
+    """All that there is to learn from, read by an encoder.
+
+    Raises:
+        Unusable: if there is nothing.
+    """
+    shards = (store.read_table(TABLE, key) for key in store.keys(TABLE))
+    return assembled(shards, recordings(store), speeds.names(load_scenes())).read_by(encoder)
+
+
+def plan_for(corpus: Corpus, encoder: Encoder, size: str, steps: int = 0) -> Plan:
+    """The training of a size on a corpus.
+
+    Raises:
+        UnknownSize: if there is no such size.
+    """
+    config, scenes = load_trajectories(), load_scenes()
+    shape = Shape.of(
+        size, config, text=encoder.dimension, encoder=encoder.name, fps=scenes.fps, head_m=scenes.human.head
+    )
+    return planned(shape, config, corpus=corpus.digest, contact_m=scenes.limits.contact_m, steps=steps)
+
+
+def train(
+    store: Store,
+    environment: Settings,
+    encoder: Encoder,
+    asked: TrainConfig,
+    listen: Callable[[dict[str, Any]], None],
+    say: Callable[[str], None],
+) -> tuple[Plan, str]:
+    """Trains, or goes on training, and puts the best weights on the shelf.
+
+    Returns:
+        The plan, and where the weights lie.
+    """
+    corpus = gathered(store, encoder)
+    plan = plan_for(corpus, encoder, asked.size, asked.steps)
+    folder = training.home(environment) / plan.version
+    say(f"{plan.version}: {plan.shape.parameters:,} parameters, {plan.steps:,} steps, {len(corpus):,} samples")
+    if training.finished(folder):
+        say("it was trained to its end before: reused")
+    else:
+        training.prepare(folder, plan, corpus)
+        for progress in training.trained(folder, environment, seconds=60.0 * asked.minutes, threads=asked.threads):
+            listen(progress)
+    return plan, training.Shelf(store).put(folder)
+
+
+@dg.asset(
+    key=MODEL_KEY,
+    group_name=GROUP,
+    deps=[TABLE, "tracks", "intents"],
+    kinds={"torch", "mlflow"},
+    code_version=code_version(*CODE),
+    check_specs=[
+        dg.AssetCheckSpec(
+            LEARNS_CHECK,
+            asset=MODEL_KEY,
+            blocking=True,
+            description="position errors of the validation have become less",
+        )
+    ],
+)
+def trajectory_model(
+    context: dg.AssetExecutionContext,
+    config: TrainConfig,
+    store: dg.ResourceParam[Store],
+    environment: dg.ResourceParam[Settings],
+    encoder: dg.ResourceParam[Encoder],
+) -> dg.MaterializeResult:
+    """The transformer, trained in a process of its own on every sample and every recorded path; resumable."""
+
+    def listen(progress: dict[str, Any]) -> None:
+        if progress["kind"] == "validation":
+            context.log.info(f"step {progress['step']} of {progress['steps']}: {progress['error_m']:.3f} m")
+
+    plan, uri = train(store, environment, encoder, config, listen, context.log.info)
+    told = training.history(training.home(environment) / plan.version)
+    checks = [each for each in told if each["kind"] == "validation" and "error_m" in each]
+    first, best = (checks[0]["error_m"], min(each["error_m"] for each in checks)) if checks else (0.0, 0.0)
+    step = max((each["step"] for each in told), default=0)
+    return dg.MaterializeResult(
+        data_version=dg.DataVersion(f"{plan.version}-{step}"),
+        metadata={
+            "model_version": plan.version,
+            "parameters": plan.shape.parameters,
+            "encoder": plan.shape.encoder,
+            "step": step,
+            "steps": plan.steps,
+            "dagster/uri": uri,
+            "error_m": round(best, 4),
+            "curve": reports.table(_curve(checks)) if checks else "nothing was validated",
+        },
+        check_results=[
+            dg.AssetCheckResult(
+                check_name=LEARNS_CHECK, asset_key=MODEL_KEY, passed=not checks or best < first,
+                metadata={"first_m": first, "best_m": best},
+            )
+        ],
+    )  # fmt: skip
+
+
+def _curve(checks: list[dict[str, Any]]) -> pl.DataFrame:
+    return pl.DataFrame(checks).drop("kind", "steps").select(pl.all().round(4)).tail(20)
+
+
+def examined(store: Store, environment: Settings, encoder: Encoder) -> tuple[Outcome, str]:
+    """The latest model, judged on what was held out; and the page that tells of it.
+
+    Raises:
+        NoModel: if there is none.
+        Unusable: if texts are read by another encoder than it learned with.
+    """
+    model = training.Shelf(store).latest()
+    model.ensure_read_by(encoder)
+    corpus = gathered(store, encoder)
+    told = training.history(training.home(environment) / model.version)
+    outcome = Outcome(model, corpus, told, judged(model, corpus))
+    return outcome, page(outcome)
+
+
+@dg.asset(
+    key=JUDGED_KEY,
+    group_name=GROUP,
+    deps=[MODEL_KEY],
+    kinds={"torch", "sklearn"},
+    code_version=code_version(*CODE),
+    check_specs=[
+        dg.AssetCheckSpec(GOALS_CHECK, asset=JUDGED_KEY, description="the model is as good as trajectories.yaml asks")
+    ],
+)
+def trajectory_evaluation(
+    store: dg.ResourceParam[Store],
+    environment: dg.ResourceParam[Settings],
+    encoder: dg.ResourceParam[Encoder],
+) -> dg.MaterializeResult:
+    """How well the model forecasts held-out matches and stories, and how true the motions are that it makes up."""
+    outcome, text = examined(store, environment, encoder)
+    uri = store.write(REPORT, text.encode())
+    rows = goals(outcome.judgement, load_trajectories())
+    missed = [f"{name}: {value:.1%}, wanted {wanted:.0%}" for name, value, wanted, good in rows if not good]
+    check = dg.AssetCheckResult(
+        check_name=GOALS_CHECK, asset_key=JUDGED_KEY, passed=not missed, severity=dg.AssetCheckSeverity.WARN,
+        metadata={"missed": "; ".join(missed) or "none"},
+    )  # fmt: skip
+    told = {
+        f"{part}, {horizon}": round(gain, 4)
+        for part, horizon, gain in outcome.judgement.gains.select("part", "horizon", "gain").iter_rows()
+    }
+    return dg.MaterializeResult(
+        metadata={
+            "model_version": outcome.model.version,
+            "dagster/uri": uri,
+            "report": dg.MetadataValue.md(text),
+            **told,
+        },
+        check_results=[check],
+    )
+
+
+class TextFilmsConfig(dg.Config):
+    """What films are made of.
+
+    Attributes:
+        prompts: sentences.
+        seed: of what they leave open.
+    """
+
+    prompts: list[str] = Field(default_factory=lambda: list(PROMPTS))
+    seed: int = Field(default=1, ge=0)
+
+
+@dg.asset(group_name=GROUP, deps=[MODEL_KEY], kinds={"torch", "ffmpeg"}, code_version=code_version(*CODE))
+def text_films(
+    config: TextFilmsConfig,
+    store: dg.ResourceParam[Store],
+    encoder: dg.ResourceParam[Encoder],
+) -> dg.MaterializeResult:
+    """Films that the model makes up from sentences."""
+    model = training.Shelf(store).latest()
+    told: dict[str, Any] = {}
+    for number, prompt in enumerate(config.prompts):
+        made = generated(model, encoder, prompt, seed=config.seed)
+        name = f"{FILMS}/{number:02d}"
+        store.write(f"{name}.json", json.dumps({"prompt": prompt, "model": model.version}).encode())
+        told[prompt] = store.write(f"{name}.mp4", made.film())
+    return dg.MaterializeResult(metadata={"model_version": model.version, **told})

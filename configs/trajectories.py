@@ -1,0 +1,170 @@
+"""The typed form of `trajectories.yaml`.
+
+Belongs here: fields and what must hold among them; units and sources stand beside the values in the YAML.
+Does not belong here: how a value is used (`pipeline.trajectories`).
+"""
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from configs.base import Config, load
+
+Position = Literal["constant", "damped", "step"]
+POSITIONS: tuple[Position, ...] = ("constant", "damped", "step")
+
+
+class Size(Config):
+    """How large a transformer is."""
+
+    width: int = Field(gt=0)
+    layers: int = Field(gt=0)
+    heads: int = Field(gt=0)
+    patch: int = Field(gt=0)
+
+    @model_validator(mode="after")
+    def _divides(self) -> "Size":
+        if self.width % self.heads:
+            raise ValueError(f"width {self.width} is not a multiple of {self.heads} heads")
+        return self
+
+
+class NetworkConfig(Config):
+    """What all sizes share."""
+
+    feed_forward: int = Field(gt=0)
+    dropout: float = Field(ge=0, lt=1)
+    position: Position
+    velocity: bool
+
+
+class Known(Config):
+    """What is shown of the time before a forecast."""
+
+    seconds: float = Field(gt=0)
+    most_s: float = Field(gt=0)
+    share: float = Field(ge=0, le=1)
+    pose_share: float = Field(ge=0, le=1)
+    text_share: float = Field(ge=0, le=1)
+    velocity_s: float = Field(gt=0)
+    stride_s: float = Field(gt=0)
+
+
+class GroundConfig(Config):
+    """The ground ahead, in cells."""
+
+    cell_m: float = Field(gt=0)
+    ahead_m: float = Field(gt=0)
+    behind_m: float = Field(ge=0)
+    aside_m: float = Field(gt=0)
+    visits: tuple[int, ...] = Field(min_length=1)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Cells along and across."""
+        return round((self.ahead_m + self.behind_m) / self.cell_m) + 1, round(2 * self.aside_m / self.cell_m) + 1
+
+    @property
+    def cells(self) -> int:
+        """How many there are."""
+        return self.shape[0] * self.shape[1]
+
+
+class Losses(Config):
+    """Weights of the losses."""
+
+    position: float = Field(ge=0)
+    pose: float = Field(ge=0)
+    velocity: float = Field(ge=0)
+    foot: float = Field(ge=0)
+    horizon_s: float = Field(gt=0)
+
+
+class Mixture(Config):
+    """Shares of the kinds of samples in a batch."""
+
+    story: float = Field(ge=0)
+    match: float = Field(ge=0)
+    recorded: float = Field(ge=0)
+
+
+class TrainingConfig(Config):
+    """How the model learns."""
+
+    batch: int = Field(gt=0)
+    steps: int = Field(gt=0)
+    learning_rate: float = Field(gt=0)
+    warmup: int = Field(ge=0)
+    final_share: float = Field(ge=0, le=1)
+    weight_decay: float = Field(ge=0)
+    clip: float = Field(gt=0)
+    ema: float = Field(ge=0, lt=1)
+    validate_every: int = Field(gt=0)
+    checkpoint_every: int = Field(gt=0)
+    log_every: int = Field(gt=0)
+    validation: int = Field(gt=0)
+    speed: float = Field(ge=0, lt=0.5)
+    mirror: float = Field(ge=0, le=1)
+    scale: float = Field(ge=0, lt=0.5)
+    seed: int = Field(ge=0)
+
+
+class SplitConfig(Config):
+    """What is held out besides the splits of the table."""
+
+    held_out_themes: tuple[str, ...]
+    match_test_share: float = Field(ge=0, lt=1)
+    match_validation_share: float = Field(ge=0, lt=1)
+
+
+class EvaluationConfig(Config):
+    """How the model is judged."""
+
+    horizons_s: tuple[float, ...] = Field(min_length=1)
+    damping_s: float = Field(gt=0)
+    samples: int = Field(gt=0)
+    still_mps: float = Field(gt=0)
+    steady_s: float = Field(ge=0)
+    classifier_rows: int = Field(gt=0)
+
+
+class Goals(Config):
+    """What the model is held to, as shares."""
+
+    forecast_1s: float
+    forecast_4s: float
+    speed_share: float
+    bone_share: float
+
+
+class GenerationConfig(Config):
+    """Films from text."""
+
+    seconds: float = Field(gt=0, le=10)
+    apart_m: float = Field(ge=0)
+    vary: float = Field(ge=0, lt=0.5)
+
+
+class TrajectoriesConfig(Config):
+    """Everything in `trajectories.yaml`."""
+
+    sizes: dict[str, Size]
+    network: NetworkConfig
+    known: Known
+    ground: GroundConfig
+    losses: Losses
+    mixture: Mixture
+    training: TrainingConfig
+    split: SplitConfig
+    evaluation: EvaluationConfig
+    goals: Goals
+    generation: GenerationConfig
+
+
+def load_trajectories() -> TrajectoriesConfig:
+    """The configuration in `trajectories.yaml`.
+
+    Raises:
+        ConfigError: if it is missing or a value is refused.
+    """
+    return load("trajectories", TrajectoriesConfig)

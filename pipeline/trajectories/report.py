@@ -1,0 +1,235 @@
+"""What was trained and how well it does, in words and tables for people.
+
+Belongs here: the page. Does not belong here: any figure in it (evaluation, learning).
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+
+from configs.trajectories import TrajectoriesConfig, load_trajectories
+from pipeline.trajectories.baselines import PLAIN
+from pipeline.trajectories.corpus import KINDS, SPLITS, Corpus
+from pipeline.trajectories.evaluation import MODEL, WHOLE, Judgement
+from pipeline.trajectories.model import TrajectoryModel
+
+_METHODS = {
+    "stay_put": "stay-put", "constant_velocity": "constant velocity", "damped_velocity": "damped velocity",
+    "nearest_prompt": "nearest prompt", MODEL: "**model**",
+}  # fmt: skip
+_MOTIONS = {
+    "true": "true motion", "static": "before: limbs move, positions don't", "nearest_prompt": "nearest prompt",
+    MODEL: "after: the model, as found", "finished": "after: the model, as films show it",
+}  # fmt: skip
+_MEASURES = {
+    "ade_m": "ADE, m", "fde_m": "FDE, m", "way_ratio": "way ÷ true way", "joint_error": "joints off, % of height",
+    "bone_variation": "bones vary, %", "foot_slide_mps": "feet slide, m/s", "standing": "frames with a foot down, %",
+    "too_fast": "frames too fast, %", "recognised": "seconds recognised, %",
+}  # fmt: skip
+_SHARES = ("joint_error", "bone_variation", "standing", "too_fast", "recognised")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A model, what it learned from, how it got there, how it was judged.
+
+    Attributes:
+        model: itself.
+        corpus: what it learned from and was judged by.
+        history: what its training told.
+        judgement: the measures.
+    """
+
+    model: TrajectoryModel
+    corpus: Corpus
+    history: Sequence[Mapping[str, Any]]
+    judgement: Judgement
+
+
+def page(outcome: Outcome, config: TrajectoriesConfig | None = None, notes: Sequence[str] = ()) -> str:
+    """The page in Markdown.
+
+    Args:
+        outcome: what to tell.
+        config: defaults to `configs/trajectories.yaml`.
+        notes: further sections.
+    """
+    config = config or load_trajectories()
+    sections = [
+        "# Movement that is learned\n\nWritten by `gridmotion trajectories evaluate`; do not edit.\n",
+        trained(outcome),
+        forecasts(outcome.judgement),
+        motions(outcome.judgement, config),
+        met(outcome.judgement, config),
+        *notes,
+    ]
+    return "\n".join(section.rstrip() + "\n" for section in sections if section)
+
+
+def trained(outcome: Outcome) -> str:
+    """What was trained, on what, and where its curve stood."""
+    model, corpus, shape = outcome.model, outcome.corpus, outcome.model.shape
+    steps = [each for each in outcome.history if each["kind"] == "train"]
+    checks = [each for each in outcome.history if each["kind"] == "validation"]
+    lines = [
+        "## What was trained",
+        "",
+        f"Model `{model.version}`: width {shape.width}, {shape.layers} layers, {shape.heads} heads, patches of "
+        f"{shape.patch} frames, {shape.parameters:,} parameters; positions over "
+        f"{'the step of each frame of a damped' if shape.position == 'step' else f'a {shape.position}'} velocity; "
+        f"texts by `{shape.encoder}` ({shape.text} dimensions).",
+    ]
+    if steps:
+        gone = int(steps[-1]["step"])
+        speed = sorted(each["samples_s"] for each in steps)[len(steps) // 2]
+        state = (
+            "done"
+            if gone >= model.steps
+            else f"stopped at {gone / model.steps:.0%}: `gridmotion trajectories train` goes on"
+        )
+        lines.append(
+            f"\n{gone:,} of {model.steps:,} steps ({state}); median {speed:.0f} samples/s; "
+            f"the weights are those of step {model.step:,}."
+        )
+    lines += ["", "| kind | " + " | ".join(SPLITS) + " |", "|---|" + "---:|" * len(SPLITS)]
+    for code, kind in enumerate(KINDS):
+        counts = [len(corpus.where(split, code)) for split in SPLITS]
+        lines.append(f"| {kind} | " + " | ".join(f"{count:,}" for count in counts) + " |")
+    lines.append(
+        "\n*story*: windows of stories; *match*: windows of matches with poses and captions; *recorded*: paths of "
+        "matches as they were recorded, unsmoothed, cut at a recorded position. Splits are by story, wording, theme "
+        "and whole match."
+    )
+    if len(checks) > 1:
+        names = [name for name in checks[0] if name not in ("kind", "step", "steps", "best")]
+        shown = _thinned(checks, 10)
+        lines += [
+            "\nValidation, mean position error in metres over all frames to be found (averaged weights):",
+            "", "| step | " + " | ".join(names) + " |", "|---:|" + "---:|" * len(names),
+        ]  # fmt: skip
+        lines += [f"| {each['step']:,} | " + " | ".join(_figure(each[name]) for name in names) + " |" for each in shown]
+    return "\n".join(lines)
+
+
+def forecasts(judgement: Judgement) -> str:
+    """ADE and FDE by part, method and horizon, and the gains."""
+    rows = judgement.forecasts
+    if rows.is_empty():
+        return "## Forecasts\n\nNothing was held out that could be forecast."
+    lines = [
+        "## Forecasts",
+        "",
+        "Two seconds are known; error in metres, mean over the horizon (ADE) / at its end (FDE). Of matches the model "
+        "knows positions and looks until then, the intent of that instant, and where anybody went before in the same "
+        "match; of stories the pose is not shown.",
+    ]
+    for (part,), group in rows.group_by("part", maintain_order=True):
+        horizons = list(dict.fromkeys(group["horizon"]))
+        lines += [
+            "", f"### {str(part).capitalize()} ({group['samples'][0]:,} windows)", "",
+            "| | " + " | ".join(h if h == WHOLE else f"{h} s" for h in horizons) + " |",
+            "|---|" + "---:|" * len(horizons),
+        ]  # fmt: skip
+        for (method,), own in group.group_by("method", maintain_order=True):
+            cells = [f"{_figure(r['ade_m'])} / {_figure(r['fde_m'])}" for r in own.iter_rows(named=True)]
+            lines.append(f"| {_METHODS[str(method)]} | " + " | ".join(cells) + " |")
+        gain = judgement.gains.filter(pl.col("part") == part)
+        cells = [f"{r['gain']:+.1%}" for r in gain.iter_rows(named=True)]
+        lines.append(
+            f"| less ADE than the best of {', '.join(_METHODS[name] for name in PLAIN)} | " + " | ".join(cells) + " |"
+        )
+    return "\n".join(lines)
+
+
+def motions(judgement: Judgement, config: TrajectoriesConfig) -> str:
+    """Motions from text beside static ones, and speeds by action."""
+    rows = judgement.motions
+    if rows.is_empty():
+        return "## From text alone\n\nNo story was held out."
+    lines = [
+        "## From text alone",
+        "",
+        "Ten seconds from a caption that the model has not met. *test*: stories it has not met; *paraphrase*: a way of "
+        "wording it has not met; *theme*: a theme it has not met.",
+    ]
+    for (part,), group in rows.group_by("part", maintain_order=True):
+        measures = list(dict.fromkeys(group["measure"]))
+        names = [name for name in _MEASURES if name in measures]
+        head = "| | " + " | ".join(_MEASURES[name] for name in names) + " |"
+        lines += ["", f"### {str(part).capitalize()}", "", head, "|---|" + "---:|" * len(names)]
+        for (motion,), own in group.group_by("motion", maintain_order=True):
+            value = dict(zip(own["measure"], own["value"], strict=True))
+            cells = [_figure(value[n] * 100 if n in _SHARES else value[n]) if n in value else "" for n in names]
+            lines.append(f"| {_MOTIONS[str(motion)]} | " + " | ".join(cells) + " |")
+    lines += [
+        "",
+        "Speed of each action, median of steady frames of the films against the table:",
+        "",
+        "| part | action | frames | m/s | table, m/s | off | met |",
+        "|---|---|---:|---:|---:|---:|---|",
+    ]
+    for row in judgement.speeds.iter_rows(named=True):
+        good = "yes" if abs(row["off"]) <= config.goals.speed_share else "**no**"
+        lines.append(
+            f"| {row['part']} | {row['action']} | {row['frames']:,} | {row['mps']:.2f} | {row['table_mps']:.1f} | "
+            f"{row['off']:+.1%} | {good} |"
+        )
+    lines.append("\nThe classifier that recognises actions was trained on true motion of the training split alone; its "
+                 "share on true motion is the most that can be reached.")  # fmt: skip
+    return "\n".join(lines)
+
+
+def goals(judgement: Judgement, config: TrajectoriesConfig) -> list[tuple[str, float, float, bool]]:
+    """What the model is held to: goal, value found, value wanted, whether it is met; those that could be measured."""
+    out = []
+    for horizon, wanted in (("1", config.goals.forecast_1s), ("4", config.goals.forecast_4s)):
+        row = judgement.gains.filter((pl.col("part") == "matches") & (pl.col("horizon") == horizon))
+        if row.height:
+            gain = float(row["gain"].item())
+            out.append(
+                (f"forecasts of matches, {horizon} s: less ADE than the best baseline", gain, wanted, gain >= wanted)
+            )
+    if judgement.speeds.height:
+        worst = float(judgement.speeds.filter(pl.col("part") == "test")["off"].abs().max() or 0.0)  # type: ignore[arg-type]
+        out.append(
+            (
+                "speed of the action that is the most off",
+                worst,
+                config.goals.speed_share,
+                worst <= config.goals.speed_share,
+            )
+        )
+    bones = judgement.motions.filter(
+        (pl.col("motion") == "finished") & (pl.col("measure") == "bone_variation") & (pl.col("part") == "test")
+    )
+    if bones.height:
+        value = float(bones["value"].item())
+        out.append(
+            ("variation of bone lengths in films", value, config.goals.bone_share, value <= config.goals.bone_share)
+        )
+    return out
+
+
+def met(judgement: Judgement, config: TrajectoriesConfig) -> str:
+    """The goals, and which of them are met."""
+    rows = goals(judgement, config)
+    if not rows:
+        return ""
+    lines = ["## Goals", "", "| goal | found | wanted | met |", "|---|---:|---:|---|"]
+    lines += [
+        f"| {name} | {value:.1%} | {wanted:.0%} | {'yes' if good else '**no**'} |" for name, value, wanted, good in rows
+    ]
+    return "\n".join(lines)
+
+
+def _thinned(rows: Sequence[Mapping[str, Any]], most: int) -> list[Mapping[str, Any]]:
+    every = max(math.ceil(len(rows) / most), 1)
+    kept = list(rows[::every])
+    return kept if kept[-1] is rows[-1] else [*kept, rows[-1]]
+
+
+def _figure(value: float) -> str:
+    return f"{value:.2f}" if abs(value) >= 0.1 or value == 0 else f"{value:.3f}"

@@ -1,0 +1,114 @@
+"""From a training set to a trained model, its examination and films: the assets and the commands of the same."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import dagster as dg
+import polars as pl
+import pytest
+from typer.testing import CliRunner
+
+from assets import trajectories
+from assets.commands import app
+from configs.trajectories import TrajectoriesConfig
+from pipeline.trajectories.corpus import Encoder
+from resources.parquet import Stamp
+from resources.settings import Settings
+from resources.store import Store
+from resources.training import NoModel, Shelf, home
+
+pytest.importorskip("torch")
+run = CliRunner().invoke
+
+
+@pytest.fixture(scope="module")
+def store(rows: pl.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """A store with a training set, as `gridmotion scenes dataset` leaves it."""
+    store = Store(str(tmp_path_factory.mktemp("store")))
+    store.write_table("trajectories", "stories-1-00000", rows, Stamp("x", "x", "x", ""))
+    return store
+
+
+@pytest.fixture(scope="module")
+def made(store: Store, words: Encoder, config: TrajectoriesConfig) -> Callable[[], dg.ExecuteInProcessResult]:
+    def make() -> dg.ExecuteInProcessResult:
+        with pytest.MonkeyPatch.context() as patch:
+            training = config.training.model_copy(update={"validate_every": 10, "log_every": 5, "warmup": 5,
+                                                          "validation": 64, "learning_rate": 1e-3})  # fmt: skip
+            few = config.model_copy(update={
+                "training": training, "evaluation": config.evaluation.model_copy(update={"samples": 16})
+            })  # fmt: skip
+            for module in ("assets.trajectories", "pipeline.trajectories.evaluation", "pipeline.trajectories.report"):
+                patch.setattr(f"{module}.load_trajectories", lambda: few)
+            return dg.materialize(
+                [trajectories.trajectory_model, trajectories.trajectory_evaluation, trajectories.text_films],
+                resources={"store": store, "environment": Settings(gridmotion_store=store.url), "encoder": words},
+                run_config={"ops": {
+                    "models__trajectory": {"config": {"size": "tiny", "steps": 100, "threads": 1}},
+                    "text_films": {"config": {"prompts": ["a runner runs"]}},
+                }},
+            )  # fmt: skip
+
+    return make
+
+
+def test_the_assets_go_from_a_training_set_to_films_and_a_finished_training_is_reused(
+    made: Callable[[], dg.ExecuteInProcessResult], store: Store
+) -> None:
+    with pytest.raises(NoModel, match="gridmotion trajectories train"):
+        Shelf(store).latest()
+    first = made()
+    assert first.success
+    (model,) = first.asset_materializations_for_node("models__trajectory")
+    assert model.metadata["step"].value == model.metadata["steps"].value == 100
+    checks = {check.check_name: check for check in first.get_asset_check_evaluations()}
+    assert checks[trajectories.LEARNS_CHECK].passed
+    assert checks[trajectories.GOALS_CHECK].severity == dg.AssetCheckSeverity.WARN
+    (judged,) = first.asset_materializations_for_node("models__trajectory_evaluation")
+    assert "## From text alone" in str(judged.metadata["report"].value)
+    assert store.read(f"{trajectories.FILMS}/00.mp4")[4:8] == b"ftyp"
+    assert json.loads(store.read(f"{trajectories.FILMS}/00.json"))["model"] == Shelf(store).latest().version
+    folder = home(Settings(gridmotion_store=store.url)) / str(model.metadata["model_version"].value)
+    before = (folder / "history.jsonl").stat().st_mtime_ns
+    assert made().success
+    assert (folder / "history.jsonl").stat().st_mtime_ns == before
+
+
+def test_generate_writes_films_and_clips_and_says_what_it_cannot_do(
+    made: Callable[[], dg.ExecuteInProcessResult],
+    store: Store,
+    words: Encoder,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("resources.settings.settings", lambda: Settings(gridmotion_store=store.url))
+    monkeypatch.setattr("assets.definitions.open_encoder", lambda environment: words)
+    if not store.exists("models/trajectory/latest.json"):
+        made()
+    done = run(app, ["generate", "two runners run", "--out", str(tmp_path / "a" / "clip.glb"), "--seconds", "3"])
+    assert done.exit_code == 0, done.output
+    assert sorted(path.name for path in (tmp_path / "a").iterdir()) == ["clip-1.glb", "clip-2.glb"]
+    done = run(app, ["generate", "a runner", "--out", str(tmp_path / "clip.mp4"), "--seconds", "0.4"])
+    assert done.exit_code == 0, done.output
+    assert (tmp_path / "clip.mp4").read_bytes()[4:8] == b"ftyp"
+    assert run(app, ["generate", "x", "--out", "clip.avi"]).exit_code == 2
+    assert run(app, ["generate", "x", "--out", "clip.glb", "--intent", "fly"]).exit_code == 2
+    wordless = run(app, ["generate", "!!", "--out", str(tmp_path / "b.mp4")])
+    assert wordless.exit_code == 1
+    assert "no word" in wordless.output
+
+
+def test_training_without_a_training_set_or_with_an_unknown_size_says_what_to_do(
+    store: Store, words: Encoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("assets.definitions.open_encoder", lambda environment: words)
+    monkeypatch.setattr("resources.settings.settings", lambda: Settings(gridmotion_store=str(tmp_path)))
+    done = run(app, ["trajectories", "train", "--size", "tiny"])
+    assert done.exit_code == 1
+    assert "gridmotion scenes dataset" in done.output
+    assert run(app, ["generate", "a runner", "--out", str(tmp_path / "x.mp4")]).exit_code == 1
+    monkeypatch.setattr("resources.settings.settings", lambda: Settings(gridmotion_store=store.url))
+    done = run(app, ["trajectories", "train", "--size", "vast"])
+    assert done.exit_code == 1
+    assert "tiny, small, base" in done.output
