@@ -1,0 +1,356 @@
+"""The streams of running matches: canonical events in, signals out, what was refused beside them.
+
+Belongs here: names of streams and keys, reading from a checkpoint, the one commit of state and outputs, the dlq, and
+the scripts that make each of these one step. Does not belong here: who owns a shard (`ownership`), what an event means
+(`pipeline.live`), when to read and commit (`agent`).
+
+At-least-once reading becomes exactly-once effect by two ids: a match's state tells the last entry it has taken in, and
+the checkpoint of its shard an entry up to which every match's state reaches. Both are written by the script that
+writes the signals, and only for the owner that holds the newest fencing token.
+"""
+
+import hashlib
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import redis.asyncio as redis
+from redis.exceptions import RedisError
+
+from configs.live import AgentConfig
+from resources.errors import ResourceError
+
+EVENTS = "events:canonical"
+SIGNALS = "events:agent:motion"
+DLQ = f"{EVENTS}:dlq"
+EVENT, SIGNAL, STAMPS = b"event", b"signal", b"stamps"
+KEYS = "gridmotion:live"
+START = "0-0"
+_AT = b"at"
+_SHOWN = 4096  # bytes of an entry too large to be kept whole
+
+
+class StreamUnreachable(ResourceError):
+    """The server of the streams does not answer, or refuses."""
+
+
+class Fenced(ResourceError):
+    """Another agent owns the shard by now: nothing was written."""
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One part of the matches.
+
+    Attributes:
+        number: from 0.
+        of: how many there are.
+    """
+
+    number: int
+    of: int
+
+    @property
+    def stream(self) -> str:
+        """Where its events come."""
+        return EVENTS if self.of == 1 else f"{EVENTS}:{self.number}"
+
+    def key(self, what: str) -> str:
+        """Where something of it is kept."""
+        return f"{KEYS}:{self.number}:{what}"
+
+    def match_key(self, match_id: str) -> str:
+        """Where the state of one of its matches is kept."""
+        return self.key(f"match:{match_id}")
+
+
+def shard_of(match_id: str, shards: int) -> Shard:
+    """The shard whose stream carries a match: by SHA-256, the same for every producer in any language."""
+    number = int.from_bytes(hashlib.sha256(match_id.encode()).digest()[:8]) % shards
+    return Shard(number, shards)
+
+
+class Checkpoint(NamedTuple):
+    """How far a shard is read.
+
+    Attributes:
+        entry: id of the last entry.
+        rank: how many entries the stream had had up to it; what was trimmed unread shows by it.
+    """
+
+    entry: str = START
+    rank: int = 0
+
+
+class Entry(NamedTuple):
+    """An entry of a stream of events."""
+
+    entry: str
+    rank: int
+    event: bytes | None
+
+
+@dataclass(frozen=True)
+class Read:
+    """Entries that follow a checkpoint.
+
+    Attributes:
+        entries: in order.
+        lost: how many were trimmed before they were read.
+        waiting: how many the stream has behind these.
+    """
+
+    entries: list[Entry]
+    lost: int
+    waiting: int
+
+
+@dataclass(frozen=True)
+class Letter:
+    """An entry that could not be taken."""
+
+    entry: str
+    field: str
+    reason: str
+    event: bytes | None
+    match_id: str = ""
+
+
+@dataclass(frozen=True)
+class Commit:
+    """What is written in one step.
+
+    Attributes:
+        token: the fencing token of whoever writes.
+        checkpoint: how far every match's state reaches.
+        states: fields of the state of matches, by match id.
+        over: matches of `states` that are over: kept for a while only.
+        signals: each as its id, its JSON and the stamps of its way.
+        letters: entries that could not be taken.
+    """
+
+    token: int
+    checkpoint: Checkpoint
+    states: Mapping[str, Mapping[str, bytes]] = field(default_factory=dict)
+    over: frozenset[str] = frozenset()
+    signals: Sequence[tuple[bytes, bytes]] = ()
+    letters: Sequence[Letter] = ()
+
+
+_COMMIT = """
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return redis.error_reply('FENCED') end
+local at = 2
+local function take() at = at + 1; return ARGV[at - 1] end
+redis.call('HSET', KEYS[2], 'entry', take(), 'rank', take())
+local keep, most_signals, most_letters = take(), take(), take()
+for place = 6, #KEYS do
+  local over, fields = take(), tonumber(take())
+  local written = {}
+  for _ = 1, fields * 2 do written[#written + 1] = take() end
+  redis.call('DEL', KEYS[place])
+  redis.call('HSET', KEYS[place], unpack(written))
+  if over ~= '' then
+    redis.call('PEXPIRE', KEYS[place], keep)
+    redis.call('SREM', KEYS[3], over)
+  else
+    redis.call('SADD', KEYS[3], take())
+  end
+end
+for _ = 1, tonumber(take()) do
+  redis.call('XADD', KEYS[4], 'MAXLEN', '~', most_signals, '*', 'signal', take(), 'stamps', take())
+end
+for _ = 1, tonumber(take()) do
+  redis.call('XADD', KEYS[5], 'MAXLEN', '~', most_letters, '*', 'stream', take(), 'id', take(), 'match_id', take(),
+    'field', take(), 'reason', take(), 'event', take(), 'cut', take())
+end
+return 1
+"""
+
+_REPLAY = """
+local found = redis.call('XRANGE', KEYS[1], ARGV[1], ARGV[1])
+if #found == 0 then return 0 end
+redis.call('XADD', KEYS[2], '*', 'event', ARGV[2])
+redis.call('XDEL', KEYS[1], ARGV[1])
+return 1
+"""
+
+
+class Streams:
+    """The streams on one server.
+
+    Args:
+        client: of that server, answers as bytes.
+        config: sizes.
+    """
+
+    def __init__(self, client: "redis.Redis", config: AgentConfig) -> None:
+        self.client, self._config = client, config
+        self._commit = client.register_script(_COMMIT)
+        self._replay = client.register_script(_REPLAY)
+
+    async def checkpoint(self, shard: Shard) -> Checkpoint | None:
+        """How far the shard was read; None if never."""
+        found: dict[bytes, bytes] = await asked(self.client.hgetall(shard.key("checkpoint")))
+        return Checkpoint(found[b"entry"].decode(), int(found[b"rank"])) if found else None
+
+    async def beginning(self, shard: Shard) -> Checkpoint:
+        """Where to read from when nothing was read yet: what was trimmed before is not missed."""
+        about = await self._about(shard)
+        return Checkpoint(START, about.removed)
+
+    async def read(self, shard: Shard, after: Checkpoint, *, wait: bool) -> Read:
+        """The entries behind a checkpoint.
+
+        Args:
+            shard: of which.
+            after: the checkpoint.
+            wait: whether to wait a moment for news if there is none.
+        """
+        about = await self._about(shard)
+        lost = max(0, about.removed - after.rank)
+        options = {"count": self._config.batch_events, "block": self._config.block_ms if wait else None}
+        found = await asked(self.client.xread({shard.stream: after.entry}, **options))
+        told = _entries_of(found)
+        rank = after.rank + lost
+        entries = [Entry(name.decode(), rank + place, fields.get(EVENT)) for place, (name, fields) in enumerate(told, 1)]
+        return Read(entries, lost if entries else 0, max(0, about.added - rank - len(entries)))
+
+    async def states(self, shard: Shard) -> dict[str, dict[bytes, bytes]]:
+        """The states of all running matches of a shard, by match id."""
+        names: set[bytes] = await asked(self.client.smembers(shard.key("matches")))
+        return {name: state for name in sorted(name.decode() for name in names) if (state := await self.state(shard, name))}
+
+    async def state(self, shard: Shard, match_id: str) -> dict[bytes, bytes]:
+        """The state of a match, empty if there is none."""
+        found: dict[bytes, bytes] = await asked(self.client.hgetall(shard.match_key(match_id)))
+        return found
+
+    async def commit(self, shard: Shard, commit: Commit) -> None:
+        """Writes state, checkpoint, signals and letters in one step.
+
+        Raises:
+            Fenced: if the token is not the newest any more; nothing was written.
+            StreamUnreachable: if there is no answer, and it is not known whether it was written.
+        """
+        keys = [shard.key("token"), shard.key("checkpoint"), shard.key("matches"), SIGNALS, DLQ]
+        entry, rank = commit.checkpoint
+        config = self._config
+        args: list[Any] = [commit.token, entry, rank, config.ended_keep_ms, config.output_entries, config.dlq_entries]
+        for match_id, state in commit.states.items():
+            keys.append(shard.match_key(match_id))
+            is_over = match_id in commit.over
+            args += [match_id if is_over else "", len(state)]
+            for name, value in state.items():
+                args += [name, value]
+            if not is_over:
+                args.append(match_id)
+        args.append(len(commit.signals))
+        for signal, stamps in commit.signals:
+            args += [signal, stamps]
+        args.append(len(commit.letters))
+        for letter in commit.letters:
+            event = letter.event or b""
+            is_cut = len(event) > config.max_entry_bytes
+            args += [shard.stream, letter.entry, letter.match_id, letter.field, letter.reason]
+            args += [event[:_SHOWN] if is_cut else event, int(is_cut)]
+        try:
+            await self._commit(keys=keys, args=args)
+        except RedisError as error:
+            if "FENCED" in str(error):
+                raise Fenced(f"shard {shard.number}: another agent holds a newer token than {commit.token}") from error
+            raise StreamUnreachable(f"shard {shard.number}: {type(error).__name__}: {error}") from error
+
+    async def add(self, events: Iterable[tuple[str, bytes]], shards: int) -> int:
+        """Adds events to the streams of their matches, in one round trip.
+
+        Args:
+            events: match id and line of each.
+            shards: how many streams there are.
+
+        Returns:
+            How many were added.
+        """
+        pipe = self.client.pipeline(transaction=False)
+        for match_id, event in events:
+            pipe.xadd(shard_of(match_id, shards).stream, {EVENT: event})
+        return len(await asked(pipe.execute()))
+
+    async def letters(self, *, first: str = "-", count: int | None = None) -> list[tuple[str, dict[str, Any]]]:
+        """What was refused, oldest first: id in the dlq and fields, the event as bytes."""
+        found = await asked(self.client.xrange(DLQ, min=first, count=count))
+        return [
+            (name.decode(), {k.decode(): v if k == EVENT else v.decode(errors="replace") for k, v in fields.items()})
+            for name, fields in found
+        ]
+
+    async def replay(self, letter_id: str) -> bool:
+        """Puts a refused entry back into its stream and takes it out of the dlq, in one step; whether it did.
+
+        An entry that was too large to be kept whole is taken from its stream, if that has it still.
+        """
+        found = await self.letters(first=letter_id, count=1)
+        if not found or found[0][0] != letter_id:
+            return False
+        about = found[0][1]
+        event = about["event"]
+        if about["cut"] == "1":
+            told = await asked(self.client.xrange(about["stream"], min=about["id"], max=about["id"]))
+            if not told:
+                return False
+            event = told[0][1][EVENT]
+        try:
+            return bool(await self._replay(keys=[DLQ, about["stream"]], args=[letter_id, event]))
+        except RedisError as error:
+            raise StreamUnreachable(str(error)) from error
+
+    async def drop(self, letter_ids: Sequence[str]) -> int:
+        """Forgets refused entries; how many."""
+        return int(await asked(self.client.xdel(DLQ, *letter_ids))) if letter_ids else 0
+
+    async def _about(self, shard: Shard) -> "_About":
+        try:
+            found = await self.client.xinfo_stream(shard.stream)
+        except RedisError as error:
+            if "no such key" in str(error):
+                return _About(0, 0, START)
+            raise StreamUnreachable(f"{shard.stream}: {type(error).__name__}: {error}") from error
+        added, length = int(found["entries-added"]), int(found["length"])
+        return _About(added, added - length, _text(found["last-generated-id"]))
+
+
+class _About(NamedTuple):
+    """Of a stream: how many entries it was given, how many it has no more, the id given last."""
+
+    added: int
+    removed: int
+    last: str
+
+
+def now_ms() -> int:
+    """Wall clock, milliseconds since 1970 UTC."""
+    return time.time_ns() // 1_000_000
+
+
+async def asked(answer: Any) -> Any:
+    """The answer of a server.
+
+    Raises:
+        StreamUnreachable: if there is none, or it refuses.
+    """
+    try:
+        return await answer
+    except (RedisError, OSError) as error:
+        raise StreamUnreachable(f"{type(error).__name__}: {error}") from error
+
+
+def _entries_of(found: Any) -> list[tuple[bytes, dict[bytes, bytes]]]:
+    """The entries of the one stream in an answer of XREAD, whichever protocol it came by."""
+    if not found:
+        return []
+    told = next(iter(found.values()))[0] if isinstance(found, dict) else found[0][1]
+    return [(name, fields or {}) for name, fields in told]
+
+
+def _text(value: bytes | str) -> str:
+    return value.decode() if isinstance(value, bytes) else value
