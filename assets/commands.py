@@ -29,7 +29,7 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
-from assets import evaluation_commands, model_commands, motion_server, review_commands
+from assets import evaluation_commands, live_commands, model_commands, motion_server, review_commands
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -40,6 +40,9 @@ app = typer.Typer(
 app.add_typer(review_commands.app, name="review")
 app.add_typer(model_commands.app, name="models")
 app.command()(evaluation_commands.evaluate)
+app.command()(live_commands.agent)
+app.command()(live_commands.replay)
+app.add_typer(live_commands.dlq, name="dlq")
 app.command()(motion_server.motion_server)
 # What is printed holds names from logs and messages about them: none of it may be read as markup.
 console = Console(markup=False, highlight=False)

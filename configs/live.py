@@ -40,7 +40,6 @@ class AgentConfig(Config):
         renew_ms: how often it is renewed; less than half of `lease_ms`.
         abandoned_ms: after so long without an event a match is over.
         ended_keep_ms: how long it is remembered that a match is over.
-        retry_ms: pause before a server that does not answer is asked again.
         max_matches: running matches of one shard.
         max_entry_bytes: size of the largest entry that is read.
         max_failures: failures in a row after which a match is given up.
@@ -56,7 +55,6 @@ class AgentConfig(Config):
     renew_ms: int = Field(ge=1)
     abandoned_ms: int = Field(ge=1)
     ended_keep_ms: int = Field(ge=1)
-    retry_ms: int = Field(ge=1)
     max_matches: int = Field(ge=1)
     max_entry_bytes: int = Field(ge=1)
     max_failures: int = Field(ge=1)

@@ -24,10 +24,9 @@ from resources.errors import ResourceError
 EVENTS = "events:canonical"
 SIGNALS = "events:agent:motion"
 DLQ = f"{EVENTS}:dlq"
-EVENT, SIGNAL, STAMPS = b"event", b"signal", b"stamps"
+EVENT = b"event"
 KEYS = "gridmotion:live"
 START = "0-0"
-_AT = b"at"
 _SHOWN = 4096  # bytes of an entry too large to be kept whole
 
 
@@ -186,8 +185,8 @@ class Streams:
 
     def __init__(self, client: "redis.Redis", config: AgentConfig) -> None:
         self.client, self._config = client, config
-        self._commit = client.register_script(_COMMIT)
-        self._replay = client.register_script(_REPLAY)
+        self._write = client.register_script(_COMMIT)
+        self._replay_letter = client.register_script(_REPLAY)
 
     async def checkpoint(self, shard: Shard) -> Checkpoint | None:
         """How far the shard was read; None if never."""
@@ -208,18 +207,24 @@ class Streams:
             wait: whether to wait a moment for news if there is none.
         """
         about = await self._about(shard)
+        if is_after(after.entry, about.last):  # the stream was deleted: what comes now is a new one
+            after = Checkpoint(START, 0)
         lost = max(0, about.removed - after.rank)
         options = {"count": self._config.batch_events, "block": self._config.block_ms if wait else None}
         found = await asked(self.client.xread({shard.stream: after.entry}, **options))
         told = _entries_of(found)
         rank = after.rank + lost
-        entries = [Entry(name.decode(), rank + place, fields.get(EVENT)) for place, (name, fields) in enumerate(told, 1)]
+        entries = [
+            Entry(name.decode(), rank + place, fields.get(EVENT)) for place, (name, fields) in enumerate(told, 1)
+        ]
         return Read(entries, lost if entries else 0, max(0, about.added - rank - len(entries)))
 
     async def states(self, shard: Shard) -> dict[str, dict[bytes, bytes]]:
         """The states of all running matches of a shard, by match id."""
         names: set[bytes] = await asked(self.client.smembers(shard.key("matches")))
-        return {name: state for name in sorted(name.decode() for name in names) if (state := await self.state(shard, name))}
+        return {
+            name: state for name in sorted(name.decode() for name in names) if (state := await self.state(shard, name))
+        }
 
     async def state(self, shard: Shard, match_id: str) -> dict[bytes, bytes]:
         """The state of a match, empty if there is none."""
@@ -255,7 +260,7 @@ class Streams:
             args += [shard.stream, letter.entry, letter.match_id, letter.field, letter.reason]
             args += [event[:_SHOWN] if is_cut else event, int(is_cut)]
         try:
-            await self._commit(keys=keys, args=args)
+            await self._write(keys=keys, args=args)
         except RedisError as error:
             if "FENCED" in str(error):
                 raise Fenced(f"shard {shard.number}: another agent holds a newer token than {commit.token}") from error
@@ -300,7 +305,7 @@ class Streams:
                 return False
             event = told[0][1][EVENT]
         try:
-            return bool(await self._replay(keys=[DLQ, about["stream"]], args=[letter_id, event]))
+            return bool(await self._replay_letter(keys=[DLQ, about["stream"]], args=[letter_id, event]))
         except RedisError as error:
             raise StreamUnreachable(str(error)) from error
 
@@ -325,6 +330,22 @@ class _About(NamedTuple):
     added: int
     removed: int
     last: str
+
+
+def is_after(entry: str, other: str) -> bool:
+    """Whether an entry comes after another, by their ids."""
+    return _parts(entry) > _parts(other)
+
+
+def just_before(entry: str) -> str:
+    """The greatest id that is less than the entry's."""
+    first, second = _parts(entry)
+    return f"{first}-{second - 1}" if second else f"{first - 1}-{2**64 - 1}"
+
+
+def _parts(entry: str) -> tuple[int, int]:
+    first, _, second = entry.partition("-")
+    return int(first), int(second)
 
 
 def now_ms() -> int:

@@ -144,8 +144,8 @@ def standing(state: SegmenterState, *, grid_ms: int) -> Ints:
         grid_ms: distance of two instants.
 
     Returns:
-        int64 (players, 7), one row per slot in order; `to ms` is the end of the newest instant, waiting rows left out of
-        the confidence.
+        int64 (players, 7), one row per slot in order; `to ms` is the end of the newest instant, waiting rows left
+        out of the confidence.
     """
     slots = state.slots
     found = np.empty((len(slots), 7), np.int64)

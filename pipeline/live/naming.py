@@ -1,8 +1,8 @@
 """Round, team and side of the events of a running match, as they leave the reorder buffer in total order.
 
 Belongs here: what follows from boundary events for all others, event by event, with state that can be kept. Does not
-belong here: the same for recorded matches, where whole columns are filled at once (`pipeline.events.naming`); tests hold
-the two against each other.
+belong here: the same for recorded matches, where whole columns are filled at once (`pipeline.events.naming`); tests
+hold the two against each other.
 
 What an event tells itself stands. Else its round is the one that started last, its team that of the first
 MATCH_STARTED's roster from there on, its side that of its team in its round once that round has started.
@@ -140,6 +140,4 @@ class Naming:
 
 def _indices(keys: Mapping[str, int], told: Mapping[str, str], values: dict[str, int]) -> NDArray[np.int32]:
     """The index of what is told of each key, -1 where nothing is; new values get an index."""
-    return np.array(
-        [values.setdefault(told[key], len(values)) if key in told else -1 for key in keys], dtype=np.int32
-    )
+    return np.array([values.setdefault(told[key], len(values)) if key in told else -1 for key in keys], dtype=np.int32)
