@@ -70,7 +70,9 @@ class Leaning:
 
     def probabilities(self, vectors):
         known = np.nan_to_num(vectors[: 3 * len(INTENTS)].astype(np.float64))
-        columns = [np.exp(2 * np.sin(known[3 * k] / 7 + known[3 * k + 1] / 3 + k + self.lean)) for k in range(len(INTENTS))]
+        columns = [
+            np.exp(2 * np.sin(known[3 * k] / 7 + known[3 * k + 1] / 3 + k + self.lean)) for k in range(len(INTENTS))
+        ]
         total = columns[0].copy()
         for column in columns[1:]:
             total += column
@@ -132,7 +134,9 @@ def as_segments():
 
     def as_segments(signals) -> pl.DataFrame:
         rows = [msgspec.structs.asdict(signal) for signal in signals if signal.kind == "final"]
-        frame = pl.DataFrame(rows, infer_schema_length=None).with_columns(pl.col("review_reasons").cast(pl.List(pl.String)))
+        frame = pl.DataFrame(rows, infer_schema_length=None).with_columns(
+            pl.col("review_reasons").cast(pl.List(pl.String))
+        )
         return conform("segments", frame).sort("player", "from_ms")
 
     return as_segments

@@ -1,5 +1,6 @@
 """A running match as a whole: from lines to signals, and what batch makes of the same lines."""
 
+import itertools
 import random
 
 import msgspec
@@ -76,7 +77,9 @@ def test_an_open_signal_tells_nothing_that_is_not_known_by_then(run, simulated):
     _, _, signals = run(simulated, (100,))
     opened = [signal for signal in signals if signal.kind == "open"]
     assert opened and all(signal.from_ms <= signal.at_ms < signal.to_ms for signal in opened)
-    assert all(signal.at_ms <= end.at_ms for signal, end in zip(signals, signals[1:], strict=False) if end.kind == "open")
+    assert all(
+        signal.at_ms <= end.at_ms for signal, end in itertools.pairwise(signals) if end.kind == "open"
+    )
 
 
 def test_a_signal_comes_back_from_its_json(run, simulated):
