@@ -162,8 +162,10 @@ def _client() -> Any:
 
 
 def _model(registry: Any, version: str) -> Any:
-    champion = registry.champion()
-    return champion if champion.version == version else registry.get(version)
+    from pipeline.intents.model import PriorModel
+
+    prior = PriorModel.configured()
+    return prior if prior.version == version else registry.get(version)
 
 
 def _factor(speed: str) -> float:

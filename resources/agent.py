@@ -53,7 +53,7 @@ from resources.stream import (
 
 logger = logging.getLogger(__name__)
 
-_AT, _LOST = "at", "lost"
+_AT, _LOST, _OVER = "at", "lost", "over"
 
 
 class Models:
@@ -67,10 +67,17 @@ class Models:
     def __init__(self, champion: Callable[[], IntentModel], of_version: Callable[[str], IntentModel]) -> None:
         self._champion, self._of_version = champion, of_version
         self._known: dict[str, Predictor] = {}
+        self._latest: Predictor | None = None
 
     def champion(self) -> Predictor:
-        """Rules and the model that answers now."""
-        return self._kept(self._champion())
+        """Rules and the model that answers now; the one that answered last if the registry does not."""
+        try:
+            self._latest = self._kept(self._champion())
+        except ResourceError:
+            if self._latest is None:
+                raise
+            logger.exception("the registry does not answer: %s goes on", self._latest.model.version)
+        return self._latest
 
     def of_version(self, version: str) -> Predictor:
         """Rules and the model of that version."""
@@ -153,6 +160,8 @@ class ShardWorker:
         """Reads until told to stop, then commits all.
 
         Raises:
+            SnapshotMismatch: if a match's state was written by other code or configuration; it is left as it is, for an
+                agent that can go on with it.
             Fenced: if another agent owns the shard by now.
             StreamUnreachable: if the server does not answer; nothing in memory is of use then.
         """
@@ -186,15 +195,12 @@ class ShardWorker:
         if fields.get(_LOST):
             running.lost_reason = fields[_LOST].decode()
             return running
-        try:
-            match = LiveMatch.from_fields(
-                fields, self._models.champion, self._models.of_version, self._threshold, self._live
-            )
-        except (PipelineError, ResourceError) as error:
-            logger.error("shard %d: a match's state can't be used: %s", self.shard.number, error)
-            running.lost_reason = str(error)
+        if fields.get(_OVER):
+            running.is_over = True
             return running
-        running.match, running.is_over = (None, True) if match.is_over else (match, False)
+        running.match = LiveMatch.from_fields(
+            fields, self._models.champion, self._models.of_version, self._threshold, self._live
+        )
         return running
 
     def _account(self, read: Read) -> None:
@@ -272,10 +278,7 @@ class ShardWorker:
             running.failures += 1
             self._refuse(entries, drafts, str(error))
             if running.failures >= self._agent.max_failures:
-                running.lost_reason = f"the match was given up after {running.failures} failures: {error}"
-                running.match = None
-                self._due.add(match_id)
-                logger.error("match %s: %s", match_id, running.lost_reason)
+                self._give_up(match_id, running, f"after {running.failures} failures: {error}")
             return
         running.failures = 0
         running.tail.append(arrived)
@@ -298,6 +301,12 @@ class ShardWorker:
             match.take(arrived)  # told already, or nothing to tell
         return match
 
+    def _give_up(self, match_id: str, running: _Running, why: str) -> None:
+        """From here on its events are kept in the dlq."""
+        running.match, running.lost_reason = None, f"the match was given up {why}"
+        self._due.add(match_id)
+        logger.error("match %s: %s", match_id, running.lost_reason)
+
     def _refuse(self, entries: Sequence[Entry], drafts: list[Draft], reason: str) -> None:
         for draft in drafts:
             entry = entries[draft.source_line]
@@ -318,18 +327,25 @@ class ShardWorker:
         self._rested_at = now = time.monotonic()
         for match_id, running in self._matches.items():
             silent_ms = int((now - running.heard) * 1000)
-            if running.match is None or silent_ms < self._live.idle_flush_ms:
+            if running.is_over or silent_ms < self._live.idle_flush_ms:
                 continue
-            if running.match.is_told_over or silent_ms >= self._agent.abandoned_ms:
-                told = running.match.finish()
+            is_left = silent_ms >= self._agent.abandoned_ms
+            if running.match is None:  # given up
+                if not is_left:
+                    continue
                 running.is_over = True
-            elif not running.has_rested:
-                told = running.match.rest(silent_ms)
+            elif is_left or running.match.is_told_over or not running.has_rested:
+                running.is_over = is_left or running.match.is_told_over
                 running.has_rested = True
+                try:
+                    told = running.match.finish() if running.is_over else running.match.rest(silent_ms)
+                except PipelineError as error:
+                    self._give_up(match_id, running, str(error))
+                else:
+                    self._tell(match_id, told, received)
             else:
                 continue
             self._due.add(match_id)
-            self._tell(match_id, told, received)
 
     async def _commit_due(self, received: int) -> None:
         everything = bool(self._letters) or time.monotonic() - self._committed_at >= self._agent.commit_ms / 1000
@@ -375,9 +391,10 @@ class ShardWorker:
     def _fields(self, running: _Running) -> dict[str, bytes]:
         told = {_AT: running.at.encode()}
         if running.lost_reason:
-            return running.committed | told | {_LOST: running.lost_reason.encode()}
-        if running.match is None:
-            return running.committed | told
+            return told | {_LOST: running.lost_reason.encode()}
+        if running.is_over:
+            return told | {_OVER: b"1"}
+        assert running.match is not None  # noqa: S101  # neither given up nor over
         return running.match.to_fields() | told
 
     def _forget(self) -> None:
@@ -385,7 +402,7 @@ class ShardWorker:
         now = time.monotonic()
         for match_id, running in list(self._matches.items()):
             quiet_ms = (now - running.heard) * 1000
-            if running.match is None and not running.lost_reason and quiet_ms >= self._live.idle_flush_ms:
+            if running.is_over and quiet_ms >= self._live.idle_flush_ms:
                 del self._matches[match_id]
 
     def _count(self, received: int) -> None:
@@ -520,8 +537,8 @@ class Agent:
         except Fenced as error:
             owns = False
             logger.warning("%s", error)
-        except ResourceError as error:
-            logger.warning("shard %d: %s; it is loaded anew", number, error)
+        except (ResourceError, PipelineError) as error:
+            logger.error("shard %d: %s; it is loaded anew", number, error)
             self.metrics.failures.labels(type(error).__name__).inc()
         except Exception as error:
             logger.exception("shard %d: unexpected; it is loaded anew", number)

@@ -146,7 +146,7 @@ def test_agents_that_die_before_or_after_a_commit_lose_nothing_and_double_nothin
     async def deadly(self, shard, what):
         nonlocal count
         count += what.states != {}
-        if count > 3 and what.states and dice.random() < 0.5:
+        if count > 1 and what.states and dice.random() < 0.5:
             count = 0
             if dice.random() < 0.5:
                 await commit(self, shard, what)
@@ -154,7 +154,7 @@ def test_agents_that_die_before_or_after_a_commit_lose_nothing_and_double_nothin
         await commit(self, shard, what)
 
     async def work(client):
-        config = AGENT.model_copy(update={"batch_events": max(20, 400 // deaths * 6), "commit_ms": 1})
+        config = AGENT.model_copy(update={"batch_events": len(simulated.lines) // (6 * deaths), "commit_ms": 1})
         streams, died = Streams(client, config), 0
         await replay(streams, sent(simulated), shards=1, speed=None)
         monkeypatch.setattr(Streams, "commit", deadly)
@@ -164,8 +164,6 @@ def test_agents_that_die_before_or_after_a_commit_lose_nothing_and_double_nothin
             with pytest.raises(Died):
                 await worker.run()
             died += 1
-            if sum(s.kind == "ended" for s in await signals_of(client)):
-                break
         monkeypatch.setattr(Streams, "commit", commit)
         return (await run_until_ended(client, models))[0], died
 
@@ -278,7 +276,7 @@ def test_a_match_that_can_not_be_gone_on_with_is_given_up_and_its_events_are_kep
         return signals, await streams.letters(), crowd
 
     signals, letters, crowd = on_server(work)
-    assert {signal.match_id for signal in signals} == {simulated.match_id}
+    assert [signal.match_id for signal in signals if signal.kind == "ended"] == [simulated.match_id]
     assert len(letters) == crowd - LIVE.max_names
     assert "max_names" in letters[0][1]["reason"] and "given up" in letters[-1][1]["reason"]
     assert [about["event"] for _, about in letters][-1].startswith(b'{"event_id":"%d"' % (crowd - 1))

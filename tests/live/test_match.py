@@ -77,9 +77,7 @@ def test_an_open_signal_tells_nothing_that_is_not_known_by_then(run, simulated):
     _, _, signals = run(simulated, (100,))
     opened = [signal for signal in signals if signal.kind == "open"]
     assert opened and all(signal.from_ms <= signal.at_ms < signal.to_ms for signal in opened)
-    assert all(
-        signal.at_ms <= end.at_ms for signal, end in itertools.pairwise(signals) if end.kind == "open"
-    )
+    assert all(signal.at_ms <= end.at_ms for signal, end in itertools.pairwise(signals) if end.kind == "open")
 
 
 def test_a_signal_comes_back_from_its_json(run, simulated):
