@@ -376,13 +376,13 @@ class ShardWorker:
         await self._streams.commit(
             self.shard, Commit(self._token, checkpoint, states, frozenset(over), signals, self._letters)
         )
-        self._count(received)
         self._written = checkpoint
         for match_id, state in states.items():
             running = self._matches[match_id]
             running.committed, running.tail, running.behind = state, [], None
             if match_id in over:
                 running.match = None
+        self._count(received)
         self._signals, self._letters, self._due = [], [], set()
         if everything:
             self._committed_at = time.monotonic()
