@@ -31,18 +31,19 @@ def agent(
     host: Annotated[str, typer.Option(help="Address of these pages; nobody is asked who reads them.")] = "127.0.0.1",
 ) -> None:
     """Turn canonical events into signals as they come, until SIGTERM."""
-    from assets.definitions import open_registry
     from resources.agent import Agent, Models
+    from resources.registry import ModelRegistry
     from resources.settings import settings
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    registry = open_registry(settings())
+    environment = settings()
+    registry = ModelRegistry(environment.tracking_uri, artifact_root=environment.mlflow_home / "artifacts")
     models = Models(registry.champion, lambda version: _model(registry, version))
 
     async def work() -> None:
         client = _client()
         try:
-            await Agent(client, models, settings().hitl_conf_threshold).run(host=host, port=port or None)
+            await Agent(client, models, environment.hitl_conf_threshold).run(host=host, port=port or None)
         finally:
             await client.aclose()
 
