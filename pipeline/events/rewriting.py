@@ -4,8 +4,8 @@ Belongs here: columns back to fields. Does not belong here: the reader of these 
 (`pipeline.events.sources.canonical`), which gives the same columns, when they are sent (`resources.replay`).
 
 A canonical line has no field for the team and side of an actor: they follow from rosters and rounds. Where a GRID log
-told them otherwise than those, the line tells less. A canonical line that tells health and neither bomb nor kit says that
-there are none, where a GRID log may not know.
+told them otherwise than those, the line tells less. A canonical line that tells health and neither bomb nor kit says
+that there are none, where a GRID log may not know.
 """
 
 from collections.abc import Iterator
