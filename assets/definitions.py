@@ -8,7 +8,7 @@ from typing import Any
 
 import dagster as dg
 
-from assets import backfill, events, grid, intents, jobs, many, models, motion, reviews, schedules, sensors
+from assets import backfill, events, grid, intents, jobs, live, many, models, motion, reviews, schedules, sensors
 from assets.match_analysis import match_analysis
 from configs.motion import load_motion
 from resources.clips import ClipStudio
@@ -25,6 +25,7 @@ OWNERS = {
     "intents": "team:machine-learning",
     "motion": "team:motion",
     "review": "team:machine-learning",
+    live.GROUP: "team:match-data",
 }
 
 
@@ -68,6 +69,7 @@ def build_defs(environment: Settings | None = None, **overrides: Any) -> dg.Defi
         models.champion_model,
         motion.clips,
         reviews.review_jobs,
+        live.live_segments,
     ]
     return dg.Definitions(
         assets=dg.map_asset_specs(lambda spec: spec.replace_attributes(owners=[OWNERS[spec.group_name or ""]]), assets),
@@ -78,6 +80,8 @@ def build_defs(environment: Settings | None = None, **overrides: Any) -> dg.Defi
             jobs.make_clips,
             jobs.retrain,
             backfill.backfill,
+            live.follow_live,
+            live.close_live_match,
         ],
         schedules=[schedules.daily_grid_fetch, schedules.nightly_retraining],
         sensors=[
@@ -86,6 +90,8 @@ def build_defs(environment: Settings | None = None, **overrides: Any) -> dg.Defi
             sensors.killed_scans_sensor,
             reviews.decisions_sensor,
             reviews.accepted_sensor,
+            live.live_sensor,
+            live.live_healing_sensor,
         ],
         # A match takes seconds and a spawned step would import everything again (2 to 5 s each): one process per run.
         executor=dg.in_process_executor,

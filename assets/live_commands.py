@@ -31,14 +31,15 @@ def agent(
     host: Annotated[str, typer.Option(help="Address of these pages; nobody is asked who reads them.")] = "127.0.0.1",
 ) -> None:
     """Turn canonical events into signals as they come, until SIGTERM."""
-    from resources.agent import Agent, Models
+    from resources.agent import Agent
     from resources.registry import ModelRegistry
     from resources.settings import settings
+    from resources.shard_worker import Models
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     environment = settings()
     registry = ModelRegistry(environment.tracking_uri, artifact_root=environment.mlflow_home / "artifacts")
-    models = Models(registry.champion, lambda version: _model(registry, version))
+    models = Models(registry.champion, registry.of_version)
 
     async def work() -> None:
         client = _client()
@@ -150,23 +151,11 @@ def _run(work: Callable[[], Awaitable[T]]) -> T:
 
 
 def _client() -> Any:
-    import redis.asyncio as redis
-
     from configs.live import load_agent
+    from resources.connection import connect
     from resources.settings import settings
 
-    url = settings().redis_url
-    if url is None:
-        raise _failed("REDIS_URL is not set: the address of a Redis or Valkey server")
-    patience_s = load_agent().lease_ms / 1000
-    return redis.from_url(url.get_secret_value(), socket_timeout=patience_s, socket_connect_timeout=patience_s)
-
-
-def _model(registry: Any, version: str) -> Any:
-    from pipeline.intents.model import PriorModel
-
-    prior = PriorModel.configured()
-    return prior if prior.version == version else registry.get(version)
+    return connect(settings(), load_agent())
 
 
 def _factor(speed: str) -> float:

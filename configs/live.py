@@ -45,6 +45,7 @@ class AgentConfig(Config):
         max_failures: failures in a row after which a match is given up.
         output_entries: about how many signals the output stream keeps.
         dlq_entries: about how many refused entries are kept.
+        missed_entries: how many entries of a match that did not count are listed.
     """
 
     shards: int = Field(ge=1, le=1024)
@@ -60,6 +61,7 @@ class AgentConfig(Config):
     max_failures: int = Field(ge=1)
     output_entries: int = Field(ge=1)
     dlq_entries: int = Field(ge=1)
+    missed_entries: int = Field(ge=1)
 
     @model_validator(mode="after")
     def _renewed_in_time(self) -> "AgentConfig":
@@ -68,9 +70,22 @@ class AgentConfig(Config):
         return self
 
 
+class FollowConfig(Config):
+    """How Dagster follows running matches.
+
+    Attributes:
+        signals_per_tick: most signals that a tick keeps.
+        most_tries: how often the same entries are tried to be read while nothing new comes.
+    """
+
+    signals_per_tick: int = Field(ge=1)
+    most_tries: int = Field(ge=1)
+
+
 class _LiveFile(Config):
     order: LiveConfig
     agent: AgentConfig
+    follow: FollowConfig
 
 
 def load_live() -> LiveConfig:
@@ -89,3 +104,12 @@ def load_agent() -> AgentConfig:
         ConfigError: if the file is missing or a value is refused.
     """
     return load("live", _LiveFile).agent
+
+
+def load_follow() -> FollowConfig:
+    """Dagster's part of `configs/live.yaml`.
+
+    Raises:
+        ConfigError: if the file is missing or a value is refused.
+    """
+    return load("live", _LiveFile).follow

@@ -29,6 +29,7 @@ class LiveMetrics:
         self.lost = self._counter("live_lost_entries_total", "entries trimmed before they were read", shard)
         self.signals = self._counter("live_signals_total", "signals sent", ("kind",))
         self.intents = self._counter("intents_predicted_total", "segments that ended", ("intent",))
+        self.reviews = self._counter("hitl_reviews_total", "segments that ended with a reason for review", ("reason",))
         self.leases = self._counter("live_lease_changes_total", "leases taken, lost and given back", ("change",))
         self.commits = self._counter("live_commits_total", "commits", shard)
         self.failures = self._counter("live_failures_total", "times a shard was loaded anew after an error", ("error",))

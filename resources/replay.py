@@ -36,7 +36,7 @@ def recorded(path: Path) -> list[Sent]:
     if detect(path, load_events()) == "canonical":
         return list(_lines(path))
     sent = []
-    for match_id, reading in read_log(path, log_id=path.name).matches.items():
+    for match_id, reading in read_log(path, log_id="replay").matches.items():
         events = together(reading.events.read(), reading.tracks.read())
         sent += [(t_ms, match_id, line) for t_ms, line in canonical_lines(events)]
     return sorted(sent, key=lambda event: event[0])

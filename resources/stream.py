@@ -15,6 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+import msgspec
 import redis.asyncio as redis
 from redis.exceptions import RedisError
 
@@ -28,6 +29,9 @@ EVENT = b"event"
 KEYS = "gridmotion:live"
 START = "0-0"
 _SHOWN = 4096  # bytes of an entry too large to be kept whole
+_SCANNED = 5000  # entries of one round trip
+TRIMMED_FIELD = "trimmed"
+"""Where a letter of the dlq names a field: what it tells of is gone, and can not be sent again."""
 
 
 class StreamUnreachable(ResourceError):
@@ -62,6 +66,10 @@ class Shard:
     def match_key(self, match_id: str) -> str:
         """Where the state of one of its matches is kept."""
         return self.key(f"match:{match_id}")
+
+    def missed_key(self, match_id: str) -> str:
+        """Where the entries of one of its matches are listed that did not count."""
+        return self.key(f"missed:{match_id}")
 
 
 def shard_of(match_id: str, shards: int) -> Shard:
@@ -117,22 +125,35 @@ class Letter:
 
 
 @dataclass(frozen=True)
+class MatchState:
+    """The state of a match as it is written.
+
+    Attributes:
+        fields: of its hash.
+        missed: entries since the last one that did not count.
+        is_over: whether it is kept for a while only.
+    """
+
+    fields: Mapping[str, bytes]
+    missed: Sequence[str] = ()
+    is_over: bool = False
+
+
+@dataclass(frozen=True)
 class Commit:
     """What is written in one step.
 
     Attributes:
         token: the fencing token of whoever writes.
         checkpoint: how far every match's state reaches.
-        states: fields of the state of matches, by match id.
-        over: matches of `states` that are over: kept for a while only.
+        states: of matches, by match id.
         signals: each as its id, its JSON and the stamps of its way.
         letters: entries that could not be taken.
     """
 
     token: int
     checkpoint: Checkpoint
-    states: Mapping[str, Mapping[str, bytes]] = field(default_factory=dict)
-    over: frozenset[str] = frozenset()
+    states: Mapping[str, MatchState] = field(default_factory=dict)
     signals: Sequence[tuple[bytes, bytes]] = ()
     letters: Sequence[Letter] = ()
 
@@ -142,15 +163,23 @@ if redis.call('GET', KEYS[1]) ~= ARGV[1] then return redis.error_reply('FENCED')
 local at = 2
 local function take() at = at + 1; return ARGV[at - 1] end
 redis.call('HSET', KEYS[2], 'entry', take(), 'rank', take())
-local keep, most_signals, most_letters = take(), take(), take()
-for place = 6, #KEYS do
+local keep, most_signals, most_letters, most_missed = take(), take(), take(), tonumber(take())
+for place = 6, #KEYS, 2 do
   local over, fields = take(), tonumber(take())
   local written = {}
   for _ = 1, fields * 2 do written[#written + 1] = take() end
   redis.call('DEL', KEYS[place])
   redis.call('HSET', KEYS[place], unpack(written))
+  local missed, room = KEYS[place + 1], 0
+  local count = tonumber(take())
+  if count > 0 then room = most_missed - redis.call('LLEN', missed) end
+  for number = 1, count do
+    local entry = take()
+    if number <= room then redis.call('RPUSH', missed, entry) end
+  end
   if over ~= '' then
     redis.call('PEXPIRE', KEYS[place], keep)
+    redis.call('PEXPIRE', missed, keep)
     redis.call('SREM', KEYS[3], over)
   else
     redis.call('SADD', KEYS[3], take())
@@ -195,7 +224,7 @@ class Streams:
 
     async def beginning(self, shard: Shard) -> Checkpoint:
         """Where to read from when nothing was read yet: what was trimmed before is not missed."""
-        about = await self._about(shard)
+        about = await self._about(shard.stream)
         return Checkpoint(START, about.removed)
 
     async def read(self, shard: Shard, after: Checkpoint, *, wait: bool) -> Read:
@@ -206,7 +235,7 @@ class Streams:
             after: the checkpoint.
             wait: whether to wait a moment for news if there is none.
         """
-        about = await self._about(shard)
+        about = await self._about(shard.stream)
         if is_after(after.entry, about.last):  # the stream was deleted: what comes now is a new one
             after = Checkpoint(START, 0)
         lost = max(0, about.removed - after.rank)
@@ -241,14 +270,15 @@ class Streams:
         keys = [shard.key("token"), shard.key("checkpoint"), shard.key("matches"), SIGNALS, DLQ]
         entry, rank = commit.checkpoint
         config = self._config
-        args: list[Any] = [commit.token, entry, rank, config.ended_keep_ms, config.output_entries, config.dlq_entries]
+        args: list[Any] = [commit.token, entry, rank, config.ended_keep_ms]
+        args += [config.output_entries, config.dlq_entries, config.missed_entries]
         for match_id, state in commit.states.items():
-            keys.append(shard.match_key(match_id))
-            is_over = match_id in commit.over
-            args += [match_id if is_over else "", len(state)]
-            for name, value in state.items():
+            keys += [shard.match_key(match_id), shard.missed_key(match_id)]
+            args += [match_id if state.is_over else "", len(state.fields)]
+            for name, value in state.fields.items():
                 args += [name, value]
-            if not is_over:
+            args += [len(state.missed), *state.missed]
+            if not state.is_over:
                 args.append(match_id)
         args.append(len(commit.signals))
         for signal, stamps in commit.signals:
@@ -295,7 +325,7 @@ class Streams:
         An entry that was too large to be kept whole is taken from its stream, if that has it still.
         """
         found = await self.letters(first=letter_id, count=1)
-        if not found or found[0][0] != letter_id:
+        if not found or found[0][0] != letter_id or found[0][1]["field"] == TRIMMED_FIELD:
             return False
         about = found[0][1]
         event = about["event"]
@@ -313,15 +343,138 @@ class Streams:
         """Forgets refused entries; how many."""
         return int(await asked(self.client.xdel(DLQ, *letter_ids))) if letter_ids else 0
 
-    async def _about(self, shard: Shard) -> "_About":
+    async def server_ms(self) -> int:
+        """The server's wall clock, by which it names entries: milliseconds since 1970 UTC."""
+        seconds, micros = await asked(self.client.time())
+        return int(seconds) * 1000 + int(micros) // 1000
+
+    async def standing(self, shard: Shard) -> "Standing":
+        """How a shard stands: what it has, how far it is read, by whom, what runs."""
+        about = await self._about(shard.stream)
+        checkpoint = await self.checkpoint(shard)
+        owner = await asked(self.client.get(shard.key("owner")))
+        running: set[bytes] = await asked(self.client.smembers(shard.key("matches")))
+        read = checkpoint or Checkpoint(START, about.removed)
+        return Standing(shard, about.last, read, _text(owner or b""), frozenset(name.decode() for name in running))
+
+    async def told(self, after: Checkpoint, count: int) -> "Told":
+        """The signals behind a checkpoint of their stream.
+
+        Args:
+            after: the checkpoint.
+            count: at most so many.
+        """
+        about = await self._about(SIGNALS)
+        if is_after(after.entry, about.last):
+            after = Checkpoint()
+        lost = max(0, about.removed - after.rank)
+        found = await asked(self.client.xrange(SIGNALS, min=f"({after.entry}", count=count))
+        entries = [Published(name.decode(), fields[b"signal"], fields[b"stamps"]) for name, fields in found]
+        last = Checkpoint(entries[-1].entry, after.rank + lost + len(entries)) if entries else after
+        return Told(entries, last, lost if entries else 0)
+
+    async def lines(self, shard: Shard, match_id: str, first: str, last: str) -> "Lines":
+        """The events of a match that counted, as they came.
+
+        Args:
+            shard: the match's.
+            match_id: the match.
+            first: its first entry.
+            last: its last entry.
+        """
+        missed = await self.missed(shard, match_id)
+        own: list[bytes] = []
+        late: list[bytes] = []
+        at = first
+        while found := await asked(self.client.xrange(shard.stream, min=at, max=last, count=_SCANNED)):
+            for name, fields in found:
+                event = fields.get(EVENT)
+                if event is not None and _match_of(event) == match_id:
+                    (late if name.decode() in missed else own).append(event)
+            at = f"({found[-1][0].decode()}"
+        return Lines(own, late)
+
+    async def missed(self, shard: Shard, match_id: str) -> frozenset[str]:
+        """The entries of a match that did not count."""
+        found = await asked(self.client.lrange(shard.missed_key(match_id), 0, -1))
+        return frozenset(name.decode() for name in found)
+
+    async def _about(self, stream: str) -> "_About":
         try:
-            found = await self.client.xinfo_stream(shard.stream)
+            found = await self.client.xinfo_stream(stream)
         except RedisError as error:
             if "no such key" in str(error):
                 return _About(0, 0, START)
-            raise StreamUnreachable(f"{shard.stream}: {type(error).__name__}: {error}") from error
+            raise StreamUnreachable(f"{stream}: {type(error).__name__}: {error}") from error
         added, length = int(found["entries-added"]), int(found["length"])
         return _About(added, added - length, _text(found["last-generated-id"]))
+
+
+class Published(NamedTuple):
+    """A signal as it stands in its stream."""
+
+    entry: str
+    signal: bytes
+    stamps: bytes
+
+
+@dataclass(frozen=True)
+class Told:
+    """Signals that follow a checkpoint.
+
+    Attributes:
+        entries: in order.
+        last: the checkpoint behind them.
+        lost: how many were trimmed before they were read.
+    """
+
+    entries: list[Published]
+    last: Checkpoint
+    lost: int
+
+
+@dataclass(frozen=True)
+class Lines:
+    """The entries of a match.
+
+    Attributes:
+        counted: those that counted, in the order of their coming.
+        missed: the others.
+    """
+
+    counted: list[bytes]
+    missed: list[bytes]
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How a shard stands.
+
+    Attributes:
+        shard: which.
+        last: its newest entry, trimmed or not.
+        read: how far it is read.
+        owner: who reads it; empty for nobody.
+        running: matches that are not over.
+    """
+
+    shard: Shard
+    last: str
+    read: Checkpoint
+    owner: str
+    running: frozenset[str]
+
+    @property
+    def has_news(self) -> bool:
+        """Whether there are entries that nobody has read."""
+        return is_after(self.last, self.read.entry)
+
+
+class _OfMatch(msgspec.Struct):
+    match_id: str = ""
+
+
+_OF_MATCH = msgspec.json.Decoder(_OfMatch)
 
 
 class _About(NamedTuple):
@@ -348,6 +501,11 @@ def _parts(entry: str) -> tuple[int, int]:
     return int(first), int(second)
 
 
+def milliseconds(entry: str) -> int:
+    """When an entry was added, by the wall clock of the server."""
+    return _parts(entry)[0]
+
+
 def now_ms() -> int:
     """Wall clock, milliseconds since 1970 UTC."""
     return time.time_ns() // 1_000_000
@@ -371,6 +529,13 @@ def _entries_of(found: Any) -> list[tuple[bytes, dict[bytes, bytes]]]:
         return []
     told = next(iter(found.values()))[0] if isinstance(found, dict) else found[0][1]
     return [(name, fields or {}) for name, fields in told]
+
+
+def _match_of(event: bytes) -> str:
+    try:
+        return _OF_MATCH.decode(event).match_id
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return ""
 
 
 def _text(value: bytes | str) -> str:

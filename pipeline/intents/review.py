@@ -102,7 +102,10 @@ def reasons(
     against = _against_ms(segments, intents, config)
     told = segments.select("segment_id", "intent", "confidence", pl.col("to_ms") - pl.col("from_ms")).iter_rows()
     _sensitive(config)  # a configuration that names what is no intent is refused even if there is no segment
-    listed = [reasons_of(*row, ms, threshold=threshold, config=config) for row, ms in zip(told, against, strict=True)]
+    listed = [
+        reasons_of(name, intent, confidence, length, ms, threshold=threshold, config=config)
+        for (name, intent, confidence, length), ms in zip(told, against, strict=True)
+    ]
     return pl.Series("review_reasons", listed, dtype=pl.List(pl.String))
 
 

@@ -4,7 +4,7 @@ Belongs here: from columns to arrays, names kept as names. Does not belong here:
 (`pipeline.features.pack`, which batch uses too), order and time (`ordering`, `watermark`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -42,7 +42,7 @@ class Arrivals:
     seq: NDArray[np.int64]
     rank: NDArray[np.int64]
     event_id: Sequence[str]
-    names: dict[str, Sequence[str | None]]
+    names: Mapping[str, Sequence[str | None]]
     events: NDArray[np.int32]
     telling: Sequence[str | None]
 
@@ -118,8 +118,8 @@ def arrivals_of(drafts: Sequence[Draft]) -> Arrivals:
                 names[name][place] = getattr(draft, name)
         if kind == kernel.POSITION:
             names["target"][place] = None
-            state = (draft.yaw_mdeg, draft.hp, draft.armor, draft.has_bomb, draft.has_kit, None)
-            objective = (draft.objective_x_mm, draft.objective_y_mm, draft.objective_z_mm)
+            state: tuple[int | None, ...] = (draft.yaw_mdeg, draft.hp, draft.armor, draft.has_bomb, draft.has_kit, None)
+            objective: tuple[int | None, ...] = (draft.objective_x_mm, draft.objective_y_mm, draft.objective_z_mm)
         else:
             state, objective = (None, None, None, None, None, draft.amount), (None, None, None)
         told = (draft.round, draft.x_mm, draft.y_mm, draft.z_mm, *state, *objective)

@@ -122,6 +122,7 @@ class LiveMatch:
             rows=self.rows,
             segments=self._segments.ended if self._segments else 0,
             model_version=self.model_version,
+            rows_digest=self._segments.rows_digest if self._segments else "",
             reason="told" if self.is_told_over else "abandoned",
         )
         return Told([*last.signals, *ends, ended], last.rows, last.prediction)
@@ -198,10 +199,24 @@ class LiveMatch:
         return match
 
 
+_DECIDING = (
+    "calibration",
+    "heuristics",
+    "hybrid",
+    "model",
+    "prediction",
+    "review",
+    "segmenter",
+    "segments",
+    "trees",
+    "vocabulary",
+)
+
+
 @cache
 def _code() -> str:
     """Names the code of what follows the features, which name theirs themselves."""
-    return code_version("live", "intents/prediction.py", "intents/heuristics.py", "intents/segmenter.py")
+    return code_version("live", "events/model.py", *(f"intents/{name}.py" for name in _DECIDING))
 
 
 @cache

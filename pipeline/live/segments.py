@@ -7,7 +7,7 @@ The segmenter takes one instant at a time, so what opens and what ends can't dep
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,13 +20,15 @@ from pipeline.features import kernel
 from pipeline.features.carry import Rows
 from pipeline.features.cast import Cast
 from pipeline.intents.prediction import Prediction, Predictor
-from pipeline.intents.review import reasons_of
+from pipeline.intents.review import job_id, reasons_of
 from pipeline.intents.segmenter import Ints, SegmenterState, finish, since, standing
 from pipeline.intents.segments import MILLION, NO_ROUND, begin, segment_id, take_in
 from pipeline.intents.vocabulary import INTENTS
+from pipeline.live import digest
 from pipeline.live.signals import Kind, Signal, signal_id
 
 _ARRAYS = ("slots", "sums", "open", "waiting")
+_PLAYED = [kernel.KEY_TEAM, kernel.KEY_SIDE]
 Played = tuple[int, int]  # places of team and side in the cast, -1 for none
 
 
@@ -57,6 +59,7 @@ class LiveSegments:
 
     Attributes:
         ended: how many segments have ended.
+        rows_digest: names all rows so far, as `digest` does.
     """
 
     def __init__(
@@ -72,6 +75,7 @@ class LiveSegments:
         self._state = begin(self._config)
         self._seen: dict[str, _Seen] = {}
         self.ended = 0
+        self.rows_digest = digest.START
 
     @property
     def model_version(self) -> str:
@@ -111,7 +115,13 @@ class LiveSegments:
         rounds = np.where(keys[:, kernel.KEY_ROUND] == kernel.NULL, NO_ROUND, keys[:, kernel.KEY_ROUND])
         slots = self._state.indices(players)
         before = standing(self._state, grid_ms=grid_ms)
-        hashes = [_hash(rows.values[:, row]) for row in range(part.start, part.stop)]
+        vectors = digest.rows_of(rows.values[:, part])
+        hashes = [hashlib.sha256(vector).hexdigest()[:16] for vector in vectors]
+        who = [
+            digest.named(player, _name(cast.teams, team), _name(cast.sides, side))
+            for player, (team, side) in zip(players, keys[:, _PLAYED].tolist(), strict=True)
+        ]
+        self.rows_digest = digest.extended(self.rows_digest, at_ms, who, rounds, vectors, own.probabilities)
         self._look(players, keys, own, at_ms)
         closed = take_in(self._state, slots, keys[:, kernel.KEY_T].copy(), rounds, own, self._config)
         after = standing(self._state, grid_ms=grid_ms)
@@ -163,8 +173,8 @@ class LiveSegments:
             match_id=self._match_id,
             round=None if round_ == NO_ROUND else round_,
             player=player,
-            team=cast.teams[team] if team >= 0 else None,
-            side=cast.sides[side] if side >= 0 else None,
+            team=_name(cast.teams, team),
+            side=_name(cast.sides, side),
             at_ms=at_ms,
             from_ms=from_ms,
             to_ms=to_ms,
@@ -173,6 +183,7 @@ class LiveSegments:
             decided_by=self._predictor.deciders[decider],
             model_version=self.model_version,
             review_reasons=why,
+            review_job_id=job_id(named, self.model_version) if why else None,
             features_hash=seen.features_hash,
         )
 
@@ -184,6 +195,7 @@ class LiveSegments:
             "arrays": {name: getattr(self._state, name).tobytes() for name in _ARRAYS},
             "seen": {name: [seen.played, seen.against, seen.features_hash] for name, seen in self._seen.items()},
             "ended": self.ended,
+            "rows_digest": self.rows_digest,
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -198,12 +210,12 @@ class LiveSegments:
             name: _Seen([(t_ms, (team, side)) for t_ms, (team, side) in played], list(against), features_hash)
             for name, (played, against, features_hash) in state["seen"].items()
         }
-        self.ended = state["ended"]
+        self.ended, self.rows_digest = state["ended"], state["rows_digest"]
+
+
+def _name(names: Sequence[str], place: int) -> str | None:
+    return names[place] if place >= 0 else None
 
 
 def _arrays(prediction: Prediction) -> tuple[NDArray[Any], ...]:
     return prediction.probabilities, prediction.intent, prediction.decider, prediction.against
-
-
-def _hash(vector: NDArray[np.float32]) -> str:
-    return hashlib.sha256(np.ascontiguousarray(vector).tobytes()).hexdigest()[:16]

@@ -32,6 +32,7 @@ class Signal(msgspec.Struct, frozen=True, kw_only=True):
         confidence: mean probability of the intent over the segment so far.
         decided_by: the rule or the model that decided most of it.
         review_reasons: as in table `segments`; of an open one empty.
+        review_job_id: the job that opens for them when the match has ended, if people are asked about this one.
         features_hash: 16 hex digits, SHA-256 of the float32 feature vector of the player's newest row.
     """
 
@@ -52,6 +53,7 @@ class Signal(msgspec.Struct, frozen=True, kw_only=True):
     team: str | None = None
     side: str | None = None
     review_reasons: tuple[str, ...] = ()
+    review_job_id: str | None = None
     schema: int = SCHEMA_VERSION
 
 
@@ -64,6 +66,7 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True):
         late: events at or before the watermark, or repeated after they had left the buffer.
         rows: instants of players that were evaluated.
         segments: how many segments it had.
+        rows_digest: names all its rows, features and probabilities, as `digest` does; empty if it had none.
         reason: `told` by MATCH_ENDED, or `abandoned`.
     """
 
@@ -76,6 +79,7 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True):
     rows: int
     segments: int
     model_version: str | None
+    rows_digest: str
     reason: Literal["told", "abandoned"]
     kind: Kind = "ended"
     schema: int = SCHEMA_VERSION
@@ -94,5 +98,4 @@ def to_json(signal: Signal | Ended) -> bytes:
 def from_json(data: bytes) -> Signal | Ended:
     """The signal that `to_json` wrote."""
     kind = msgspec.json.decode(data).get("kind")
-    found: Signal | Ended = msgspec.json.decode(data, type=Ended if kind == "ended" else Signal)
-    return found
+    return msgspec.json.decode(data, type=Ended) if kind == "ended" else msgspec.json.decode(data, type=Signal)

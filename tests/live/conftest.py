@@ -4,7 +4,6 @@ import gzip
 from dataclasses import dataclass
 from pathlib import Path
 
-import msgspec
 import numpy as np
 import polars as pl
 import pytest
@@ -20,7 +19,7 @@ from pipeline.intents.prediction import predict
 from pipeline.intents.segments import segment
 from pipeline.intents.vocabulary import INTENTS
 from pipeline.live.arrivals import Arrivals, arrivals
-from pipeline.tables import conform
+from pipeline.live.closing import segments_of
 
 TEAMS = {"player:a": "team:1", "player:b": "team:1", "player:c": "team:2", "player:d": "team:2"}
 
@@ -132,11 +131,4 @@ def real(shared_data, tmp_path_factory, read_recorded) -> Recorded:
 def as_segments():
     """The signals of segments that ended, as table `segments` in the order of batch."""
 
-    def as_segments(signals) -> pl.DataFrame:
-        rows = [msgspec.structs.asdict(signal) for signal in signals if signal.kind == "final"]
-        frame = pl.DataFrame(rows, infer_schema_length=None).with_columns(
-            pl.col("review_reasons").cast(pl.List(pl.String))
-        )
-        return conform("segments", frame).sort("player", "from_ms")
-
-    return as_segments
+    return segments_of

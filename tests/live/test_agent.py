@@ -8,11 +8,11 @@ import redis.asyncio as redis
 
 from configs.live import load_agent, load_live
 from pipeline.live.signals import from_json
-from resources import agent as agents
-from resources.agent import Agent, Models
+from resources.agent import Agent
 from resources.ownership import Ownership
 from resources.replay import replay, spoiled
-from resources.stream import DLQ, SIGNALS, Checkpoint, Commit, Fenced, Shard, Streams, shard_of
+from resources.shard_worker import Models, ShardWorker
+from resources.stream import DLQ, SIGNALS, Checkpoint, Commit, Fenced, MatchState, Shard, Streams, shard_of
 
 AGENT = load_agent().model_copy(update={"block_ms": 20, "commit_ms": 100, "lease_ms": 3000, "renew_ms": 100})
 LIVE = load_live().model_copy(update={"idle_flush_ms": 500})
@@ -177,7 +177,7 @@ def _worker(client, models, token, config=AGENT, shard=Shard(0, 1)):  # noqa: B0
     from resources.live_metrics import LiveMetrics
 
     streams = Streams(client, config)
-    return agents.ShardWorker(shard, token, streams, models, THRESHOLD, LiveMetrics(), config, LIVE)
+    return ShardWorker(shard, token, streams, models, THRESHOLD, LiveMetrics(), config, LIVE)
 
 
 def test_what_an_earlier_owner_still_writes_is_refused(on_server, models, simulated):
@@ -193,7 +193,7 @@ def test_what_an_earlier_owner_still_writes_is_refused(on_server, models, simula
         with pytest.raises(Fenced):
             await _worker(client, models, first).run()
         with pytest.raises(Fenced):
-            await streams.commit(Shard(0, 1), Commit(first, Checkpoint("1-1", 1), {"m": {"x": b"y"}}))
+            await streams.commit(Shard(0, 1), Commit(first, Checkpoint("1-1", 1), {"m": MatchState({"x": b"y"})}))
         keys = await client.keys("*")
         return sorted(key.decode() for key in keys)
 
