@@ -116,6 +116,7 @@ class Agent:
                 await self._ended(number, task)
             elif not await self._ownership.renew(worker.shard):
                 self.metrics.leases.labels("lost").inc()
+                worker.is_stopping = True  # a wait may swallow the cancellation
                 task.cancel()
                 await self._ended(number, task, owns=False)
         for number in sorted(self._workers, reverse=True)[: max(0, len(self._workers) - share)]:

@@ -14,7 +14,7 @@ from resources.live_parts import EndStamps, Kept, LiveParts
 from resources.ownership import Ownership
 from resources.shard_worker import Drained, Models, ShardWorker
 from resources.store import Store
-from resources.stream import Checkpoint, Lines, Shard, Standing, Streams, shard_of
+from resources.stream import Checkpoint, Lines, Shard, Standing, Streams, StreamUnreachable, shard_of
 
 
 class Follower:
@@ -57,21 +57,26 @@ class Follower:
             found[number] = None
             if token is None:
                 continue
-            renewing = asyncio.create_task(self._renew(ownership, shard))
+            is_done = asyncio.Event()
+            renewing = asyncio.create_task(self._renew(ownership, shard, is_done))
             try:
                 worker = ShardWorker(shard, token, self._streams, models, threshold, LiveMetrics(), self._config, live)
                 found[number] = await worker.drain(entry)
             finally:
-                renewing.cancel()
-                with suppress(asyncio.CancelledError):
-                    await renewing
+                is_done.set()
+                await renewing
                 await ownership.give_back(shard)
         return found
 
-    async def _renew(self, ownership: Ownership, shard: Shard) -> None:
-        """A lease that was lost needs no more: the next commit is refused."""
-        while await ownership.renew(shard):
-            await asyncio.sleep(self._config.renew_ms / 1000)
+    async def _renew(self, ownership: Ownership, shard: Shard, is_done: asyncio.Event) -> None:
+        """Told of its end, not cancelled: until Python 3.12 a wait may swallow that, and go on for ever.
+
+        A lease that was lost needs no more: the next commit is refused.
+        """
+        with suppress(StreamUnreachable):  # the worker hears of it too, and says so
+            while not is_done.is_set() and await ownership.renew(shard):
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(is_done.wait(), self._config.renew_ms / 1000)
 
     async def keep(self, count: int) -> Kept:
         """Keeps the signals that are new.

@@ -113,7 +113,7 @@ class Dagster:
             raise_on_error=False,
         )
 
-    def until_closed(self, seconds=60):
+    def until_closed(self, seconds=20):
         """Ticks and runs what they request until a match is closed; all runs and the last one."""
         runs = []
         for _ in range(int(seconds / 0.2)):
@@ -261,7 +261,7 @@ def test_entries_trimmed_unread_fail_the_run_and_the_recorded_log_heals_the_matc
     analysis = dagster.definitions.resolve_job_def("analyse_match").execute_in_process(
         instance=dagster.instance,
         partition_key=simulated.match_id,
-        asset_selection=["rounds", "events", "tracks", "features", "labels", "intents", "segments"],
+        asset_selection=[dg.AssetKey(table) for table in TABLES],
     )
     context = dg.build_run_status_sensor_context(
         "live_healing_sensor",
