@@ -29,7 +29,6 @@ from bench.measure import QUICK, Figure, Goal, percentile
 from bench.workload import Workload, lines
 from configs.live import load_agent, load_live
 from pipeline.intents.model import PriorModel
-from pipeline.live.arrivals import arrivals_of
 from pipeline.live.decoding import decode
 from pipeline.live.features import LiveFeatures
 from pipeline.live.signals import Signal, from_json
@@ -40,7 +39,7 @@ from resources.stream import EVENT, EVENTS, SIGNALS, Shard, Streams
 
 MATCHES = (1, 10, 100)
 PREFILLED, QUICK_PREFILLED = 60_000, 10_000
-REAL_TIME_S, QUICK_REAL_TIME_S = 20, 5
+REAL_TIME_S, QUICK_REAL_TIME_S = 20, 12
 _WARM_S = 2.0  # of a run in real time that do not count
 _TICK_S = 0.002
 SHARD = Shard(0, 1)
@@ -115,8 +114,8 @@ class _Part:
         self.wires = [wire for _, wire in chosen]
         core, self.marks = LiveFeatures("m"), []
         for line in self.of("m"):
-            (drafts,) = decode([line], max_bytes=10**6).of_match.values()
-            core.take(arrivals_of(drafts))
+            (part,) = decode([line], max_bytes=10**6).of_match.values()
+            core.take(part.events)
             self.marks.append(core.watermark_ms)
 
     def of(self, match_id: str) -> list[bytes]:

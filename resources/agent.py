@@ -16,7 +16,6 @@ import redis.asyncio as redis
 
 from configs.live import AgentConfig, LiveConfig, load_agent, load_live
 from pipeline.errors import PipelineError
-from pipeline.live.arrivals import arrivals_of
 from pipeline.live.decoding import decode
 from pipeline.live.match import LiveMatch
 from resources.errors import ResourceError
@@ -102,8 +101,9 @@ class Agent:
             b'"payload":{"pos":[%d,0,0],"ts":%d}}' % (place, place % 2, place, place // 2)
             for place in range(8)
         ]
-        (drafts,) = decode(lines, max_bytes=self._agent.max_entry_bytes).of_match.values()
-        match.take(arrivals_of(drafts))
+        for many in (len(lines), len(lines) + 1):  # scanned, and read with care
+            (part,) = decode(lines, max_bytes=self._agent.max_entry_bytes, many=many).of_match.values()
+            match.take(part.events)
         LiveMatch.from_fields(
             match.to_fields(), self._models.champion, self._models.of_version, self._threshold, self._live
         ).finish()

@@ -24,11 +24,10 @@ import msgspec
 
 from configs.live import AgentConfig, LiveConfig
 from pipeline.errors import PipelineError
-from pipeline.events.drafts import Draft
 from pipeline.intents.model import IntentModel
 from pipeline.intents.prediction import Predictor
-from pipeline.live.arrivals import Arrivals, arrivals_of
-from pipeline.live.decoding import decode
+from pipeline.live.arrivals import Arrivals
+from pipeline.live.decoding import Part, decode
 from pipeline.live.match import LiveMatch, Told
 from pipeline.live.signals import Ended, Signal, to_json
 from resources.errors import ResourceError
@@ -278,18 +277,19 @@ class ShardWorker:
         for refused in decoded.refused:
             entry = entries[refused.place]
             self._letters.append(Letter(entry.entry, refused.field, refused.reason, entry.event))
-        for match_id, drafts in decoded.of_match.items():
+        for match_id, part in decoded.of_match.items():
             running = await self._running(match_id)
             if running is None:
-                self._refuse(entries, drafts, f"more than max_matches = {self._agent.max_matches} matches run")
+                self._refuse(match_id, entries, part, f"more than max_matches = {self._agent.max_matches} matches run")
                 continue
-            fresh = [draft for draft in drafts if is_after(entries[draft.source_line].entry, running.at)]
-            if fresh:
-                first = entries[fresh[0].source_line]
+            known = (n for n, place in enumerate(part.places) if is_after(entries[place].entry, running.at))
+            fresh = part[next(known, len(part)) :]
+            if len(fresh):
+                first = entries[fresh.places[0]]
                 running.first = running.first or first.entry
                 self._give(match_id, running, fresh, entries, received)
                 running.behind = running.behind or Checkpoint(just_before(first.entry), first.rank - 1)
-                running.at = entries[fresh[-1].source_line].entry
+                running.at = entries[fresh.places[-1]].entry
                 running.heard, running.has_rested = time.monotonic(), False
         self._read = Checkpoint(entries[-1].entry, entries[-1].rank)
 
@@ -307,39 +307,36 @@ class ShardWorker:
         self._matches[match_id] = running
         return running
 
-    def _give(
-        self, match_id: str, running: _Running, drafts: list[Draft], entries: Sequence[Entry], received: int
-    ) -> None:
+    def _give(self, match_id: str, running: _Running, part: Part, entries: Sequence[Entry], received: int) -> None:
         """The match takes its events; those that it can't take are refused one by one."""
         if running.lost_reason:
-            self._refuse(entries, drafts, running.lost_reason)
+            self._refuse(match_id, entries, part, running.lost_reason)
             return
         if running.match is None:
-            self._metrics.late.labels(self._label).inc(len(drafts))
+            self._metrics.late.labels(self._label).inc(len(part))
             return
-        arrived = arrivals_of(drafts)
         before = replace(running.match.counts)
         try:
-            told = running.match.take(arrived)
+            told = running.match.take(part.events)
         except PipelineError as error:
             running.match = self._back(match_id, running)
-            if len(drafts) > 1:
-                half = len(drafts) // 2
-                self._give(match_id, running, drafts[:half], entries, received)
-                self._give(match_id, running, drafts[half:], entries, received)
+            if len(part) > 1:
+                half = len(part) // 2
+                self._give(match_id, running, part[:half], entries, received)
+                self._give(match_id, running, part[half:], entries, received)
                 return
             running.failures += 1
-            self._refuse(entries, drafts, str(error))
-            running.missed.append(entries[drafts[0].source_line].entry)
+            self._refuse(match_id, entries, part, str(error))
+            running.missed.append(entries[part.places[0]].entry)
             if running.failures >= self._agent.max_failures:
                 self._give_up(match_id, running, f"after {running.failures} failures: {error}")
             return
         running.failures = 0
-        running.tail.append(arrived)
+        running.tail.append(part.events)
         counts = running.match.counts
-        if counts.accepted - before.accepted < len(drafts):
-            counted = zip(drafts, told.is_accepted.tolist(), strict=True)
-            running.missed += [entries[draft.source_line].entry for draft, is_accepted in counted if not is_accepted]
+        if counts.accepted - before.accepted < len(part):
+            counted = zip(part.places, told.is_accepted.tolist(), strict=True)
+            running.missed += [entries[place].entry for place, is_accepted in counted if not is_accepted]
             self._metrics.late.labels(self._label).inc(counts.late_or_duplicate - before.late_or_duplicate)
             self._metrics.duplicate.labels(self._label).inc(counts.duplicate - before.duplicate)
         self._tell(match_id, told, received)
@@ -364,10 +361,9 @@ class ShardWorker:
         self._due.add(match_id)
         logger.error("match %s: %s", match_id, running.lost_reason)
 
-    def _refuse(self, entries: Sequence[Entry], drafts: list[Draft], reason: str) -> None:
-        for draft in drafts:
-            entry = entries[draft.source_line]
-            self._letters.append(Letter(entry.entry, "", reason, entry.event, draft.match_id))
+    def _refuse(self, match_id: str, entries: Sequence[Entry], part: Part, reason: str) -> None:
+        for entry in (entries[place] for place in part.places):
+            self._letters.append(Letter(entry.entry, "", reason, entry.event, match_id))
 
     def _tell(self, match_id: str, told: Told, received: int) -> None:
         if told.signals:

@@ -77,24 +77,47 @@ def arrivals(events: pl.DataFrame) -> Arrivals:
     Raises:
         NotOneMatch: if there is none, or they are of more than one match.
     """
-    found = events["match_id"].unique().to_list()
+    found = arrivals_by_match(events)
     if len(found) != 1:
         raise NotOneMatch(f"expected events of one match, got those of {sorted(found)}")
+    ((arrived, _),) = found.values()
+    return arrived
+
+
+def arrivals_by_match(events: pl.DataFrame) -> dict[str, tuple[Arrivals, NDArray[np.intp]]]:
+    """Events of several matches as arrays, and which rows of the frame those of each match are.
+
+    Args:
+        events: as `arrivals` takes them.
+    """
     tells = pl.col("event_type").is_in(_TELLING)
     numbered = events.with_row_index("arrival").with_columns(telling=pl.when(tells).then("payload"))
     positions = numbered.filter(pl.col("event_type") == "POSITION_UPDATE").rename({"actor": "player"})
     taken = observed(numbered, positions, keep=_KEPT).sort("arrival")
     t_ms, seq, rank = (np.array(taken[name], dtype=np.int64) for name in ("t_ms", "seq", "rank"))
-    return Arrivals(
-        found[0],
-        t_ms,
-        seq,
-        rank,
-        taken["event_id"].to_list(),
-        {name: taken[name].to_list() for name in NAMED},
-        matrix(taken.with_columns(numbered["round"], *(pl.lit(-1).alias(name) for name in NAMED))),
-        taken["telling"].to_list(),
-    )
+    texts = {name: np.array(taken[name].to_list(), dtype=object) for name in (*NAMED, "event_id", "telling")}
+    rows = matrix(taken.with_columns(numbered["round"], *(pl.lit(-1).alias(name) for name in NAMED)))
+    matches = events["match_id"].to_list()
+    names = list(dict.fromkeys(matches))
+    places = {name: place for place, name in enumerate(names)}
+    of = np.array([places[name] for name in matches], dtype=np.int64)
+    order = np.argsort(of, kind="stable")
+    found = {}
+    for name, chosen in zip(names, np.split(order, np.cumsum(np.bincount(of))[:-1]), strict=True):
+        found[name] = (
+            Arrivals(
+                name,
+                t_ms[chosen],
+                seq[chosen],
+                rank[chosen],
+                texts["event_id"][chosen].tolist(),
+                {column: texts[column][chosen].tolist() for column in NAMED},
+                rows[chosen],
+                texts["telling"][chosen].tolist(),
+            ),
+            chosen,
+        )
+    return found
 
 
 def arrivals_of(drafts: Sequence[Draft]) -> Arrivals:

@@ -11,10 +11,18 @@ not know yet; one fast clock moves no watermark.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import polars as pl
+
 from configs.events import ValidityConfig, load_events
-from pipeline.events.drafts import Draft
+from pipeline.events.drafts import TEXTS, Draft, draft_frame
+from pipeline.events.lines import Block
 from pipeline.events.quarantine import BadField
 from pipeline.events.sources.canonical import read_line
+from pipeline.events.sources.canonical_scan import Scanner
+from pipeline.live.arrivals import Arrivals, arrivals_by_match, arrivals_of
+
+MANY = 400
+"""From so many entries on they are scanned as a block of lines: that has its price, and then costs little an entry."""
 
 
 @dataclass(frozen=True)
@@ -33,37 +41,94 @@ class Refused:
 
 
 @dataclass(frozen=True)
+class Part:
+    """The events of one match among entries.
+
+    Attributes:
+        events: in the order of their coming.
+        places: of each among the entries.
+    """
+
+    events: Arrivals
+    places: list[int]
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    def __getitem__(self, part: slice) -> "Part":
+        return Part(self.events[part], self.places[part])
+
+
+@dataclass(frozen=True)
 class Decoded:
     """Entries as events.
 
     Attributes:
-        of_match: by match, in the order of their coming; `source_line` is the place among the entries.
+        of_match: by match.
         refused: what is no event.
     """
 
-    of_match: dict[str, list[Draft]]
+    of_match: dict[str, Part]
     refused: list[Refused]
 
 
-def decode(entries: Sequence[bytes | None], *, max_bytes: int, validity: ValidityConfig | None = None) -> Decoded:
-    """Takes entries apart.
+def decode(
+    entries: Sequence[bytes | None], *, max_bytes: int, validity: ValidityConfig | None = None, many: int = MANY
+) -> Decoded:
+    """Takes entries apart, few of them one by one and many at once, to the same events.
 
     Args:
         entries: the field `event` of each entry, None where it has none.
         max_bytes: of an entry.
         validity: limits of fields; those of `configs/events.yaml` if None.
+        many: from so many entries on they are scanned.
     """
     validity = validity or load_events().validity
-    of_match: dict[str, list[Draft]] = {}
-    refused = []
-    for place, data in enumerate(entries):
+    if len(entries) < many:
+        drafts, refused = _carefully(entries, range(len(entries)), max_bytes, validity)
+        of_match: dict[str, list[Draft]] = {}
+        for draft in drafts:
+            of_match.setdefault(draft.match_id, []).append(draft)
+        parts = {name: Part(arrivals_of(own), [draft.source_line for draft in own]) for name, own in of_match.items()}
+        return Decoded(parts, refused)
+    frame, left = _scanned(entries, max_bytes, validity)
+    drafts, refused = _carefully(entries, left, max_bytes, validity)
+    if drafts:
+        frame = pl.concat([frame, draft_frame(drafts).select(frame.columns)])
+    frame = frame.sort("source_line")
+    places = frame["source_line"].to_numpy()
+    found = arrivals_by_match(frame) if frame.height else {}
+    return Decoded({name: Part(events, places[rows].tolist()) for name, (events, rows) in found.items()}, refused)
+
+
+def _scanned(
+    entries: Sequence[bytes | None], max_bytes: int, validity: ValidityConfig
+) -> tuple[pl.DataFrame, list[int]]:
+    """Events of which the scanner is certain, by place in `source_line`, and the places of what has to be read."""
+    plain = [
+        data if data is not None and len(data) <= max_bytes and b"\n" not in data and data.strip() else b""
+        for data in entries
+    ]
+    scanner = Scanner(validity, len(entries))
+    care, _ = scanner.read(Block(0, b"\n".join(plain) + b"\n"))
+    frame = scanner.take().with_columns(pl.col(TEXTS).cast(pl.String), pl.col("source_line").cast(pl.Int64))
+    left = {line.number for line in care} | {place for place, data in enumerate(plain) if not data}
+    if frame["t_ms"].null_count():
+        left |= set(frame.filter(pl.col("t_ms").is_null())["source_line"].to_list())
+        frame = frame.filter(pl.col("t_ms").is_not_null())
+    return frame, sorted(left)
+
+
+def _carefully(
+    entries: Sequence[bytes | None], places: Sequence[int], max_bytes: int, validity: ValidityConfig
+) -> tuple[list[Draft], list[Refused]]:
+    drafts, refused = [], []
+    for place in places:
         try:
-            draft = _read(data, place, max_bytes, validity)
+            drafts.append(_read(entries[place], place, max_bytes, validity))
         except BadField as bad:
             refused.append(Refused(place, bad.field, bad.reason))
-        else:
-            of_match.setdefault(draft.match_id, []).append(draft)
-    return Decoded(of_match, refused)
+    return drafts, refused
 
 
 def _read(data: bytes | None, place: int, max_bytes: int, validity: ValidityConfig) -> Draft:

@@ -293,7 +293,9 @@ def test_a_wall_clock_that_jumps_changes_nothing_but_stamps(server, agents, simu
 def test_entries_trimmed_under_a_reader_are_told_in_the_dlq_and_at_the_end_of_the_match(server, agents, simulated):
     async def work(running):
         await send(server, simulated, last=2000)
-        await until_told(server, count=5)
+        async with asyncio.timeout(60):
+            while await asked(server, lambda client: client.hget(Shard(0, 1).key("checkpoint"), "rank")) != b"2000":
+                await asyncio.sleep(0.02)
 
     agents(server.url, work)
 

@@ -11,7 +11,6 @@ import pytest
 from pipeline.features.snapshot import SnapshotMismatch
 from pipeline.intents.prediction import Predictor
 from pipeline.intents.vocabulary import PROBABILITIES
-from pipeline.live.arrivals import arrivals, arrivals_of
 from pipeline.live.decoding import decode
 from pipeline.live.match import LiveMatch
 from pipeline.live.signals import Ended, from_json, to_json
@@ -31,7 +30,7 @@ def run(leaning):
             size = dice.choice(sizes)
             decoded = decode(recorded.lines[place : place + size], max_bytes=10**6)
             assert not decoded.refused
-            told.append(match.take(arrivals_of(decoded.of_match[recorded.match_id])))
+            told.append(match.take(decoded.of_match[recorded.match_id].events))
             place += size
             if dice.random() < restored:
                 fields = match.to_fields()
@@ -96,7 +95,7 @@ def test_a_match_keeps_the_model_of_its_first_row(leaning, simulated):
     match = LiveMatch(simulated.match_id, champion, THRESHOLD)
     for place in range(0, len(simulated.lines), 500):
         decoded = decode(simulated.lines[place : place + 500], max_bytes=10**6)
-        signals = match.take(arrivals_of(decoded.of_match[simulated.match_id])).signals
+        signals = match.take(decoded.of_match[simulated.match_id].events).signals
         assert {signal.model_version for signal in signals} <= {"leaning-0"}
         match = LiveMatch.from_fields(match.to_fields(), champion, lambda version: asked[0], THRESHOLD)
     assert len(asked) == 1 and match.model_version == "leaning-0"
@@ -113,15 +112,20 @@ def test_state_of_other_settings_or_damaged_is_refused(leaning, simulated):
         LiveMatch.from_fields(fields, lambda: predictor, lambda _: predictor, 0.7)
 
 
-def test_few_drafts_become_the_arrays_that_a_frame_of_them_becomes(simulated):
-    from pipeline.events.drafts import draft_frame
-
-    (drafts,) = decode(simulated.lines[:3000], max_bytes=10**6).of_match.values()
-    few, many = arrivals_of(drafts), arrivals(draft_frame(drafts))
-    assert few.names == many.names and list(few.telling) == list(many.telling)
-    assert list(few.event_id) == list(many.event_id)
-    for name in ("t_ms", "seq", "rank", "events"):
-        assert np.array_equal(getattr(few, name), getattr(many, name)), name
+def test_many_lines_scanned_become_the_events_that_few_read_with_care_become(simulated, real):
+    lines = [line for pair in zip(simulated.lines[:1500], real.lines[:1500], strict=True) for line in pair]
+    odd = [None, b"", b" ", b"{}", b"\xff", lines[0].replace(b":", b":\n", 1), lines[5].replace(b'"ts"', b'"st"')]
+    mixed = [*lines[:700], *odd, *lines[700:], b"x" * 20_000]
+    few, many = (decode(mixed, max_bytes=10_000, many=number) for number in (10**6, 2))
+    assert few.refused == many.refused and len(many.refused) == 7
+    assert few.of_match.keys() == many.of_match.keys() == {simulated.match_id, real.match_id}
+    for match_id, one in few.of_match.items():
+        other = many.of_match[match_id]
+        assert one.places == other.places and len(one) >= 1500
+        assert one.events.names == other.events.names and list(one.events.telling) == list(other.events.telling)
+        assert list(one.events.event_id) == list(other.events.event_id)
+        for name in ("t_ms", "seq", "rank", "events"):
+            assert np.array_equal(getattr(one.events, name), getattr(other.events, name)), name
 
 
 @pytest.mark.parametrize(
