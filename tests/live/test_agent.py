@@ -1,12 +1,14 @@
 """The agent on a real server: what it sends, what it refuses, and that no death loses or doubles anything."""
 
 import asyncio
+import gzip
 import random
 
 import pytest
 import redis.asyncio as redis
 
 from configs.live import load_agent, load_live
+from pipeline.live.closing import compared, recorded
 from pipeline.live.signals import from_json
 from resources.agent import Agent
 from resources.ownership import Ownership
@@ -55,7 +57,7 @@ async def signals_of(client):
     return [from_json(fields[b"signal"]) for _, fields in await client.xrange(SIGNALS)]
 
 
-async def until(condition, seconds=120.0):
+async def until(condition, seconds=300.0):
     """Waits until a coroutine function gives something true."""
     async with asyncio.timeout(seconds):
         while not (found := await condition()):
@@ -319,3 +321,27 @@ def test_the_pages_answer(on_server, models):
         return found
 
     assert on_server(work) == [b"200", b"200", b"503", b"404", b"200"]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_six_real_matches_sent_at_once_end_equal_to_batch(on_server, leaning, models, shared_data, as_segments):
+    lines = {}
+    for log in sorted((shared_data / "cs2").glob("*.jsonl.gz")):
+        with gzip.open(log, "rb") as packed:
+            lines[log.name.partition(".")[0]] = [line.rstrip(b"\n") for line in packed]
+    assert len(lines) == 6
+    mixed = sorted((n, name, line) for name, own in lines.items() for n, line in enumerate(own))
+
+    async def work(client):
+        await replay(Streams(client, AGENT), mixed, shards=1, speed=None)
+        signals, _ = await run_until_ended(client, models, matches=6, config=load_agent())
+        return signals
+
+    signals = on_server(work)
+    for name, own in lines.items():
+        (end,) = [told for told in signals if told.match_id == name and told.kind == "ended"]
+        assert (end.accepted, end.late, end.duplicate) == (len(own), 0, 0)
+        batch = recorded(name, own, leaning(), threshold=THRESHOLD)
+        told = as_segments(signal for signal in signals if signal.match_id == name)
+        assert compared(told, end, batch).differences == () and told.height > 500

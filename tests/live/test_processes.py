@@ -16,7 +16,8 @@ from pipeline.intents.model import PriorModel
 from pipeline.intents.prediction import predict
 from pipeline.intents.segments import segment
 from pipeline.live.signals import from_json
-from resources.stream import SIGNALS, Shard
+from resources.replay import replay
+from resources.stream import SIGNALS, Shard, Streams
 
 PATIENCE_S = 240
 
@@ -71,47 +72,54 @@ async def _until(condition, process):
 
 
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("deaths", [2, pytest.param(50, marks=[pytest.mark.slow, pytest.mark.timeout(3600)])])
+@pytest.mark.parametrize("deaths", [2, pytest.param(50, marks=pytest.mark.slow)])
 def test_agents_killed_at_seeded_points_lose_nothing_and_double_nothing(
-    redis_server, command, simulated, as_segments, tmp_path, deaths
+    redis_server, command, simulated, as_segments, deaths
 ):
-    log = tmp_path / "match.jsonl"
-    log.write_bytes(b"\n".join(simulated.lines) + b"\n")
-    points = sorted(random.Random(deaths).sample(range(1, len(simulated.lines) - 500), deaths))
+    """Each is killed with SIGKILL some milliseconds after a further piece of the match was sent; another stands by."""
+    dice, lines = random.Random(deaths), simulated.lines
+    points = [*sorted(dice.sample(range(200, len(lines) - 200), deaths)), len(lines)]
+    token = Shard(0, 1).key("token")
 
     async def work(client):
         await client.flushall()
-        sending = command("replay", str(log), "--speed", "max")
-        took, reached = [], []
-        for point in points:
-            agent = command("agent", "--port", "0")
-
-            async def is_there(point=point):
-                return await _rank(client) >= point or ((await _signals(client))[-1:] and await _over(client))
-
-            await _until(is_there, agent)
-            agent.send_signal(signal.SIGKILL)
-            agent.wait()
+        streams, waiting, took, reached, sent = Streams(client, load_agent()), [], [], [], 0
+        owner = command("agent", "--port", "0")
+        for number, point in enumerate(points):
+            if number < deaths:
+                waiting.append(command("agent", "--port", "0"))
+            await _until(lambda number=number: _drawn(client, token, number + 1), owner)
+            await replay(streams, [(0, simulated.match_id, line) for line in lines[sent:point]], shards=1, speed=None)
+            sent = point
+            if number == deaths:
+                break
+            await asyncio.sleep(dice.uniform(0, 0.25))
+            owner.send_signal(signal.SIGKILL)
+            owner.wait()
             reached.append(await _rank(client))
-            begin = time.monotonic()
-            while await client.exists(Shard(0, 1).key("owner")):
-                await asyncio.sleep(0.01)
+            begin, owner = time.monotonic(), waiting.pop(0)
+            await _until(lambda number=number: _drawn(client, token, number + 2), owner)
             took.append(time.monotonic() - begin)
-        last = command("agent", "--port", "0")
-        await _until(lambda: _over(client), last)
-        last.send_signal(signal.SIGTERM)
-        assert sending.wait(PATIENCE_S) == 0 and last.wait(PATIENCE_S) == 0
+        await _until(lambda: _over(client), owner)
+        owner.send_signal(signal.SIGTERM)
+        assert owner.wait(PATIENCE_S) == 0
         return await _signals(client), reached, took, await client.exists(Shard(0, 1).key("owner"))
 
     signals, reached, took, is_owned = _on_server(redis_server, work)
     assert len({told.signal_id for told in signals}) == len(signals)
-    assert signals[-1].accepted == len(simulated.lines) and reached[0] > 0
+    assert signals[-1].accepted == len(lines) and signals[-1].duplicate == signals[-1].late == 0
+    if deaths > 10:  # some died before they had written anything of the newest piece, some in its midst or behind it
+        assert len(set(reached)) > 10 and any(rank < point for rank, point in zip(reached, points, strict=False))
     model = PriorModel.configured()
     expected = segment(
         predict(simulated.features, model), simulated.features, model_version=model.version, review_threshold=0.6
     )
     assert as_segments(signals).equals(expected)
-    assert max(took) <= load_agent().lease_ms / 1000 + 0.5 and not is_owned
+    assert len(took) == deaths and not is_owned
+
+
+async def _drawn(client, token, count):
+    return int(await client.get(token) or 0) >= count
 
 
 async def _over(client):
