@@ -10,6 +10,7 @@ without Dagster (`pipeline`), clients (`resources`). Concept: https://docs.dagst
 | features | features | `assets/features.py` |
 | intents | labels, intents, segments, models/intent | `assets/intents.py` |
 | motion | clips | `assets/motion.py` |
+| live | live_segments | `assets/live.py` |
 """
 
 import warnings

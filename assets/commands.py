@@ -38,6 +38,7 @@ from assets import (
     search_commands,
     trajectory_commands,
 )
+from assets import evaluation_commands, live_commands, model_commands, motion_server, review_commands
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -51,6 +52,9 @@ app.add_typer(scene_commands.app, name="scenes")
 app.add_typer(trajectory_commands.app, name="trajectories")
 app.command()(trajectory_commands.generate)
 app.command()(evaluation_commands.evaluate)
+app.command()(live_commands.agent)
+app.command()(live_commands.replay)
+app.add_typer(live_commands.dlq, name="dlq")
 app.command()(motion_server.motion_server)
 app.command()(search_commands.search)
 # What is printed holds names from logs and messages about them: none of it may be read as markup.

@@ -27,6 +27,7 @@ from assets import (
     sensors,
     trajectories,
 )
+from assets import backfill, events, grid, intents, jobs, live, many, models, motion, reviews, schedules, sensors
 from assets.match_analysis import match_analysis
 from configs.motion import load_motion
 from resources.clips import ClipStudio
@@ -48,6 +49,7 @@ OWNERS = {
     scenes.GROUP: "team:motion",
     embeddings.GROUP: "team:machine-learning",
     trajectories.GROUP: "team:machine-learning",
+    live.GROUP: "team:match-data",
 }
 
 
@@ -106,6 +108,7 @@ def build_defs(environment: Settings | None = None, **overrides: Any) -> dg.Defi
         trajectories.trajectory_model,
         trajectories.trajectory_evaluation,
         trajectories.text_films,
+        live.live_segments,
     ]
     return dg.Definitions(
         assets=dg.map_asset_specs(lambda spec: spec.replace_attributes(owners=[OWNERS[spec.group_name or ""]]), assets),
@@ -120,6 +123,8 @@ def build_defs(environment: Settings | None = None, **overrides: Any) -> dg.Defi
             jobs.embed_texts,
             jobs.train_trajectories,
             backfill.backfill,
+            live.follow_live,
+            live.close_live_match,
         ],
         schedules=[
             schedules.daily_grid_fetch,
@@ -133,6 +138,8 @@ def build_defs(environment: Settings | None = None, **overrides: Any) -> dg.Defi
             sensors.killed_scans_sensor,
             reviews.decisions_sensor,
             reviews.accepted_sensor,
+            live.live_sensor,
+            live.live_healing_sensor,
         ],
         # A match takes seconds and a spawned step would import everything again (2 to 5 s each): one process per run.
         executor=dg.in_process_executor,

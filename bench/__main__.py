@@ -19,6 +19,7 @@ from bench.results import PATH, document, table
 from bench.workload import workload
 
 AREAS = ("ingest", "features", "prediction", "live", "line", "backfill", "motion", "scenes", "embeddings")
+AREAS = ("ingest", "features", "prediction", "live", "agent", "line", "backfill", "motion")
 """In the order of the line. Each is a module of this package whose docstring begins with what it measures."""
 
 

@@ -1,10 +1,10 @@
-"""The typed form of `live.yaml`: how long a running match is waited for, and how much may wait.
+"""The typed form of `live.yaml`: how long a running match is waited for, and how the agent reads streams.
 
-Belongs here: bounds of order and time. Does not belong here: windows of features (`configs.features`), streams and
-shards (where they are read).
+Belongs here: bounds of order and time, sizes of batches, leases. Does not belong here: windows of features
+(`configs.features`), addresses of servers (`resources.settings`).
 """
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from configs.base import Config, load
 
@@ -17,17 +17,99 @@ class LiveConfig(Config):
             of one millisecond arrive one by one.
         idle_flush_ms: how long (wall clock) nothing may arrive until what is known is evaluated without waiting longer.
         max_held_events: most events that wait for their turn; more raise an error.
+        max_names: most players, teams or sides of a match; more raise an error.
+        max_rounds: most rounds of a match; more raise an error.
     """
 
     lateness_ms: int = Field(ge=1)
     idle_flush_ms: int = Field(ge=1)
     max_held_events: int = Field(ge=1)
+    max_names: int = Field(ge=1, default=128)
+    max_rounds: int = Field(ge=1, default=256)
+
+
+class AgentConfig(Config):
+    """How an agent reads, commits and shares.
+
+    Attributes:
+        shards: streams that matches are dealt out to.
+        batch_events: entries read at once.
+        block_ms: how long a read waits for news.
+        commit_ms: how often state is written that told nothing.
+        lease_ms: how long a lease lasts without renewal.
+        renew_ms: how often it is renewed; less than half of `lease_ms`.
+        abandoned_ms: after so long without an event a match is over.
+        ended_keep_ms: how long it is remembered that a match is over.
+        max_matches: running matches of one shard.
+        max_entry_bytes: size of the largest entry that is read.
+        max_failures: failures in a row after which a match is given up.
+        output_entries: about how many signals the output stream keeps.
+        dlq_entries: about how many refused entries are kept.
+        missed_entries: how many entries of a match that did not count are listed.
+    """
+
+    shards: int = Field(ge=1, le=1024)
+    batch_events: int = Field(ge=1)
+    block_ms: int = Field(ge=1)
+    commit_ms: int = Field(ge=1)
+    lease_ms: int = Field(ge=10)
+    renew_ms: int = Field(ge=1)
+    abandoned_ms: int = Field(ge=1)
+    ended_keep_ms: int = Field(ge=1)
+    max_matches: int = Field(ge=1)
+    max_entry_bytes: int = Field(ge=1)
+    max_failures: int = Field(ge=1)
+    output_entries: int = Field(ge=1)
+    dlq_entries: int = Field(ge=1)
+    missed_entries: int = Field(ge=1)
+
+    @model_validator(mode="after")
+    def _renewed_in_time(self) -> "AgentConfig":
+        if self.renew_ms * 2 > self.lease_ms:
+            raise ValueError("renew_ms must be at most half of lease_ms, or a lease is lost by one slow renewal")
+        return self
+
+
+class FollowConfig(Config):
+    """How Dagster follows running matches.
+
+    Attributes:
+        signals_per_tick: most signals that a tick keeps.
+        most_tries: how often the same entries are tried to be read while nothing new comes.
+    """
+
+    signals_per_tick: int = Field(ge=1)
+    most_tries: int = Field(ge=1)
+
+
+class _LiveFile(Config):
+    order: LiveConfig
+    agent: AgentConfig
+    follow: FollowConfig
 
 
 def load_live() -> LiveConfig:
-    """The bounds of `configs/live.yaml`.
+    """The bounds of order and time in `configs/live.yaml`.
 
     Raises:
         ConfigError: if the file is missing or a value is refused.
     """
-    return load("live", LiveConfig)
+    return load("live", _LiveFile).order
+
+
+def load_agent() -> AgentConfig:
+    """The agent's part of `configs/live.yaml`.
+
+    Raises:
+        ConfigError: if the file is missing or a value is refused.
+    """
+    return load("live", _LiveFile).agent
+
+
+def load_follow() -> FollowConfig:
+    """Dagster's part of `configs/live.yaml`.
+
+    Raises:
+        ConfigError: if the file is missing or a value is refused.
+    """
+    return load("live", _LiveFile).follow

@@ -293,6 +293,11 @@ class ModelRegistry:
         """
         return self._load(self._known(version))
 
+    def of_version(self, version: str) -> IntentModel:
+        """The model of that version, of which one is the prior; errors as of `get`."""
+        prior = PriorModel.configured()
+        return prior if prior.version == version else self.get(version)
+
     def versions(self) -> list[Registered]:
         """All registered models, oldest first.
 

@@ -181,7 +181,11 @@ class Store:
             FileStands: if the part has to be new, and there is one.
             StoreError: if the store refuses.
         """
-        path = self.part_path(table, key)
+        return self.write_rows(self.part_path(table, key), table, rows, stamp, new=new)
+
+    def write_rows(self, path: str, table: str, rows: Rows, stamp: Stamp, *, new: bool = False) -> Part:
+        """What `write_table` does, at a path of the caller's."""
+        path = _relative(path)
         with self._files.writing(path, new=new) as file:
             written = _Hashed(file)
             with io.BufferedWriter(written, _PIECE_BYTES) as pieces:

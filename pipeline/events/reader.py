@@ -66,7 +66,7 @@ def read_log(path: Path, *, log_id: str, uri: str | None = None, config: EventsC
     config = config or load_events()
     quarantine = QuarantineRows(log_id, config.lines)
     try:
-        source_kind = _detect(path, config)
+        source_kind = detect(path, config)
     except UnusableLog as error:
         raise _unusable(str(error), log_id, config) from error
     tally = Tally()
@@ -121,7 +121,12 @@ def _unusable(reason: str, log_id: str, config: EventsConfig) -> UnusableLog:
     return error
 
 
-def _detect(path: Path, config: EventsConfig) -> str:
+def detect(path: Path, config: EventsConfig) -> str:
+    """The format of a log, told by the first line that has one: a key of `SOURCES`.
+
+    Raises:
+        UnusableLog: if no line belongs to a known format.
+    """
     first = None
     for line in read_lines(path, config.lines):
         reason = line.refused or too_deep(line.data, config.validity)

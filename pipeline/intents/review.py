@@ -99,15 +99,47 @@ def reasons(
         UnknownIntent: if the configuration lists what is no intent.
     """
     config = config or load_review().reasons
-    sensitive = _sensitive(config)
-    holds: dict[Reason, list[bool]] = {
-        "sensitive_intent": [intent in sensitive for intent in segments["intent"]],
-        "audit": [chance("audit", name) < config.audit_share for name in segments["segment_id"]],
-        "disagreement": _disagree(segments, intents, config),
-        "low_confidence": (segments["confidence"] < threshold).to_list(),
-    }
-    listed = [list(compress(holds, held)) for held in zip(*holds.values(), strict=True)]
+    against = _against_ms(segments, intents, config)
+    told = segments.select("segment_id", "intent", "confidence", pl.col("to_ms") - pl.col("from_ms")).iter_rows()
+    _sensitive(config)  # a configuration that names what is no intent is refused even if there is no segment
+    listed = [
+        reasons_of(name, intent, confidence, length, ms, threshold=threshold, config=config)
+        for (name, intent, confidence, length), ms in zip(told, against, strict=True)
+    ]
     return pl.Series("review_reasons", listed, dtype=pl.List(pl.String))
+
+
+def reasons_of(
+    segment_id: str,
+    intent: str,
+    confidence: float,
+    length_ms: int,
+    against_ms: int,
+    *,
+    threshold: float,
+    config: ReasonsConfig,
+) -> list[Reason]:
+    """Why somebody should look at one segment, as far as intents tell; in the order of REASONS.
+
+    Args:
+        segment_id: its id.
+        intent: its intent.
+        confidence: mean probability of that intent.
+        length_ms: how long it lasts.
+        against_ms: how much of that the model alone was sure enough of another intent.
+        threshold: a confidence below it is a reason.
+        config: what else is.
+
+    Raises:
+        UnknownIntent: if the configuration lists what is no intent.
+    """
+    holds: dict[Reason, bool] = {
+        "sensitive_intent": intent in _sensitive(config),
+        "audit": chance("audit", segment_id) < config.audit_share,
+        "disagreement": against_ms >= config.disagreement.share_at_least * length_ms,
+        "low_confidence": confidence < threshold,
+    }
+    return list(compress(holds, holds.values()))
 
 
 def jobs(
@@ -366,16 +398,13 @@ def _sensitive(config: ReasonsConfig) -> list[str]:
     return list(config.sensitive)
 
 
-def _disagree(segments: pl.DataFrame, intents: pl.DataFrame, config: ReasonsConfig) -> list[bool]:
-    """Whether the model alone would have said otherwise for most of each segment."""
+def _against_ms(segments: pl.DataFrame, intents: pl.DataFrame, config: ReasonsConfig) -> list[int]:
+    """For how much of each segment the model alone would have said otherwise."""
     against = intents.filter(pl.col("model_against") >= config.disagreement.model_at_least)
     spans = segments.select("segment_id", "player", "from_ms", "to_ms")
     counts = dict(_instants(spans, against.select("player", "t_ms")).group_by("segment_id").len().iter_rows())
     grid_ms = load_features().grid_ms
-    return [
-        counts.get(name, 0) * grid_ms >= config.disagreement.share_at_least * (to_ms - from_ms)
-        for name, _, from_ms, to_ms in spans.iter_rows()
-    ]
+    return [counts.get(name, 0) * grid_ms for name in spans["segment_id"]]
 
 
 def _instants(spans: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:

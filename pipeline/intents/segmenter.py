@@ -136,6 +136,33 @@ def finish(state: SegmenterState, *, grid_ms: int) -> Ints:
     return np.asarray(_finish(state.slots, state.sums, state.open, state.waiting, grid_ms))
 
 
+def standing(state: SegmenterState, *, grid_ms: int) -> Ints:
+    """The open segment of each player so far; the same columns as `advance`, intent -1 where none is open.
+
+    Args:
+        state: left as it is.
+        grid_ms: distance of two instants.
+
+    Returns:
+        int64 (players, 7), one row per slot in order; `to ms` is the end of the newest instant, waiting rows left
+        out of the confidence.
+    """
+    slots = state.slots
+    found = np.empty((len(slots), 7), np.int64)
+    found[:, 0], found[:, 1], found[:, 2] = np.arange(len(slots)), slots[:, _ROUND], slots[:, _FROM]
+    found[:, 3], found[:, 4] = slots[:, _LAST] + grid_ms, slots[:, _INTENT]
+    rows = np.maximum(slots[:, _ROWS], 1)
+    found[:, 5] = (slots[:, _SUM] + rows // 2) // rows
+    found[:, 6] = state.open.argmax(axis=1)
+    return found
+
+
+def since(state: SegmenterState) -> Ints:
+    """The first instant of each player's stretch that no segment has been closed over; int64 (players,)."""
+    slots = state.slots
+    return np.where(slots[:, _INTENT] >= 0, slots[:, _FROM], slots[:, _STRETCH])
+
+
 @njit(cache=True)
 def _most_frequent(counts):
     best = 0

@@ -11,8 +11,8 @@ together are those of `pipeline.features.match_features` over the accepted event
   the accepted events in total order;
 * how a stretch of events is cut does not show in the kernel, nor does telling it how far time has come.
 
-Names get their index when they first arrive, so players join at any time; what the first MATCH_STARTED tells of title
-and map holds from its place in the total order on.
+Names get their index when they first arrive, so players join at any time; what the first MATCH_STARTED tells of title,
+map and rosters, and a ROUND_STARTED of round and sides, holds from its place in the total order on (`naming`).
 """
 
 import struct
@@ -35,6 +35,7 @@ from pipeline.features.match import SpanTooLong, frame
 from pipeline.features.pack import NAME_COLUMNS, NAMED, NotOneMatch, from_first_that_matters, opened
 from pipeline.features.snapshot import SnapshotMismatch
 from pipeline.live.arrivals import Arrivals
+from pipeline.live.naming import MATCH_STARTED, Naming, TooManyNames
 from pipeline.live.ordering import Counts, Held, Reorder
 from pipeline.live.watermark import NEVER, Watermark
 from pipeline.versions import code_version
@@ -71,6 +72,7 @@ class LiveFeatures:
         self._carry = Carry(Cast(), self._config)
         self._watermark = Watermark(self._live)
         self._reorder = Reorder(self._live.max_held_events)
+        self._naming = Naming(self._live.max_rounds)
         self._is_open = False  # whether a MATCH_STARTED has told what it knows
         self._first_ms = self._decided_ms = NEVER
 
@@ -83,6 +85,16 @@ class LiveFeatures:
     def held(self) -> int:
         """How many events wait for their turn."""
         return len(self._reorder)
+
+    @property
+    def cast(self) -> Cast:
+        """The names behind the indices of rows."""
+        return self._carry.cast
+
+    @property
+    def latest_ms(self) -> int:
+        """The latest time of any accepted event; `NEVER` before the first."""
+        return self._reorder.latest_ms
 
     @property
     def watermark_ms(self) -> int:
@@ -98,6 +110,7 @@ class LiveFeatures:
         Raises:
             NotOneMatch: if they are of another match.
             TooManyHeld: if more events wait than configured.
+            TooManyNames: if more players, teams, sides or rounds are named than configured.
             SpanTooLong: if the match lasts longer than configured.
             RingFull: if a player has more samples or combat events in a window than configured.
         """
@@ -117,14 +130,14 @@ class LiveFeatures:
         raw, width = events.tobytes(), events.shape[1] * events.itemsize
         is_accepted = self._reorder.hold(
             [
-                Held(t_ms, seq, rank, event_id, raw[place * width : (place + 1) * width], opening)
-                for place, (t_ms, seq, rank, event_id, opening) in enumerate(
+                Held(t_ms, seq, rank, event_id, raw[place * width : (place + 1) * width], telling)
+                for place, (t_ms, seq, rank, event_id, telling) in enumerate(
                     zip(
                         arrived.t_ms.tolist(),
                         arrived.seq.tolist(),
                         arrived.rank.tolist(),
                         arrived.event_id,
-                        arrived.opening,
+                        arrived.telling,
                         strict=True,
                     )
                 )
@@ -160,14 +173,13 @@ class LiveFeatures:
     def _indexed(self, arrived: Arrivals) -> NDArray[np.int32]:
         """The events with an index for each name; the cast grows by names that are new."""
         events = arrived.events.copy()
-        known = [len(places) for places in self._places.values()]
+        known = self._known()
         for column, name in zip(NAME_COLUMNS, NAMED, strict=True):
             places = self._places[NAMED[name]]
             events[:, column] = [
                 -1 if value is None else places.setdefault(value, len(places)) for value in arrived.names[name]
             ]
-        if known != [len(places) for places in self._places.values()]:
-            self._carry.grow(self._carry.cast.grown(**self._places))
+        self._grow(known)
         return events
 
     def _open(self, payload: str) -> None:
@@ -178,21 +190,33 @@ class LiveFeatures:
     def _decide(self) -> Rows:
         """The kernel takes in what the watermark releases, and evaluates up to it."""
         released = self._reorder.release(self._watermark.at_ms)
+        rows = np.frombuffer(bytearray(b"".join(event.event for event in released)), dtype=np.int32)
+        rows = rows.reshape(-1, kernel.EVENT_COLUMNS)
+        known = self._known()
+        self._naming.fill(released, rows, self._places)
+        self._grow(known)
+        batch = Batch(np.array([event.t_ms for event in released], dtype=np.int64), rows)
         parts = []
         if not self._is_open:
-            opening = next((place for place, event in enumerate(released) if event.opening is not None), None)
+            opening = next((place for place, event in enumerate(released) if event.rank == MATCH_STARTED), None)
             if opening is not None:
-                parts.append(self._advance(released[:opening], until_ms=released[opening].t_ms - 1))
-                self._open(str(released[opening].opening))
-                released = released[opening:]
-        parts.append(self._advance(released, until_ms=self._watermark.at_ms))
+                parts.append(self._advance(batch[:opening], until_ms=released[opening].t_ms - 1))
+                self._open(str(released[opening].telling))
+                batch = batch[opening:]
+        parts.append(self._advance(batch, until_ms=self._watermark.at_ms))
         return joined(parts)
 
-    def _advance(self, released: list[Held], until_ms: int) -> Rows:
-        events = np.frombuffer(bytearray(b"".join(event.event for event in released)), dtype=np.int32)
-        batch = Batch(
-            np.array([event.t_ms for event in released], dtype=np.int64), events.reshape(-1, kernel.EVENT_COLUMNS)
-        )
+    def _known(self) -> list[int]:
+        return [len(places) for places in self._places.values()]
+
+    def _grow(self, known: list[int]) -> None:
+        """The cast grows if more names are known by now."""
+        if known != self._known():
+            if max(self._known()) > self._live.max_names:
+                raise TooManyNames(f"more than max_names = {self._live.max_names} players, teams or sides are named")
+            self._carry.grow(self._carry.cast.grown(**self._places))
+
+    def _advance(self, batch: Batch, until_ms: int) -> Rows:
         if self._first_ms == NEVER:
             batch = from_first_that_matters(batch)
             if not len(batch):
@@ -221,6 +245,7 @@ class LiveFeatures:
                 "times": [self._first_ms, self._decided_ms],
                 "watermark": self._watermark.state(),
                 "reorder": self._reorder.state(),
+                "naming": self._naming.state(),
                 "carry": self._carry.to_bytes(),
             }
         )
@@ -251,6 +276,7 @@ class LiveFeatures:
         match._first_ms, match._decided_ms = state["times"]
         match._watermark = Watermark.restored(state["watermark"], match._live)
         match._reorder = Reorder.restored(state["reorder"], match._live.max_held_events)
+        match._naming = Naming.restored(state["naming"], match._live.max_rounds)
         match._carry = Carry.from_bytes(state["carry"], match._config)
         return match
 

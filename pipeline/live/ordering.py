@@ -32,7 +32,7 @@ class Held(NamedTuple):
 
     Attributes:
         event: its row of the kernel's matrix, as bytes.
-        opening: payload of a MATCH_STARTED.
+        telling: payload of a MATCH_STARTED or a ROUND_STARTED.
     """
 
     t_ms: int
@@ -40,7 +40,7 @@ class Held(NamedTuple):
     rank: int
     event_id: str
     event: bytes
-    opening: str | None
+    telling: str | None
 
 
 @dataclass

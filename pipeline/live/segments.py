@@ -1,0 +1,221 @@
+"""Segments of a running match, as signals: the segmenter of recorded matches, fed instant by instant.
+
+Belongs here: which signals rows give, and what must be remembered for the columns of table `segments`. Does not belong
+here: when a segment begins and ends (`pipeline.intents.segmenter`), why one is reviewed (`pipeline.intents.review`).
+
+The segmenter takes one instant at a time, so what opens and what ends can't depend on how rows came in calls.
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from configs.features import load_features
+from configs.intents import IntentsConfig, load_intents
+from configs.review import ReasonsConfig, load_review
+from pipeline.features import kernel
+from pipeline.features.carry import Rows
+from pipeline.features.cast import Cast
+from pipeline.intents.prediction import Prediction, Predictor
+from pipeline.intents.review import job_id, reasons_of
+from pipeline.intents.segmenter import Ints, SegmenterState, finish, since, standing
+from pipeline.intents.segments import MILLION, NO_ROUND, begin, segment_id, take_in
+from pipeline.intents.vocabulary import INTENTS
+from pipeline.live import digest
+from pipeline.live.signals import Kind, Signal, signal_id
+
+_ARRAYS = ("slots", "sums", "open", "waiting")
+_PLAYED = [kernel.KEY_TEAM, kernel.KEY_SIDE]
+Played = tuple[int, int]  # places of team and side in the cast, -1 for none
+
+
+class _Seen:
+    """What is remembered of a player for the segments that are still to end."""
+
+    def __init__(self, played: list[tuple[int, Played]], against: list[int], features_hash: str) -> None:
+        self.played = played  # from which instant on, for whom
+        self.against = against  # instants at which the model alone was sure of another intent
+        self.features_hash = features_hash
+
+    def forget_before(self, t_ms: int) -> None:
+        while len(self.played) > 1 and self.played[1][0] <= t_ms:
+            del self.played[0]
+        while self.against and self.against[0] < t_ms:
+            del self.against[0]
+
+
+class LiveSegments:
+    """The segments of one running match.
+
+    Args:
+        match_id: of the match.
+        predictor: rules and the model that the match keeps to its end.
+        threshold: a confidence below it is a reason for review.
+        config: margins and least lengths; `configs/intents.yaml` if None.
+        review: what else is a reason; `configs/review.yaml` if None.
+
+    Attributes:
+        ended: how many segments have ended.
+        rows_digest: names all rows so far, as `digest` does.
+    """
+
+    def __init__(
+        self,
+        match_id: str,
+        predictor: Predictor,
+        threshold: float,
+        config: IntentsConfig | None = None,
+        review: ReasonsConfig | None = None,
+    ) -> None:
+        self._match_id, self._predictor, self._threshold = match_id, predictor, threshold
+        self._config, self._review = config or load_intents(), review or load_review().reasons
+        self._state = begin(self._config)
+        self._seen: dict[str, _Seen] = {}
+        self.ended = 0
+        self.rows_digest = digest.START
+
+    @property
+    def model_version(self) -> str:
+        """The model that answers where no rule does."""
+        return self._predictor.model.version
+
+    def take(self, rows: Rows, cast: Cast) -> tuple[list[Signal], Prediction]:
+        """What further rows tell.
+
+        Args:
+            rows: by instant, those of all calls one after the other.
+            cast: the names behind their indices.
+
+        Returns:
+            The signals in the order of their instants, and what was predicted of each row.
+        """
+        prediction = self._predictor.predict(rows.values)
+        signals: list[Signal] = []
+        t_ms = rows.keys[:, kernel.KEY_T]
+        cuts = np.flatnonzero(np.diff(t_ms)) + 1
+        for first, end in zip([0, *cuts.tolist()], [*cuts.tolist(), len(t_ms)], strict=True):
+            if first < end:
+                signals += self._instant(slice(first, end), rows, cast, prediction)
+        return signals, prediction
+
+    def finish(self, cast: Cast) -> list[Signal]:
+        """The segments that end as nothing follows."""
+        grid_ms = load_features().grid_ms
+        closed = finish(self._state, grid_ms=grid_ms)
+        return [self._signal("final", row, int(row[3]), cast) for row in closed]
+
+    def _instant(self, part: slice, rows: Rows, cast: Cast, prediction: Prediction) -> list[Signal]:
+        keys, grid_ms = rows.keys[part], load_features().grid_ms
+        at_ms = int(keys[0, kernel.KEY_T])
+        players = [cast.players[place] for place in keys[:, kernel.KEY_PLAYER].tolist()]
+        own = Prediction(*(values[part] for values in _arrays(prediction)))
+        rounds = np.where(keys[:, kernel.KEY_ROUND] == kernel.NULL, NO_ROUND, keys[:, kernel.KEY_ROUND])
+        slots = self._state.indices(players)
+        before = standing(self._state, grid_ms=grid_ms)
+        vectors = digest.rows_of(rows.values[:, part])
+        hashes = [hashlib.sha256(vector).hexdigest()[:16] for vector in vectors]
+        who = [
+            digest.named(player, _name(cast.teams, team), _name(cast.sides, side))
+            for player, (team, side) in zip(players, keys[:, _PLAYED].tolist(), strict=True)
+        ]
+        self.rows_digest = digest.extended(self.rows_digest, at_ms, who, rounds, vectors, own.probabilities)
+        self._look(players, keys, own, at_ms)
+        closed = take_in(self._state, slots, keys[:, kernel.KEY_T].copy(), rounds, own, self._config)
+        after = standing(self._state, grid_ms=grid_ms)
+        opened = after[(after[:, 4] >= 0) & (before[:, [2, 4]] != after[:, [2, 4]]).any(axis=1)]
+        signals = [self._signal("final", row, at_ms, cast) for row in closed]
+        for player, features_hash in zip(players, hashes, strict=True):
+            self._seen[player].features_hash = features_hash
+        signals += [self._signal("open", row, at_ms, cast) for row in opened]
+        needed = since(self._state)
+        for player, slot in zip(players, slots.tolist(), strict=True):
+            self._seen[player].forget_before(int(needed[slot]))
+        return signals
+
+    def _look(self, players: list[str], keys: Ints, prediction: Prediction, at_ms: int) -> None:
+        for player, key, against in zip(players, keys.tolist(), prediction.against.tolist(), strict=True):
+            seen = self._seen.setdefault(player, _Seen([], [], ""))
+            played = (key[kernel.KEY_TEAM], key[kernel.KEY_SIDE])
+            if not seen.played or seen.played[-1][1] != played:
+                seen.played.append((at_ms, played))
+            if against >= self._review.disagreement.model_at_least:
+                seen.against.append(at_ms)
+
+    def _signal(self, kind: Kind, row: Ints, at_ms: int, cast: Cast) -> Signal:
+        slot, round_, from_ms, to_ms, intent, confidence, decider = map(int, row)
+        player, name = self._state.players[slot], INTENTS[intent]
+        seen = self._seen[player]
+        team, side = next(played for t_ms, played in reversed(seen.played) if t_ms <= from_ms)
+        named = segment_id(self._match_id, player, from_ms, name)
+        why: tuple[str, ...] = ()
+        if kind == "final":
+            self.ended += 1
+            against = sum(from_ms <= t_ms < to_ms for t_ms in seen.against) * load_features().grid_ms
+            length = to_ms - from_ms
+            why = tuple(
+                reasons_of(
+                    named,
+                    name,
+                    confidence / MILLION,
+                    length,
+                    against,
+                    threshold=self._threshold,
+                    config=self._review,
+                )
+            )
+        return Signal(
+            signal_id=signal_id(named, kind, self.model_version),
+            kind=kind,
+            segment_id=named,
+            match_id=self._match_id,
+            round=None if round_ == NO_ROUND else round_,
+            player=player,
+            team=_name(cast.teams, team),
+            side=_name(cast.sides, side),
+            at_ms=at_ms,
+            from_ms=from_ms,
+            to_ms=to_ms,
+            intent=name,
+            confidence=confidence / MILLION,
+            decided_by=self._predictor.deciders[decider],
+            model_version=self.model_version,
+            review_reasons=why,
+            review_job_id=job_id(named, self.model_version) if why else None,
+            features_hash=seen.features_hash,
+        )
+
+    def state(self) -> dict[str, Any]:
+        """Everything it remembers, in types that MessagePack knows."""
+        return {
+            "deciders": self._state.deciders,
+            "players": self._state.players,
+            "arrays": {name: getattr(self._state, name).tobytes() for name in _ARRAYS},
+            "seen": {name: [seen.played, seen.against, seen.features_hash] for name, seen in self._seen.items()},
+            "ended": self.ended,
+            "rows_digest": self.rows_digest,
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Goes on from where the one was whose `state` this is."""
+        self._state = SegmenterState(deciders=state["deciders"], players=list(state["players"]))
+        players = len(state["players"])
+        for name in _ARRAYS:
+            words = np.frombuffer(bytearray(state["arrays"][name]), dtype=np.int64)
+            width = getattr(self._state, name).shape[1]
+            setattr(self._state, name, words.reshape(players, width))
+        self._seen = {
+            name: _Seen([(t_ms, (team, side)) for t_ms, (team, side) in played], list(against), features_hash)
+            for name, (played, against, features_hash) in state["seen"].items()
+        }
+        self.ended, self.rows_digest = state["ended"], state["rows_digest"]
+
+
+def _name(names: Sequence[str], place: int) -> str | None:
+    return names[place] if place >= 0 else None
+
+
+def _arrays(prediction: Prediction) -> tuple[NDArray[Any], ...]:
+    return prediction.probabilities, prediction.intent, prediction.decider, prediction.against

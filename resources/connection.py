@@ -1,0 +1,34 @@
+"""The connection to the server of the streams, as the environment names it.
+
+Belongs here: the address, its secret, how long an answer is waited for. Does not belong here: what is asked (`stream`).
+"""
+
+import redis.asyncio as redis
+
+from configs.live import AgentConfig
+from resources.errors import ResourceError
+from resources.settings import Settings
+
+
+class NoStreams(ResourceError):
+    """The environment names no server of streams, or one at an address that can't be read."""
+
+
+def connect(environment: Settings, config: AgentConfig) -> "redis.Redis":
+    """A client of the server that REDIS_URL names; it connects when it is first asked.
+
+    `rediss://user:password@host:port/0` is TLS with a user of the server's ACL; `?ssl_ca_certs=` names an authority of
+    one's own.
+
+    Raises:
+        NoStreams: if REDIS_URL is not set, or is no such address; the message does not repeat it.
+    """
+    if environment.redis_url is None:
+        raise NoStreams("REDIS_URL is not set: the address of a Redis or Valkey server")
+    patience_s = config.lease_ms / 1000
+    try:
+        return redis.from_url(
+            environment.redis_url.get_secret_value(), socket_timeout=patience_s, socket_connect_timeout=patience_s
+        )
+    except ValueError:
+        raise NoStreams("REDIS_URL is no address: redis://, rediss:// or unix://") from None

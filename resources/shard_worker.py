@@ -1,0 +1,471 @@
+"""One shard read by its owner: entries in, signals out, and what happens after an error.
+
+Belongs here: when to read, decide, commit and rest. Does not belong here: what events mean (`pipeline.live`), streams
+and scripts (`stream`), leases (`ownership`), how many shards a process has (`agent`, `following`), figures
+(`live_metrics`).
+
+A match that told something is committed at once, together with what it told; one that told nothing is written every
+`commit_ms`, so what a take-over repeats is bounded, and repeats nothing outside: a match skips entries up to the one
+its state has taken in. After any error of the server the shard forgets what it holds and loads what was committed:
+whether the last commit was written need not be known.
+
+What is idle is told by how long ago the server took its last entry, also across processes, so the wall clock of the
+machine is never asked for more than stamps.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+
+import msgspec
+
+from configs.live import AgentConfig, LiveConfig
+from pipeline.errors import PipelineError
+from pipeline.intents.model import IntentModel
+from pipeline.intents.prediction import Predictor
+from pipeline.live.arrivals import Arrivals
+from pipeline.live.decoding import Part, decode
+from pipeline.live.match import LiveMatch, Told
+from pipeline.live.signals import Ended, Signal, to_json
+from resources.errors import ResourceError
+from resources.live_metrics import LiveMetrics
+from resources.stream import (
+    START,
+    TRIMMED_FIELD,
+    Checkpoint,
+    Commit,
+    Entry,
+    Letter,
+    MatchState,
+    Read,
+    Shard,
+    Streams,
+    is_after,
+    just_before,
+    milliseconds,
+    now_ms,
+)
+
+logger = logging.getLogger(__name__)
+
+_AT, _FIRST, _LOST, _OVER, _TRIMMED = "at", "first", "lost", "over", "trimmed"
+
+
+class Models:
+    """The models that matches are answered by.
+
+    Args:
+        champion: gives the one that answers now.
+        of_version: gives the one of a version.
+    """
+
+    def __init__(self, champion: Callable[[], IntentModel], of_version: Callable[[str], IntentModel]) -> None:
+        self._champion, self._of_version = champion, of_version
+        self._known: dict[str, Predictor] = {}
+        self._latest: Predictor | None = None
+
+    def champion(self) -> Predictor:
+        """Rules and the model that answers now; the one that answered last if the registry does not."""
+        try:
+            self._latest = self._kept(self._champion())
+        except ResourceError:
+            if self._latest is None:
+                raise
+            logger.exception("the registry does not answer: %s goes on", self._latest.model.version)
+        return self._latest
+
+    def of_version(self, version: str) -> Predictor:
+        """Rules and the model of that version."""
+        if version not in self._known:
+            return self._kept(self._of_version(version))
+        return self._known[version]
+
+    def _kept(self, model: IntentModel) -> Predictor:
+        return self._known.setdefault(model.version, Predictor(model))
+
+
+@dataclass
+class _Running:
+    """A match in memory.
+
+    Attributes:
+        match: None once it is over, or given up.
+        first: the first entry that it was given.
+        at: the last entry that it has taken in.
+        committed: the state as it is written; empty before the first commit.
+        tail: what it has taken in since.
+        missed: entries since then that did not count: late, repeated, or refused.
+        behind: the checkpoint before the first entry of the tail; None if there is none.
+        heard: when its last event came, by the monotonic clock in seconds.
+        failures: events in a row that it could not take.
+        has_rested: whether it was evaluated as idle since its last event.
+        is_over: whether it was finished.
+        lost_reason: why it was given up; empty as long as it was not.
+        trimmed: entries of its shard that were trimmed unread while it ran; some of them may have been its own.
+    """
+
+    match: LiveMatch | None
+    first: str = ""
+    at: str = START
+    committed: dict[str, bytes] = field(default_factory=dict)
+    tail: list[Arrivals] = field(default_factory=list)
+    missed: list[str] = field(default_factory=list)
+    behind: Checkpoint | None = None
+    heard: float = 0.0
+    failures: int = 0
+    has_rested: bool = False
+    is_over: bool = False
+    lost_reason: str = ""
+    trimmed: int = 0
+
+
+@dataclass(frozen=True)
+class Drained:
+    """What came of reading a shard up to an entry.
+
+    Attributes:
+        entries: how many were read.
+        lost: how many were trimmed before they were read.
+        running: matches that are not over.
+    """
+
+    entries: int
+    lost: int
+    running: int
+
+
+class ShardWorker:
+    """Reads one shard for as long as it is owned.
+
+    Args:
+        shard: which.
+        token: the fencing token of its lease.
+        streams: where to read and write.
+        models: what answers.
+        threshold: a confidence below it is a reason for review.
+        metrics: what is counted.
+        agent: how to read.
+        live: bounds of order and time.
+    """
+
+    def __init__(
+        self,
+        shard: Shard,
+        token: int,
+        streams: Streams,
+        models: Models,
+        threshold: float,
+        metrics: LiveMetrics,
+        agent: AgentConfig,
+        live: LiveConfig,
+    ) -> None:
+        self.shard, self._token = shard, token
+        self._streams, self._models, self._threshold = streams, models, threshold
+        self._metrics, self._agent, self._live = metrics, agent, live
+        self._label = str(shard.number)
+        self._matches: dict[str, _Running] = {}
+        self._read = Checkpoint()
+        self._signals: list[tuple[Signal | Ended, int]] = []
+        self._letters: list[Letter] = []
+        self._due: set[str] = set()
+        self._committed_at = self._rested_at = 0.0
+        self._written: Checkpoint | None = None
+        self.is_stopping = False
+
+    async def run(self) -> None:
+        """Reads until told to stop, then commits all.
+
+        Raises:
+            SnapshotMismatch: if a match's state was written by other code or configuration; it is left as it is, for an
+                agent that can go on with it.
+            Fenced: if another agent owns the shard by now.
+            StreamUnreachable: if the server does not answer; nothing in memory is of use then.
+        """
+        await self._load()
+        is_behind = True
+        while not self.is_stopping:
+            read = await self._streams.read(self.shard, self._read, wait=not is_behind)
+            received = now_ms()
+            self._account(read)
+            await self._take(read.entries, received)
+            is_behind = read.waiting > 0
+            if is_behind:
+                self._hear_all()
+            elif time.monotonic() - self._rested_at >= self._agent.block_ms / 1000:
+                self._rest(received)
+            await self._commit_due(received)
+            await asyncio.sleep(0)  # lets leases be renewed while there is a backlog
+        await self._commit(now_ms(), everything=True)
+
+    async def drain(self, until: str) -> Drained:
+        """Reads up to an entry and no further, evaluates what is idle if nothing follows, and commits all.
+
+        Args:
+            until: id of the last entry to read; what was read up to there before is not read again.
+
+        Raises:
+            SnapshotMismatch: as of `run`.
+            Fenced: as of `run`.
+            StreamUnreachable: as of `run`.
+        """
+        await self._load()
+        taken = lost = 0
+        while True:
+            read = await self._streams.read(self.shard, self._read, wait=False)
+            mine = [entry for entry in read.entries if not is_after(entry.entry, until)]
+            self._account(replace(read, entries=mine))
+            lost += read.lost
+            if not mine:
+                break
+            await self._take(mine, now_ms())
+            taken += len(mine)
+            await self._commit_due(now_ms())
+            await asyncio.sleep(0)  # lets the lease be renewed
+        if read.entries and is_after(until, self._read.entry):  # all of it was trimmed, up to what follows
+            self._read = Checkpoint(until, read.entries[0].rank - 1)
+        if not read.entries:
+            self._rest(now_ms())
+        await self._commit(now_ms(), everything=True)
+        return Drained(taken, lost, sum(running.match is not None for running in self._matches.values()))
+
+    async def _load(self) -> None:
+        self._read = await self._streams.checkpoint(self.shard) or await self._streams.beginning(self.shard)
+        now, server_ms = time.monotonic(), await self._streams.server_ms()
+        for match_id, state in (await self._streams.states(self.shard)).items():
+            running = self._restored({k.decode(): v for k, v in state.items()})
+            running.heard = now - max(0, server_ms - milliseconds(running.at)) / 1000
+            self._matches[match_id] = running
+        self._committed_at = now
+        logger.info("shard %d: from %s on, %d matches running", self.shard.number, self._read.entry, len(self._matches))
+
+    def _restored(self, fields: dict[str, bytes]) -> _Running:
+        told = {name: fields.get(name, b"").decode() for name in (_AT, _FIRST, _LOST, _TRIMMED)}
+        running = _Running(None, told[_FIRST], told[_AT] or START, committed=fields, trimmed=int(told[_TRIMMED] or 0))
+        running.lost_reason, running.is_over = told[_LOST], _OVER in fields
+        if not (running.lost_reason or running.is_over):
+            running.match = LiveMatch.from_fields(
+                fields, self._models.champion, self._models.of_version, self._threshold, self._live
+            )
+        return running
+
+    def _account(self, read: Read) -> None:
+        self._metrics.lag.labels(self._label).set(read.waiting)
+        if read.lost:
+            self._lose(read.lost)
+        if read.entries:
+            self._metrics.events.labels(self._label).inc(len(read.entries))
+            self._metrics.batch.observe(len(read.entries))
+
+    def _lose(self, lost: int) -> None:
+        """Tells of what was trimmed unread: in the log, in the dlq, and at the end of each match that may lack it."""
+        self._metrics.lost.labels(self._label).inc(lost)
+        why = f"{lost} entries behind this one were trimmed before they were read; land the recorded log"
+        logger.error("shard %d, entry %s: %s", self.shard.number, self._read.entry, why)
+        self._letters.append(Letter(self._read.entry, TRIMMED_FIELD, why, None))
+        for match_id, running in self._matches.items():
+            if not running.is_over:
+                running.trimmed += lost
+                self._due.add(match_id)
+
+    async def _take(self, entries: Sequence[Entry], received: int) -> None:
+        if not entries:
+            return
+        decoded = decode([entry.event for entry in entries], max_bytes=self._agent.max_entry_bytes)
+        for refused in decoded.refused:
+            entry = entries[refused.place]
+            self._letters.append(Letter(entry.entry, refused.field, refused.reason, entry.event))
+        for match_id, part in decoded.of_match.items():
+            running = await self._running(match_id)
+            if running is None:
+                self._refuse(match_id, entries, part, f"more than max_matches = {self._agent.max_matches} matches run")
+                continue
+            known = (n for n, place in enumerate(part.places) if is_after(entries[place].entry, running.at))
+            fresh = part[next(known, len(part)) :]
+            if len(fresh):
+                first = entries[fresh.places[0]]
+                running.first = running.first or first.entry
+                self._give(match_id, running, fresh, entries, received)
+                running.behind = running.behind or Checkpoint(just_before(first.entry), first.rank - 1)
+                running.at = entries[fresh.places[-1]].entry
+                running.heard, running.has_rested = time.monotonic(), False
+        self._read = Checkpoint(entries[-1].entry, entries[-1].rank)
+
+    async def _running(self, match_id: str) -> _Running | None:
+        """The match in memory, or as it was left, or a new one; None if there are too many."""
+        if (known := self._matches.get(match_id)) is not None:
+            return known
+        if len(self._matches) >= self._agent.max_matches:
+            return None
+        if state := await self._streams.state(self.shard, match_id):
+            running = self._restored({k.decode(): v for k, v in state.items()})
+        else:
+            running = _Running(LiveMatch(match_id, self._models.champion, self._threshold, self._live))
+        running.heard = time.monotonic()
+        self._matches[match_id] = running
+        return running
+
+    def _give(self, match_id: str, running: _Running, part: Part, entries: Sequence[Entry], received: int) -> None:
+        """The match takes its events; those that it can't take are refused one by one."""
+        if running.lost_reason:
+            self._refuse(match_id, entries, part, running.lost_reason)
+            return
+        if running.match is None:
+            self._metrics.late.labels(self._label).inc(len(part))
+            return
+        before = replace(running.match.counts)
+        try:
+            told = running.match.take(part.events)
+        except PipelineError as error:
+            running.match = self._back(match_id, running)
+            if len(part) > 1:
+                half = len(part) // 2
+                self._give(match_id, running, part[:half], entries, received)
+                self._give(match_id, running, part[half:], entries, received)
+                return
+            running.failures += 1
+            self._refuse(match_id, entries, part, str(error))
+            running.missed.append(entries[part.places[0]].entry)
+            if running.failures >= self._agent.max_failures:
+                self._give_up(match_id, running, f"after {running.failures} failures: {error}")
+            return
+        running.failures = 0
+        running.tail.append(part.events)
+        counts = running.match.counts
+        if counts.accepted - before.accepted < len(part):
+            counted = zip(part.places, told.is_accepted.tolist(), strict=True)
+            running.missed += [entries[place].entry for place, is_accepted in counted if not is_accepted]
+            self._metrics.late.labels(self._label).inc(counts.late_or_duplicate - before.late_or_duplicate)
+            self._metrics.duplicate.labels(self._label).inc(counts.duplicate - before.duplicate)
+        self._tell(match_id, told, received)
+
+    def _back(self, match_id: str, running: _Running) -> LiveMatch:
+        """The match as it was before the events that it could not take, with the model that it has kept."""
+        version = running.match.model_version if running.match else None
+        champion = self._models.champion if version is None else partial(self._models.of_version, version)
+        if running.committed:
+            match = LiveMatch.from_fields(
+                running.committed, champion, self._models.of_version, self._threshold, self._live
+            )
+        else:
+            match = LiveMatch(match_id, champion, self._threshold, self._live)
+        for arrived in running.tail:
+            match.take(arrived)  # told already, or nothing to tell
+        return match
+
+    def _give_up(self, match_id: str, running: _Running, why: str) -> None:
+        """From here on its events are kept in the dlq."""
+        running.match, running.lost_reason = None, f"the match was given up {why}"
+        self._due.add(match_id)
+        logger.error("match %s: %s", match_id, running.lost_reason)
+
+    def _refuse(self, match_id: str, entries: Sequence[Entry], part: Part, reason: str) -> None:
+        for entry in (entries[place] for place in part.places):
+            self._letters.append(Letter(entry.entry, "", reason, entry.event, match_id))
+
+    def _tell(self, match_id: str, told: Told, received: int) -> None:
+        if told.signals:
+            self._due.add(match_id)
+            self._signals += [(signal, received) for signal in told.signals]
+
+    def _hear_all(self) -> None:
+        """While there is a backlog nothing is idle: what a match waits for may lie in it."""
+        now = time.monotonic()
+        for running in self._matches.values():
+            running.heard = now
+
+    def _rest(self, received: int) -> None:
+        self._rested_at = now = time.monotonic()
+        for match_id, running in self._matches.items():
+            silent_ms = int((now - running.heard) * 1000)
+            if running.is_over or silent_ms < self._live.idle_flush_ms:
+                continue
+            is_left = silent_ms >= self._agent.abandoned_ms
+            if running.match is None:  # given up
+                if not is_left:
+                    continue
+                running.is_over = True
+            elif is_left or running.match.is_told_over or not running.has_rested:
+                running.is_over = is_left or running.match.is_told_over
+                running.has_rested = True
+                try:
+                    told = running.match.finish() if running.is_over else running.match.rest(silent_ms)
+                except PipelineError as error:
+                    running.is_over = False
+                    self._give_up(match_id, running, str(error))
+                else:
+                    self._tell(match_id, told, received)
+            else:
+                continue
+            self._due.add(match_id)
+
+    async def _commit_due(self, received: int) -> None:
+        everything = bool(self._letters) or time.monotonic() - self._committed_at >= self._agent.commit_ms / 1000
+        if everything or self._due:
+            await self._commit(received, everything=everything)
+
+    async def _commit(self, received: int, *, everything: bool) -> None:
+        """Writes the state of matches that told something, or of all that changed."""
+        changed = [name for name, running in self._matches.items() if running.behind is not None]
+        due = self._due.union(changed) if everything else self._due
+        states = {name: self._state(self._matches[name]) for name in sorted(due)}
+        behind = [r.behind for name, r in self._matches.items() if r.behind is not None and name not in due]
+        checkpoint = min(behind, key=lambda at: at.rank, default=self._read)
+        if not (states or self._letters) and checkpoint == self._written:
+            self._committed_at = time.monotonic()
+            return
+        sent = now_ms()
+        signals = [(to_json(signal), self._stamps(signal, at, sent)) for signal, at in self._signals]
+        await self._streams.commit(self.shard, Commit(self._token, checkpoint, states, signals, self._letters))
+        self._written = checkpoint
+        for match_id, state in states.items():
+            running = self._matches[match_id]
+            running.committed, running.tail, running.missed, running.behind = dict(state.fields), [], [], None
+            if running.is_over:
+                running.match = None
+        self._count(received)
+        self._signals, self._letters, self._due = [], [], set()
+        if everything:
+            self._committed_at = time.monotonic()
+            self._forget()
+
+    def _state(self, running: _Running) -> MatchState:
+        told = {_AT: running.at.encode(), _FIRST: running.first.encode(), _TRIMMED: str(running.trimmed).encode()}
+        if running.lost_reason:
+            told[_LOST] = running.lost_reason.encode()
+        if running.is_over:
+            told[_OVER] = b"1"
+        if running.match is not None and not (running.lost_reason or running.is_over):
+            told = running.match.to_fields() | told
+        return MatchState(told, running.missed, running.is_over)
+
+    def _stamps(self, signal: Signal | Ended, read_ms: int, sent_ms: int) -> bytes:
+        stamps: dict[str, int | str] = {"read_ms": read_ms, "sent_ms": sent_ms, "shard": self.shard.number}
+        if isinstance(signal, Ended):
+            running = self._matches[signal.match_id]
+            stamps |= {"first": running.first, "last": running.at, "trimmed": running.trimmed}
+        return msgspec.json.encode(stamps)
+
+    def _forget(self) -> None:
+        """Drops from memory what is over and quiet; its last state tells so if an event comes after all."""
+        now = time.monotonic()
+        for match_id, running in list(self._matches.items()):
+            quiet_ms = (now - running.heard) * 1000
+            if running.is_over and quiet_ms >= self._live.idle_flush_ms:
+                del self._matches[match_id]
+
+    def _count(self, received: int) -> None:
+        self._metrics.commits.labels(self._label).inc()
+        self._metrics.latency.observe(max(0, now_ms() - received) / 1000)
+        self._metrics.letters.labels(self._label).inc(len(self._letters))
+        running = [r.match for r in self._matches.values() if r.match is not None]
+        self._metrics.matches.labels(self._label).set(len(running))
+        self._metrics.held.labels(self._label).set(sum(match.held for match in running))
+        for told, _ in self._signals:
+            self._metrics.signals.labels(told.kind).inc()
+            if isinstance(told, Signal) and told.kind == "final":
+                self._metrics.intents.labels(told.intent).inc()
+                for reason in told.review_reasons:
+                    self._metrics.reviews.labels(reason).inc()

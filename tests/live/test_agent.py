@@ -1,0 +1,347 @@
+"""The agent on a real server: what it sends, what it refuses, and that no death loses or doubles anything."""
+
+import asyncio
+import gzip
+import random
+
+import pytest
+import redis.asyncio as redis
+
+from configs.live import load_agent, load_live
+from pipeline.live.closing import compared, recorded
+from pipeline.live.signals import from_json
+from resources.agent import Agent
+from resources.ownership import Ownership
+from resources.replay import replay, spoiled
+from resources.shard_worker import Models, ShardWorker
+from resources.stream import DLQ, SIGNALS, Checkpoint, Commit, Fenced, MatchState, Shard, Streams, shard_of
+
+AGENT = load_agent().model_copy(update={"block_ms": 20, "commit_ms": 100, "lease_ms": 3000, "renew_ms": 100})
+LIVE = load_live().model_copy(update={"idle_flush_ms": 500})
+THRESHOLD = 0.6
+
+
+class Died(BaseException):
+    """Stands in for SIGKILL: nothing catches it, nothing is given back."""
+
+
+@pytest.fixture
+def on_server(redis_server):
+    """Runs a coroutine function with an empty server."""
+
+    def on_server(work):
+        async def connected():
+            client = redis.from_url(redis_server)
+            try:
+                await client.flushall()
+                return await work(client)
+            finally:
+                await client.aclose()
+
+        return asyncio.run(connected())
+
+    return on_server
+
+
+@pytest.fixture(scope="session")
+def models(leaning):
+    return Models(leaning, lambda version: leaning(int(version.rpartition("-")[2])))
+
+
+def sent(recorded):
+    """The lines of a match as `replay` sends them, all at once."""
+    return [(place, recorded.match_id, line) for place, line in enumerate(recorded.lines)]
+
+
+async def signals_of(client):
+    return [from_json(fields[b"signal"]) for _, fields in await client.xrange(SIGNALS)]
+
+
+async def until(condition, seconds=300.0):
+    """Waits until a coroutine function gives something true."""
+    async with asyncio.timeout(seconds):
+        while not (found := await condition()):
+            await asyncio.sleep(0.02)
+        return found
+
+
+async def ended(client, matches=1):
+    """The signals, once so many matches are over."""
+
+    async def over():
+        found = await signals_of(client)
+        return found if sum(signal.kind == "ended" for signal in found) == matches else None
+
+    return await until(over)
+
+
+async def run_until_ended(client, models, matches=1, config=AGENT):
+    agent = Agent(client, models, THRESHOLD, config, LIVE)
+    task = asyncio.create_task(agent.run())
+    try:
+        found = await ended(client, matches)
+    finally:
+        agent.stop()
+        await task
+    return found, agent
+
+
+def test_a_recorded_match_sent_at_once_gives_the_segments_of_batch(on_server, models, simulated, as_segments):
+    async def work(client):
+        assert await replay(Streams(client, AGENT), sent(simulated), shards=1, speed=None) == len(simulated.lines)
+        return *(await run_until_ended(client, models)), await client.exists(Shard(0, 1).key("owner"))
+
+    signals, agent, is_owned = on_server(work)
+    assert as_segments(signals).equals(simulated.segments)
+    assert len({signal.signal_id for signal in signals}) == len(signals)
+    assert signals[-1].accepted == len(simulated.lines) and not is_owned
+    page = agent.metrics.page().decode()
+    assert f'live_events_total{{shard="0"}} {float(len(simulated.lines))}' in page
+    assert 'live_lag_entries{shard="0"} 0.0' in page and "intents_predicted_total{intent=" in page
+
+
+def test_a_real_match_sent_at_once_gives_the_segments_of_batch(on_server, models, real, as_segments):
+    live = LIVE
+
+    async def work(client):
+        lines = [*sent(real), (0, real.match_id, _ending(real))]
+        await replay(Streams(client, AGENT), lines, shards=1, speed=None)
+        return await run_until_ended(client, models)
+
+    signals, _ = on_server(work)
+    found = as_segments(signals)
+    kept = real.segments.filter(real.segments["to_ms"] <= real.features["t_ms"].max() - live.lateness_ms)
+    assert kept.height > 50 and found.join(kept, on="segment_id", how="semi").equals(kept)
+
+
+def _ending(recorded):
+    """A MATCH_ENDED at the last instant, as the beginning of a match has none."""
+    at = int(recorded.features["t_ms"].max()) / 1000
+    about = f'"match_id":"{recorded.match_id}","event_type":"MATCH_ENDED","payload":{{"ts":{at}}}'
+    return f'{{"event_id":"the-end",{about}}}'.encode()
+
+
+def test_duplicates_and_shuffling_within_the_bound_change_nothing(on_server, models, simulated, as_segments):
+    async def work(client):
+        import msgspec
+
+        timed = [
+            (round(msgspec.json.decode(line)["payload"]["ts"] * 1000), match_id, line)
+            for _, match_id, line in sent(simulated)
+        ]
+        bad = spoiled(timed, shuffle_ms=LIVE.lateness_ms // 2, duplicate=0.2, seed=3)
+        assert len(bad) > 1.1 * len(timed)
+        await replay(Streams(client, AGENT), bad, shards=1, speed=None)
+        return await run_until_ended(client, models)
+
+    signals, _ = on_server(work)
+    assert as_segments(signals).equals(simulated.segments)
+    assert signals[-1].accepted == len(simulated.lines) and signals[-1].duplicate + signals[-1].late > 0
+
+
+@pytest.mark.parametrize("deaths", [6, pytest.param(50, marks=pytest.mark.slow)])
+def test_agents_that_die_before_or_after_a_commit_lose_nothing_and_double_nothing(
+    on_server, models, simulated, as_segments, monkeypatch, deaths
+):
+    dice, commit, count = random.Random(deaths), Streams.commit, 0
+
+    async def deadly(self, shard, what):
+        nonlocal count
+        count += what.states != {}
+        if count > 1 and what.states and dice.random() < 0.5:
+            count = 0
+            if dice.random() < 0.5:
+                await commit(self, shard, what)
+            raise Died
+        await commit(self, shard, what)
+
+    async def work(client):
+        config = AGENT.model_copy(update={"batch_events": len(simulated.lines) // (6 * deaths), "commit_ms": 1})
+        streams, died = Streams(client, config), 0
+        await replay(streams, sent(simulated), shards=1, speed=None)
+        monkeypatch.setattr(Streams, "commit", deadly)
+        for token in range(1, deaths + 1):
+            await client.set(Shard(0, 1).key("token"), token)
+            worker = _worker(client, models, token, config)
+            with pytest.raises(Died):
+                await worker.run()
+            died += 1
+        monkeypatch.setattr(Streams, "commit", commit)
+        return (await run_until_ended(client, models))[0], died
+
+    signals, died = on_server(work)
+    assert died == deaths
+    assert len({signal.signal_id for signal in signals}) == len(signals)
+    assert as_segments(signals).equals(simulated.segments)
+
+
+def _worker(client, models, token, config=AGENT, shard=Shard(0, 1)):  # noqa: B008  # frozen
+    from resources.live_metrics import LiveMetrics
+
+    streams = Streams(client, config)
+    return ShardWorker(shard, token, streams, models, THRESHOLD, LiveMetrics(), config, LIVE)
+
+
+def test_what_an_earlier_owner_still_writes_is_refused(on_server, models, simulated):
+    async def work(client):
+        streams = Streams(client, AGENT)
+        await replay(streams, sent(simulated)[:500], shards=1, speed=None)
+        one, other = Ownership(client, AGENT), Ownership(client, AGENT)
+        first = await one.take(Shard(0, 1))
+        assert await other.take(Shard(0, 1)) is None
+        await client.delete(Shard(0, 1).key("owner"))  # the lease has run out
+        second = await other.take(Shard(0, 1))
+        assert second > first and not await one.renew(Shard(0, 1)) and await other.renew(Shard(0, 1))
+        with pytest.raises(Fenced):
+            await _worker(client, models, first).run()
+        with pytest.raises(Fenced):
+            await streams.commit(Shard(0, 1), Commit(first, Checkpoint("1-1", 1), {"m": MatchState({"x": b"y"})}))
+        keys = await client.keys("*")
+        return sorted(key.decode() for key in keys)
+
+    keys = on_server(work)
+    assert keys == sorted(["events:canonical", Shard(0, 1).key("owner"), Shard(0, 1).key("token")])
+
+
+def test_two_agents_share_shards_and_the_one_that_stays_takes_all(on_server, models, simulated, as_segments):
+    async def work(client):
+        config = AGENT.model_copy(update={"shards": 4})
+        both = [Agent(client, models, THRESHOLD, config, LIVE) for _ in range(2)]
+        tasks = [asyncio.create_task(agent.run()) for agent in both]
+
+        async def share():
+            return [len(agent._workers) for agent in both] == [2, 2]
+
+        await until(share)
+        both[0].stop()
+        await tasks[0]
+
+        async def all_taken():
+            return len(both[1]._workers) == 4
+
+        await until(all_taken)
+        await replay(Streams(client, config), sent(simulated), shards=4, speed=None)
+        found = await ended(client)
+        both[1].stop()
+        await tasks[1]
+        return found, await client.xlen(shard_of(simulated.match_id, 4).stream)
+
+    signals, length = on_server(work)
+    assert as_segments(signals).equals(simulated.segments) and length == len(simulated.lines)
+
+
+HOSTILE = [
+    b"",
+    b"\xff\xfe",
+    b'{"event_id":"a","match_id":"m/../n","event_type":"OTHER","payload":{"ts":1}}',
+    b'{"event_id":"b","match_id":"bad","event_type":"OTHER","payload":{"ts":NaN}}',
+    b'{"event_id":"c","match_id":"bad","event_type":"OTHER","payload":{"ts":-9e9}}',
+    b"{" + b'"a":{' * 3000,
+    b'{"event_id":"' + b"x" * 1_000_000 + b'"}',
+]
+
+
+def test_what_is_no_event_goes_to_the_dlq_and_disturbs_no_match(on_server, models, simulated, as_segments):
+    async def work(client):
+        streams = Streams(client, AGENT)
+        lines = sent(simulated)
+        mixed = [*lines[:100], *((0, "hostile", line) for line in HOSTILE), *lines[100:]]
+        await replay(streams, mixed, shards=1, speed=None)
+        await client.xadd("events:canonical", {"other": b"field"})
+        signals, _ = await run_until_ended(client, models)
+        letters = await streams.letters()
+        original = [name.decode() for name, _ in (await client.xrange("events:canonical"))[100:107]]
+        first, again, gone = letters[0][0], await streams.replay(letters[0][0]), await streams.replay("1-1")
+        left = await streams.drop([letter_id for letter_id, _ in letters])
+        return signals, letters, original, (first, again, gone, left), await client.xlen(DLQ)
+
+    signals, letters, original, (_, again, gone, left), length = on_server(work)
+    assert as_segments(signals).equals(simulated.segments)
+    assert [about["id"] for _, about in letters][:7] == original and len(letters) == 8
+    assert [about["cut"] for _, about in letters] == ["0"] * 6 + ["1", "0"]
+    assert [about["event"] for _, about in letters][:6] == HOSTILE[:6] and all(about["reason"] for _, about in letters)
+    assert (again, gone, left, length) == (True, False, 7, 0)
+
+
+def test_a_match_that_can_not_be_gone_on_with_is_given_up_and_its_events_are_kept(on_server, models, simulated):
+    async def work(client):
+        crowd = AGENT.max_failures + 150
+        lines = [
+            b'{"event_id":"%d","match_id":"crowd","event_type":"POSITION_UPDATE","actor":"player:%d",'
+            b'"payload":{"pos":[1,0,1],"ts":%d}}' % (place, place, 1 + place // 10)
+            for place in range(crowd)
+        ]
+        streams = Streams(client, AGENT)
+        await replay(streams, [(0, "crowd", line) for line in lines], shards=1, speed=None)
+        await replay(streams, sent(simulated), shards=1, speed=None)
+        signals, _ = await run_until_ended(client, models)
+        return signals, await streams.letters(), crowd
+
+    signals, letters, crowd = on_server(work)
+    assert [signal.match_id for signal in signals if signal.kind == "ended"] == [simulated.match_id]
+    assert len(letters) == crowd - LIVE.max_names
+    assert "max_names" in letters[0][1]["reason"] and "given up" in letters[-1][1]["reason"]
+    assert [about["event"] for _, about in letters][-1].startswith(b'{"event_id":"%d"' % (crowd - 1))
+
+
+def test_entries_trimmed_before_they_were_read_are_counted(on_server, models, simulated):
+    async def work(client):
+        streams, shard = Streams(client, AGENT), Shard(0, 1)
+        await replay(streams, sent(simulated)[:300], shards=1, speed=None)
+        read = await streams.read(shard, Checkpoint(), wait=False)
+        at = Checkpoint(read.entries[99].entry, read.entries[99].rank)
+        behind = await streams.read(shard, at, wait=False)
+        await client.xtrim("events:canonical", maxlen=150, approximate=False)
+        return read, behind, await streams.read(shard, at, wait=False), await streams.beginning(shard)
+
+    read, behind, after, beginning = on_server(work)
+    assert (len(read.entries), read.lost, behind.lost, len(behind.entries)) == (300, 0, 0, 200)
+    assert (after.lost, len(after.entries), after.entries[0].rank) == (50, 150, 151)
+    assert beginning.rank == 150
+
+
+def test_the_pages_answer(on_server, models):
+    async def ask(port, path):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        answer = await reader.read()
+        writer.close()
+        return answer.split(b"\r\n", 1)[0].split(b" ")[1], answer
+
+    async def work(client):
+        from resources.live_metrics import LiveMetrics, serve
+
+        ready = [False]
+        server = await serve(LiveMetrics(), "127.0.0.1", 0, is_alive=lambda: True, is_ready=lambda: ready[0])
+        port = server.sockets[0].getsockname()[1]
+        found = [(await ask(port, path))[0] for path in ("/metrics", "/healthz", "/readyz", "/other")]
+        ready[0] = True
+        found.append((await ask(port, "/readyz"))[0])
+        server.close()
+        return found
+
+    assert on_server(work) == [b"200", b"200", b"503", b"404", b"200"]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_six_real_matches_sent_at_once_end_equal_to_batch(on_server, leaning, models, shared_data, as_segments):
+    lines = {}
+    for log in sorted((shared_data / "cs2").glob("*.jsonl.gz")):
+        with gzip.open(log, "rb") as packed:
+            lines[log.name.partition(".")[0]] = [line.rstrip(b"\n") for line in packed]
+    assert len(lines) == 6
+    mixed = sorted((n, name, line) for name, own in lines.items() for n, line in enumerate(own))
+
+    async def work(client):
+        await replay(Streams(client, AGENT), mixed, shards=1, speed=None)
+        signals, _ = await run_until_ended(client, models, matches=6, config=load_agent())
+        return signals
+
+    signals = on_server(work)
+    for name, own in lines.items():
+        (end,) = [told for told in signals if told.match_id == name and told.kind == "ended"]
+        assert (end.accepted, end.late, end.duplicate) == (len(own), 0, 0)
+        batch = recorded(name, own, leaning(), threshold=THRESHOLD)
+        told = as_segments(signal for signal in signals if signal.match_id == name)
+        assert compared(told, end, batch).differences == () and told.height > 500

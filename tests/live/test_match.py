@@ -1,0 +1,154 @@
+"""A running match as a whole: from lines to signals, and what batch makes of the same lines."""
+
+import itertools
+import random
+
+import msgspec
+import numpy as np
+import polars as pl
+import pytest
+
+from pipeline.features.snapshot import SnapshotMismatch
+from pipeline.intents.prediction import Predictor
+from pipeline.intents.vocabulary import PROBABILITIES
+from pipeline.live.decoding import decode
+from pipeline.live.match import LiveMatch
+from pipeline.live.signals import Ended, from_json, to_json
+
+THRESHOLD = 0.6
+
+
+@pytest.fixture(scope="session")
+def run(leaning):
+    """Lines through a match in calls of given sizes, restored from its fields after some of them."""
+    predictor = Predictor(leaning())
+
+    def run(recorded, sizes, restored=0.0, seed=0):
+        dice, match, told, place = random.Random(seed), None, [], 0
+        match = LiveMatch(recorded.match_id, lambda: predictor, THRESHOLD)
+        while place < len(recorded.lines):
+            size = dice.choice(sizes)
+            decoded = decode(recorded.lines[place : place + size], max_bytes=10**6)
+            assert not decoded.refused
+            told.append(match.take(decoded.of_match[recorded.match_id].events))
+            place += size
+            if dice.random() < restored:
+                fields = match.to_fields()
+                match = LiveMatch.from_fields(fields, lambda: predictor, lambda _: predictor, THRESHOLD)
+                assert match.to_fields() == fields
+        told.append(match.finish())
+        signals = [signal for part in told for signal in part.signals]
+        return match.table(*(part.rows for part in told)), told, signals
+
+    return run
+
+
+@pytest.mark.parametrize("which", ["simulated", "real"])
+def test_lines_as_they_come_give_what_batch_gives_bit_for_bit(request, run, as_segments, which):
+    recorded = request.getfixturevalue(which)
+    rows, told, signals = run(recorded, (1, 7, 60, 900), restored=0.1)
+    assert rows.equals(recorded.features)
+    found = np.concatenate([part.prediction.probabilities for part in told if part.prediction])
+    assert np.array_equal(found, recorded.intents.select(PROBABILITIES).to_numpy())
+    assert as_segments(signals).equals(recorded.segments)
+    assert recorded.segments.height > 50
+
+
+def test_signals_do_not_depend_on_calls(run, simulated):
+    _, _, at_once = run(simulated, (10**6,))
+    _, _, in_parts = run(simulated, (3, 50), restored=0.05, seed=1)
+    assert [to_json(signal) for signal in at_once] == [to_json(signal) for signal in in_parts]
+
+
+def test_a_segment_is_told_when_it_opens_and_when_it_ends_and_each_signal_has_its_own_id(run, simulated):
+    _, _, signals = run(simulated, (100,))
+    assert len({signal.signal_id for signal in signals}) == len(signals)
+    kinds: dict[str, list[str]] = {}
+    for signal in signals[:-1]:
+        kinds.setdefault(signal.segment_id, []).append(signal.kind)
+    assert set(map(tuple, kinds.values())) <= {("open", "final"), ("final",)}
+    assert sum(told == ["open", "final"] for told in kinds.values()) > len(kinds) / 2
+    assert isinstance(signals[-1], Ended) and signals[-1].accepted == len(simulated.lines)
+    assert signals[-1].segments == simulated.segments.height and signals[-1].reason == "told"
+
+
+def test_an_open_signal_tells_nothing_that_is_not_known_by_then(run, simulated):
+    _, _, signals = run(simulated, (100,))
+    opened = [signal for signal in signals if signal.kind == "open"]
+    assert opened and all(signal.from_ms <= signal.at_ms < signal.to_ms for signal in opened)
+    assert all(signal.at_ms <= end.at_ms for signal, end in itertools.pairwise(signals) if end.kind == "open")
+
+
+def test_a_signal_comes_back_from_its_json(run, simulated):
+    _, _, signals = run(simulated, (1000,))
+    assert [from_json(to_json(signal)) for signal in signals] == signals
+    assert msgspec.json.decode(to_json(signals[0]))["schema"] == 1
+
+
+def test_a_match_keeps_the_model_of_its_first_row(leaning, simulated):
+    asked = []
+
+    def champion():
+        asked.append(Predictor(leaning(len(asked))))
+        return asked[-1]
+
+    match = LiveMatch(simulated.match_id, champion, THRESHOLD)
+    for place in range(0, len(simulated.lines), 500):
+        decoded = decode(simulated.lines[place : place + 500], max_bytes=10**6)
+        signals = match.take(decoded.of_match[simulated.match_id].events).signals
+        assert {signal.model_version for signal in signals} <= {"leaning-0"}
+        match = LiveMatch.from_fields(match.to_fields(), champion, lambda version: asked[0], THRESHOLD)
+    assert len(asked) == 1 and match.model_version == "leaning-0"
+
+
+def test_state_of_other_settings_or_damaged_is_refused(leaning, simulated):
+    predictor = Predictor(leaning())
+    match = LiveMatch("m", lambda: predictor, THRESHOLD)
+    fields = match.to_fields()
+    for damaged in ({}, fields | {"features": b"x"}, fields | {"segments": b"\xc1"}):
+        with pytest.raises(SnapshotMismatch):
+            LiveMatch.from_fields(damaged, lambda: predictor, lambda _: predictor, THRESHOLD)
+    with pytest.raises(SnapshotMismatch, match="config"):
+        LiveMatch.from_fields(fields, lambda: predictor, lambda _: predictor, 0.7)
+
+
+def test_many_lines_scanned_become_the_events_that_few_read_with_care_become(simulated, real):
+    lines = [line for pair in zip(simulated.lines[:1500], real.lines[:1500], strict=True) for line in pair]
+    odd = [None, b"", b" ", b"{}", b"\xff", lines[0].replace(b":", b":\n", 1), lines[5].replace(b'"ts"', b'"st"')]
+    mixed = [*lines[:700], *odd, *lines[700:], b"x" * 20_000]
+    few, many = (decode(mixed, max_bytes=10_000, many=number) for number in (10**6, 2))
+    assert few.refused == many.refused and len(many.refused) == 7
+    assert few.of_match.keys() == many.of_match.keys() == {simulated.match_id, real.match_id}
+    for match_id, one in few.of_match.items():
+        other = many.of_match[match_id]
+        assert one.places == other.places and len(one) >= 1500
+        assert one.events.names == other.events.names and list(one.events.telling) == list(other.events.telling)
+        assert list(one.events.event_id) == list(other.events.event_id)
+        for name in ("t_ms", "seq", "rank", "events"):
+            assert np.array_equal(getattr(one.events, name), getattr(other.events, name)), name
+
+
+@pytest.mark.parametrize(
+    ("line", "field", "reason"),
+    [
+        (None, "event", "is missing"),
+        (b"", "", "is not JSON"),
+        (b"[" * 5000, "", "levels"),
+        (b'{"event_id":"' + b"x" * 2_000_000 + b'"}', "", "bytes, at most"),
+        (b'{"event_id":"e","match_id":"../m","event_type":"OTHER","payload":{"ts":1}}', "match_id", "does not match"),
+        (b'{"event_id":"e","match_id":"m","event_type":"OTHER","payload":{"ts":NaN}}', "payload.ts", "finite"),
+        (b'{"event_id":"e","match_id":"m","event_type":"OTHER","payload":{"ts":-99999}}', "payload.ts", ""),
+        (b'{"event_id":"e","match_id":"m","event_type":"OTHER","payload":{}}', "payload.ts", "no lone event"),
+    ],
+)
+def test_what_is_no_event_is_refused_with_field_and_reason(line, field, reason):
+    good = b'{"event_id":"e","match_id":"m","event_type":"OTHER","payload":{"ts":1,"note":"<script>%s%n</script>"}}'
+    decoded = decode([good, line, good], max_bytes=1_000_000)
+    assert len(decoded.of_match["m"]) == 2
+    (refused,) = decoded.refused
+    assert (refused.place, refused.field) == (1, field) and reason in refused.reason
+
+
+def test_the_table_of_signals_has_the_columns_of_segments(run, simulated, as_segments):
+    _, _, signals = run(simulated, (1000,))
+    assert as_segments(signals).select(pl.col("segment_id").n_unique()).item() == simulated.segments.height

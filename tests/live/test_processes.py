@@ -1,0 +1,135 @@
+"""Agents as processes: killed with SIGKILL while a match runs, ended with SIGTERM, and the commands beside them."""
+
+import asyncio
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import redis.asyncio as redis
+
+from configs.live import load_agent
+from pipeline.intents.model import PriorModel
+from pipeline.intents.prediction import predict
+from pipeline.intents.segments import segment
+from pipeline.live.signals import from_json
+from resources.replay import replay
+from resources.stream import SIGNALS, Shard, Streams
+
+PATIENCE_S = 240
+
+
+@pytest.fixture
+def command(redis_server, tmp_path):
+    """Runs `gridmotion` with a store of its own; what is left running is killed."""
+    environment = {**os.environ, "REDIS_URL": redis_server, "GRIDMOTION_STORE": str(tmp_path / "store")}
+    started = []
+
+    def command(*words):
+        code = "import sys; from assets.commands import main; main()"
+        process = subprocess.Popen(
+            [sys.executable, "-c", code, *words], env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        )
+        started.append(process)
+        return process
+
+    yield command
+    for process in started:
+        if process.poll() is None:
+            process.kill()
+        process.wait()
+
+
+def _on_server(url, work):
+    async def connected():
+        client = redis.from_url(url)
+        try:
+            return await work(client)
+        finally:
+            await client.aclose()
+
+    return asyncio.run(connected())
+
+
+async def _signals(client):
+    return [from_json(fields[b"signal"]) for _, fields in await client.xrange(SIGNALS)]
+
+
+async def _rank(client):
+    return int(await client.hget(Shard(0, 1).key("checkpoint"), "rank") or 0)
+
+
+async def _until(condition, process):
+    deadline = time.monotonic() + PATIENCE_S
+    while not await condition():
+        assert time.monotonic() < deadline, "too slow"
+        if process.poll() is not None:
+            raise AssertionError(process.stdout.read().decode())
+        await asyncio.sleep(0.005)
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("deaths", [2, pytest.param(50, marks=pytest.mark.slow)])
+def test_agents_killed_at_seeded_points_lose_nothing_and_double_nothing(
+    redis_server, command, simulated, as_segments, deaths
+):
+    """Each is killed with SIGKILL some milliseconds after a further piece of the match was sent; another stands by."""
+    dice, lines = random.Random(deaths), simulated.lines
+    points = [*sorted(dice.sample(range(200, len(lines) - 200), deaths)), len(lines)]
+    token = Shard(0, 1).key("token")
+
+    async def work(client):
+        await client.flushall()
+        streams, waiting, took, reached, sent = Streams(client, load_agent()), [], [], [], 0
+        owner = command("agent", "--port", "0")
+        for number, point in enumerate(points):
+            if number < deaths:
+                waiting.append(command("agent", "--port", "0"))
+            await _until(lambda number=number: _drawn(client, token, number + 1), owner)
+            await replay(streams, [(0, simulated.match_id, line) for line in lines[sent:point]], shards=1, speed=None)
+            sent = point
+            if number == deaths:
+                break
+            await asyncio.sleep(dice.uniform(0, 0.25))
+            owner.send_signal(signal.SIGKILL)
+            owner.wait()
+            reached.append(await _rank(client))
+            begin, owner = time.monotonic(), waiting.pop(0)
+            await _until(lambda number=number: _drawn(client, token, number + 2), owner)
+            took.append(time.monotonic() - begin)
+        await _until(lambda: _over(client), owner)
+        owner.send_signal(signal.SIGTERM)
+        assert owner.wait(PATIENCE_S) == 0
+        return await _signals(client), reached, took, await client.exists(Shard(0, 1).key("owner"))
+
+    signals, reached, took, is_owned = _on_server(redis_server, work)
+    assert len({told.signal_id for told in signals}) == len(signals)
+    assert signals[-1].accepted == len(lines) and signals[-1].duplicate == signals[-1].late == 0
+    if deaths > 10:  # some died before they had written anything of the newest piece, some in its midst or behind it
+        assert len(set(reached)) > 10 and any(rank < point for rank, point in zip(reached, points, strict=False))
+    model = PriorModel.configured()
+    expected = segment(
+        predict(simulated.features, model), simulated.features, model_version=model.version, review_threshold=0.6
+    )
+    assert as_segments(signals).equals(expected)
+    assert len(took) == deaths and not is_owned
+
+
+async def _drawn(client, token, count):
+    return int(await client.get(token) or 0) >= count
+
+
+async def _over(client):
+    return any(told.kind == "ended" for told in await _signals(client))
+
+
+def test_the_dlq_commands_tell_what_there_is_and_what_is_missing(command):
+    process = command("dlq", "list")
+    told = process.communicate(timeout=PATIENCE_S)[0].decode()
+    assert process.returncode == 0 and "0 shown" in told
+    wrong = command("dlq", "replay")
+    told = wrong.communicate(timeout=PATIENCE_S)[0].decode()
+    assert wrong.returncode == 1 and "--all" in told
