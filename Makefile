@@ -65,6 +65,8 @@ bench-quick: setup ## a look in two minutes: less input, fewer runs, nothing wri
 
 lock: ## pin every dependency anew
 	$(BIN)/uv pip compile --quiet --python-version 3.11 --universal --no-annotate --no-emit-find-links $(FIND_LINKS) --extra dev --extra mmcp pyproject.toml -o requirements.lock
+	# Which libraries torch needs follows from its wheel: a build for processors needs none of these.
+	sed -i -E '/^(nvidia|cuda|triton)[-=]/d' requirements.lock
 
 docs: setup ## write what the program knows about itself: docs/tables.md; where the data is, docs/{sparse,simulator,labels,keys,motion,scenes,embeddings}.md
 	$(BIN)/python -c "from pathlib import Path; from pipeline.tables import documentation; Path('docs/tables.md').write_text(documentation())"

@@ -31,6 +31,7 @@ from rich.text import Text
 
 from assets import (
     evaluation_commands,
+    live_commands,
     model_commands,
     motion_server,
     review_commands,
@@ -38,7 +39,6 @@ from assets import (
     search_commands,
     trajectory_commands,
 )
-from assets import evaluation_commands, live_commands, model_commands, motion_server, review_commands
 
 app = typer.Typer(
     no_args_is_help=True,

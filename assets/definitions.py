@@ -8,18 +8,17 @@ from typing import Any
 
 import dagster as dg
 
-from assets import backfill, events, grid, intents, jobs, many, models, moments, motion, reviews, schedules, sensors
 from assets import (
     backfill,
     embeddings,
-from assets import (
-    backfill,
     events,
     grid,
     intents,
     jobs,
+    live,
     many,
     models,
+    moments,
     motion,
     reviews,
     scenes,
@@ -27,7 +26,6 @@ from assets import (
     sensors,
     trajectories,
 )
-from assets import backfill, events, grid, intents, jobs, live, many, models, motion, reviews, schedules, sensors
 from assets.match_analysis import match_analysis
 from configs.motion import load_motion
 from resources.clips import ClipStudio

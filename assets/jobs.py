@@ -54,6 +54,8 @@ embed_texts = dg.define_asset_job(
     "embed_texts",
     dg.AssetSelection.assets("moments", "embeddings", "moment_index", "encoder_retrieval"),
     description="Embed what is new of prompts, captions and moments, and build the index that search asks.",
+)
+
 train_trajectories = dg.define_asset_job(
     "train_trajectories",
     dg.AssetSelection.assets(trajectories.MODEL_KEY, trajectories.JUDGED_KEY, "text_films"),
