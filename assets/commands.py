@@ -165,8 +165,10 @@ def _scan(instance: dg.DagsterInstance, paths: list[Path], *, replace: bool) -> 
     return rows, failures
 
 
-def _analyse(instance: dg.DagsterInstance, matches: list[str]) -> tuple[dict[str, float], list[str]]:
-    """Run the analysis of each match; returns the seconds it took, and what failed."""
+def _analyse(
+    instance: dg.DagsterInstance, matches: list[str], chosen: list[dg.AssetKey] | None = None
+) -> tuple[dict[str, float], list[str]]:
+    """Run the analysis of each match, all of it or these assets; returns the seconds it took, and what failed."""
     seconds: dict[str, float] = {}
     failures: list[str] = []
     warnings: list[str] = []
@@ -175,7 +177,7 @@ def _analyse(instance: dg.DagsterInstance, matches: list[str]) -> tuple[dict[str
         for match_id in matches:
             progress.update(task, description=f"analyse {match_id}")
             begin = time.perf_counter()
-            result = _execute(instance, "analyse_match", partition_key=match_id)
+            result = _execute(instance, "analyse_match", partition_key=match_id, asset_selection=chosen)
             seconds[match_id] = time.perf_counter() - begin
             warnings += _warnings(instance, result.run_id)
             if not result.success:
@@ -486,6 +488,7 @@ def fetch(
 @app.command()
 def demo() -> None:
     """Simulate matches, train on some, analyse another, and say where everything is."""
+    from assets.analysis import SPECS
     from assets.summary import pictures
     from configs.demo import load_demo
     from pipeline.events.sources.simulator import simulate as play
@@ -501,7 +504,7 @@ def demo() -> None:
         rows, failures = _scan(instance, logs, replace=False)
         _report(failures)
         *training, shown = [match for row in rows for match in row["matches"]]
-        _, failures = _analyse(instance, training)
+        _, failures = _analyse(instance, training, [spec.key for spec in SPECS])
         _report(failures)
         with console.status("training"):
             result = _execute(instance, "retrain")

@@ -36,7 +36,7 @@ from resources.motion_backends.local import LocalBackend
 from resources.registry import ModelRegistry
 from resources.settings import Settings, settings
 from resources.store import Store
-from resources.text_encoder import PackagedEncoder
+from resources.text_vectors import TextReader
 
 OWNERS = {
     events.GROUP: "team:match-data",
@@ -68,10 +68,9 @@ def open_grid(environment: Settings) -> GridApi:
     return GridApi(environment.grid_api_key, environment.grid_api_url, environment.grid_central_data_url)
 
 
-def open_encoder(environment: Settings) -> PackagedEncoder:
-    """Who reads texts for the trajectory model."""
-    del environment
-    return PackagedEncoder()
+def open_encoder(environment: Settings) -> TextReader:
+    """Who reads texts for the trajectory model: the encoder that the environment names, over the vectors that are kept."""
+    return TextReader(open_store(environment), Encoders(environment))
 
 
 def open_studio(store: Store, environment: Settings) -> ClipStudio:
