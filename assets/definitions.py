@@ -69,7 +69,7 @@ def open_grid(environment: Settings) -> GridApi:
 
 
 def open_encoder(environment: Settings) -> TextReader:
-    """Who reads texts for the trajectory model: the encoder that the environment names, over the vectors that are kept."""
+    """Who reads texts for the trajectory model: the encoder that the environment names, and vectors that are kept."""
     return TextReader(open_store(environment), Encoders(environment))
 
 
