@@ -82,6 +82,7 @@ def test_weights_are_numbers_and_words_alone(trained: Path) -> None:
     assert not [path for path in trained.rglob("*") if path.suffix in (".pt", ".pth", ".pkl", ".bin")]
 
 
+@pytest.mark.slow
 def test_a_killed_process_goes_on_to_the_losses_of_one_that_was_not(
     corpus: Corpus, plan: Callable[..., Plan], tmp_path: Path
 ) -> None:
@@ -121,6 +122,7 @@ def test_a_process_that_fails_says_why(trained: Path, tmp_path: Path) -> None:
         list(run(tmp_path, Settings(gridmotion_store=str(tmp_path))))
 
 
+@pytest.mark.slow
 def test_figures_and_weights_go_to_mlflow_under_one_run(
     trained: Path, corpus: Corpus, plan: Callable[..., Plan], tmp_path: Path
 ) -> None:
