@@ -33,8 +33,8 @@ from resources.store import Store
 GROUP = "trajectories"
 MODEL_KEY = dg.AssetKey(["models", "trajectory"])
 JUDGED_KEY = dg.AssetKey(["models", "trajectory_evaluation"])
-REPORT = "trajectories/report.md"
-FILMS = "trajectories/films"
+REPORT = "models/trajectory/report.md"
+FILMS = "films/text"
 LEARNS_CHECK, GOALS_CHECK = "has_learned", "meets_its_goals"
 PROMPTS = (
     "two runners race to the spaceship",
@@ -176,14 +176,19 @@ def _curve(checks: list[dict[str, Any]]) -> pl.DataFrame:
 def examined(store: Store, environment: Settings, encoder: Encoder) -> tuple[Outcome, str]:
     """The latest model, judged on what was held out; and the page that tells of it.
 
+    What is held out is that of its training, where that lies on this machine; else what is there now.
+
     Raises:
         NoModel: if there is none.
         Unusable: if texts are read by another encoder than it learned with.
     """
     model = training.Shelf(store).latest()
     model.ensure_read_by(encoder)
-    corpus = gathered(store, encoder)
-    told = training.history(training.home(environment) / model.version)
+    folder = training.home(environment) / model.version
+    corpus = training.learned_from(folder)
+    if corpus is None:
+        corpus = gathered(store, encoder)
+    told = training.history(folder)
     outcome = Outcome(model, corpus, told, judged(model, corpus))
     return outcome, page(outcome)
 

@@ -118,6 +118,11 @@ def finished(folder: Path) -> bool:
     return bool(last) and json.loads(last[0])["step"] >= read_plan(folder).steps
 
 
+def learned_from(folder: Path) -> Corpus | None:
+    """What a training of this machine learned from; None if it was none of this machine's."""
+    return opened(folder / CORPUS) if (folder / PLAN).exists() else None
+
+
 def history(folder: Path) -> list[dict[str, Any]]:
     """What a training told so far, in order."""
     path = folder / HISTORY

@@ -134,7 +134,7 @@ def framed(
         ground=ground,
         condition=condition,
         velocity=turned(velocity, -angle),
-        after=np.maximum(frames - last[:, None], 0).astype(np.float32) / fps,
+        after=(np.maximum(frames - last[:, None], 0) / fps).astype(np.float32),
         origin=origin,
         angle=angle,
     )

@@ -55,7 +55,8 @@ def boned(joints: NDArray[Any], scale: NDArray[Any] | float, human: Human) -> Ar
         )
     for knee, foot in _LEGS:
         out[..., knee, :], out[..., foot, :] = _leg(hips, found[..., foot, :] - found[..., HIPS, :] + hips, human)
-    return out * size
+    bodies: Array = out * size
+    return bodies
 
 
 def _unit(way: Array, otherwise: tuple[float, float]) -> Array:

@@ -156,7 +156,8 @@ class _Judge:
         self.recogniser = self._recogniser(stories) if len(stories) else None
 
     def _some(self, at: NDArray[np.int64], most: int) -> NDArray[np.int64]:
-        return at[np.linspace(0, len(at) - 1, min(most, len(at))).astype(int)]
+        some: NDArray[np.int64] = at[np.linspace(0, len(at) - 1, min(most, len(at))).astype(int)]
+        return some
 
     def _recogniser(self, stories: NDArray[np.int64]) -> Recogniser:
         most = self.config.evaluation.classifier_rows

@@ -105,9 +105,8 @@ class Network(nn.Module):
         self.velocity = _head(d, 2 * p, shape.dropout) if shape.velocity else None
         self.register_buffer("pose_mean", torch.zeros(POSE))
         self.register_buffer("pose_spread", torch.ones(POSE))
-        last = self.position[-1]
-        nn.init.zeros_(last.weight)  # at first positions are those that the head's output is added to
-        nn.init.zeros_(last.bias)
+        for parameter in self.position[-1].parameters():
+            nn.init.zeros_(parameter)  # at first positions are those that the head's output is added to
         count = sum(parameter.numel() for parameter in self.parameters())
         if count != shape.parameters:
             raise AssertionError(f"size {shape.name} has {count} parameters, its shape says {shape.parameters}")

@@ -53,6 +53,7 @@ def made(store: Store, words: Encoder, config: TrajectoriesConfig) -> Callable[[
     return make
 
 
+@pytest.mark.slow
 def test_the_assets_go_from_a_training_set_to_films_and_a_finished_training_is_reused(
     made: Callable[[], dg.ExecuteInProcessResult], store: Store
 ) -> None:
@@ -75,6 +76,7 @@ def test_the_assets_go_from_a_training_set_to_films_and_a_finished_training_is_r
     assert (folder / "history.jsonl").stat().st_mtime_ns == before
 
 
+@pytest.mark.slow
 def test_generate_writes_films_and_clips_and_says_what_it_cannot_do(
     made: Callable[[], dg.ExecuteInProcessResult],
     store: Store,
