@@ -22,6 +22,8 @@ from pipeline.motion.sparse import curve
 
 TRAILING_S = 1.5
 """Beyond the samples a velocity dies away with this time constant."""
+LOW_M = 0.04
+"""What is left of a flight below this, after smoothing, comes to nothing."""
 NEAR_BOUND = 0.75
 """Smoothing aims at this share of what a path may leave its line by; what is left is for its own smoothness."""
 
@@ -204,7 +206,8 @@ def plan(request: ClipRequest, clips: Clips, config: PathConfig) -> Path:
     floor_line, air_line, flights = _flights(t, xz, y, config)
     floor = smooth(np.interp(time, t, floor_line), sigma)
     air = np.maximum(smooth(np.interp(time, t, air_line), 0.35 * sigma), 0.0)
-    air[air < 0.02] = 0.0
+    near = np.minimum(air / LOW_M, 1.0)
+    air *= near * near * (3.0 - 2.0 * near)
     flying = np.zeros(time.size, dtype=bool)
     for begin, end in flights:
         flying |= (time > begin) & (time < end)

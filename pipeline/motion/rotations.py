@@ -209,7 +209,18 @@ def between(a: Array, b: Array, share: Array) -> Array:
 
 def continuous(q: Array) -> Array:
     """The same rotations over time (axis 0) with signs chosen so that neighbours never lie in opposite halves."""
-    flips = np.cumsum(np.sum(q[1:] * q[:-1], axis=-1) < 0.0, axis=0) % 2
-    out = q.copy()
-    out[1:] *= np.where(flips, -1.0, 1.0)[..., None]
+    out = np.array(q, dtype=np.float64, order="C")
+    _continuous(out.reshape(out.shape[0], -1, 4))
     return out
+
+
+@njit(cache=True)
+def _continuous(q: Array) -> None:
+    for k in range(q.shape[1]):
+        for i in range(1, q.shape[0]):
+            dot = 0.0
+            for c in range(4):
+                dot += q[i, k, c] * q[i - 1, k, c]
+            if dot < 0.0:
+                for c in range(4):
+                    q[i, k, c] = -q[i, k, c]
