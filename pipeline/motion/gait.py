@@ -89,12 +89,15 @@ def manner(speed: Array, sideways: Array, slope: Array, config: Gait) -> Manner:
     table = dict(zip((name for name, _, _ in _COLUMNS), values, strict=True))
     ahead = np.cos(sideways)
     across = np.abs(np.sin(sideways))
+    whole = table["stride"]
     table["stride"] = (
-        table["stride"]
+        whole
         * (1.0 - (1.0 - config.sideways_stride) * across**2)
         * np.where(ahead < 0.0, 1.0 - (1.0 - config.backward_stride) * ahead**2, 1.0)
     )
     table["stride"] = table["stride"] / (1.0 + config.slope_stride * np.minimum(slope, config.steepest))
+    # A body thrown up for half as long rises a quarter as far: quicker steps bob less.
+    table["bob"] = table["bob"] * (table["stride"] / whole) ** 2
     backwards = np.clip(-ahead, 0.0, 1.0)
     for name in ("kick", "clearance", "off"):
         table[name] = table[name] * (1.0 - config.quieter[0] * np.maximum(backwards, config.quieter[1] * across))
