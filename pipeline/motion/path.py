@@ -9,6 +9,7 @@ mid-stride. Where the samples end, the margin goes on at the last velocity.
 
 from dataclasses import dataclass
 from functools import cache
+from math import ceil
 
 import numpy as np
 from numba import njit
@@ -79,7 +80,7 @@ class Path:
 
 def smooth(values: Array, sigma_frames: float) -> Array:
     """Gaussian mean along axis 0, point-mirrored at both ends: end points and straight lines stay."""
-    radius = min(int(np.ceil(3.0 * sigma_frames)), values.shape[0] - 1)
+    radius = min(ceil(3.0 * sigma_frames), values.shape[0] - 1)
     if radius < 1 or sigma_frames <= 0.0:
         return values.copy()
     flat = np.ascontiguousarray(values, dtype=np.float64).reshape(values.shape[0], -1)

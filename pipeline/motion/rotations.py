@@ -128,7 +128,9 @@ def body(heading: Array, lean: Array, tilt: Array) -> Array:
 
     `heading` 0 looks along +z and grows to the left (towards +x).
     """
-    angles = np.broadcast_arrays(heading, lean, tilt)
+    angles: tuple[Array, ...] = (heading, lean, tilt)
+    if not heading.shape == lean.shape == tilt.shape:
+        angles = np.broadcast_arrays(*angles)
     out = np.empty((*angles[0].shape, 4))
     turn, forward, aside = (np.ascontiguousarray(angle, dtype=np.float64).reshape(-1) for angle in angles)
     _body(turn, forward, aside, out.reshape(-1, 4))
