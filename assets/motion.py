@@ -105,6 +105,7 @@ def clips(
             deaths=deaths_of(tables.read("events")),
         )
 
+    hits = studio.hits.total()
     part = tables.ensure("clips", stamp, make)
     if part.reused and (missing := studio.missing(tables.read("clips"))):
         context.log.warning(f"{len(missing)} files of clips are gone, the first is {missing[0]}: made anew")
@@ -113,7 +114,7 @@ def clips(
         context.log.info("some clips were made by another backend than the first: it is asked again")
         tables.write("clips", make(), stamp)
     frame = tables.read("clips")
-    told = {"withheld": len(withheld)} if withheld else {}
+    told = {"cache_hits": studio.hits.total() - hits} | ({"withheld": len(withheld)} if withheld else {})
     if fallbacks := frame["fallback"].drop_nulls().len():
         context.log.warning(f"{fallbacks} of {frame.height} clips were not made by {studio.preferred[0].name}")
         told["fallbacks"] = fallbacks

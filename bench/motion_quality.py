@@ -272,15 +272,16 @@ def page(found: Run, control: Control) -> Iterator[str]:
         "against the recordings, above them against van Oeveren et al. 2020 (Eur J Sport Sci 20:182) and Dorn et al. "
         "2012 (J Exp Biol 215:1944).",
         "- A player of the game stops, starts and turns back within a tenth of a second, the recorded people walk and "
-        "run straight on: that difference is in jitter and acceleration as well.",
+        "run straight on: that difference is in jitter and acceleration as well. No body that stays on the path can "
+        "have less than the acceleration of the path itself, which stands below for each kind of it.",
         "- *Recorded path*: the smoothed path may leave the recorded one by "
         f"{100 * config.path.bound_m:.0f} cm at most, and does so where a player turns or stops at once; mean over "
         f"clips of the greatest distance in each: {100 * _mean(recorded_rows, 'moved_m'):.1f} cm.",
         "- *Penetration*, *floating*: of heel, ball and tip of the toes, beyond 5 mm. The ground is where the clip's "
         "own prints were planned, from the heights of the recorded path: nobody recorded the floor of a map. So both "
         "say that feet go where they were to go, not that a stair is where the map has it.",
-        "- *Limits*: ranges of clinical tables, with their sources in `configs/motion.yaml`; the neck's is that of the head "
-        "against the highest of three spine joints.",
+        "- *Limits*: ranges of clinical tables, with their sources in `configs/motion.yaml`; the neck's is that of the "
+        "head against the highest of three spine joints.",
         f"- *Through each other*: bones below the knees nearer than {100 * CLEAR_M:.1f} cm.",
         "",
         f"Feasible: {1 - sum(found.refused.values()) / found.eligible:.2%} of {found.eligible:,} eligible moments of "

@@ -65,6 +65,10 @@ class PathConfig(Config):
     flight_min_rise_m: float = Field(ge=0)
 
 
+LONGEST_SETTING = 3
+"""A list of more numbers than this is a table by speed."""
+
+
 class Gait(Config):
     """Gait by speed: lists of equal length over `speed_mps`, and single limits."""
 
@@ -89,6 +93,16 @@ class Gait(Config):
     backward_stride: float
     backward_ahead_m: float
     backward_lean: float
+    quieter: tuple[float, float]
+    toes_first: tuple[float, float]
+    sideways_ahead_m: float
+    sideways_width_m: float
+    steepest: float
+    stretch_s: tuple[float, float]
+    least_off_deg: float
+    fresh_s: tuple[float, float]
+    jump_s: tuple[float, float]
+    jump_deg: tuple[float, float]
     still_mps: float
     min_step_s: float
     apart_m: float
@@ -106,7 +120,8 @@ class Gait(Config):
     @model_validator(mode="after")
     def _tabulated(self) -> "Gait":
         for name, value in self:
-            if name not in ("brace_m", "beside_m") and isinstance(value, tuple) and len(value) != len(self.speed_mps):
+            tabulated = isinstance(value, tuple) and len(value) > LONGEST_SETTING
+            if tabulated and len(value) != len(self.speed_mps):
                 raise ValueError(f"gait.{name} has {len(value)} values, gait.speed_mps has {len(self.speed_mps)}")
         if list(self.speed_mps) != sorted(set(self.speed_mps)):
             raise ValueError("gait.speed_mps does not rise")
@@ -186,6 +201,10 @@ class Turning(Config):
     step_angle_deg: float
     step_offset_m: float
     step_s: float
+    step_look: float
+    step_aim_s: float
+    step_deg: tuple[float, float]
+    step_pause_s: float
 
 
 class Act(Config):

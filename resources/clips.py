@@ -58,6 +58,10 @@ class ClipStudio:
         backend: who synthesises in the end, and always answers.
         budget: how many clips a match gets without being asked.
         preferred: backends that are asked before, in order; each may fail.
+
+    Attributes:
+        fallbacks: how often a backend made no clip, by its name and the kind of its trouble.
+        hits: how often a clip was in the store already, by the backend that had made it.
     """
 
     def __init__(
@@ -68,6 +72,7 @@ class ClipStudio:
         self.budget = budget
         self.preferred = tuple(preferred)
         self.fallbacks: Counter[tuple[str, str]] = Counter()
+        self.hits: Counter[str] = Counter()
 
     @property
     def identity(self) -> str:
@@ -218,6 +223,7 @@ class ClipStudio:
                 backend.allowed()
                 record = self._kept(_path(key))
                 if record is not None:
+                    self.hits[backend.name] += 1
                     log(f"{moment}: clip {key} was already made")
                     return key, record
                 return key, self._synthesise(request, backend, key, troubles)

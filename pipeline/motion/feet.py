@@ -513,6 +513,8 @@ def _eased(
         added = spread(excess)
         for i in range(n):
             pitch[i] = min(pitch[i] + added[i], max(pitch[i], steepest))
+            if contact[i]:  # a heel on the ground stays on it
+                pitch[i] = max(pitch[i], planned[i])
     for i in range(n):
         if not contact[i]:
             toe = np.arcsin(min(max((out[i, 1] - floor[i] - BALL_M) / TOE_M, 0.0), 1.0))

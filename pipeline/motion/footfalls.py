@@ -14,6 +14,7 @@ from math import cos, hypot, pi, radians, sin, sqrt
 
 import numpy as np
 from numba import njit
+from numpy.typing import NDArray
 
 from configs.motion import Gait, Turning
 from pipeline.motion.gait import Manner
@@ -103,11 +104,12 @@ class _Planner:
         def curve(values: Array) -> _Curve:
             return _Curve(values, t0, 1.0 / self.frame)
 
-        self.x, self.z, self.floor = curve(path.ground[:, 0]), curve(path.ground[:, 1]), curve(path.floor)
         self.hips, self.going, self.speed = curve(headings.hips), curve(headings.going), curve(path.speed)
         self.forward, self.duty = curve(manner.forward), curve(manner.duty)
         self.stride_m, self.off, self.land = curve(manner.stride), curve(manner.off), curve(manner.land)
-        self.places = [[curve(places[:, foot, k]) for k in range(3)] for foot in (LEFT, RIGHT)]
+        body = np.stack([path.ground[:, 0], path.ground[:, 1], path.floor, headings.hips], axis=-1)
+        self.begin = t0
+        self.places = [np.concatenate([places[:, foot], body], axis=1) for foot in (LEFT, RIGHT)]
         self.feet: tuple[list[Stance], list[Stance]] = ([], [])
         for foot in (LEFT, RIGHT):
             x, z, y, yaw = self.place(foot, t0)
@@ -115,15 +117,7 @@ class _Planner:
 
     def place(self, foot: int, t: float) -> tuple[float, float, float, float]:
         """Where a foot belongs at an instant: x, z, floor, direction."""
-        aside, ahead, turn = (curve(t) for curve in self.places[foot])
-        h = self.hips(t)
-        sine, cosine = sin(h), cos(h)
-        return (
-            self.x(t) + ahead * sine + aside * cosine,
-            self.z(t) + ahead * cosine - aside * sine,
-            self.floor(t),
-            h + turn,
-        )
+        return _place(self.places[foot], (t - self.begin) / self.frame)
 
     def step(self, foot: int, off: float, on: float, aim: float, roll: float, land: float) -> None:
         last = self.feet[foot][-1]
@@ -170,15 +164,17 @@ class _Planner:
         """Small steps that keep a standing body's feet where they belong."""
         busy = max(begin, *(foot[-1].on for foot in self.feet))
         t, took = busy, self.turning.step_s
-        while t + 0.6 * took < end:
-            errors = [self.error(foot, t + 0.7 * took) for foot in (LEFT, RIGHT)]
+        turning = self.turning
+        leaving, landing = (radians(angle) for angle in turning.step_deg)
+        while t + turning.step_look * took < end:
+            errors = [self.error(foot, t + turning.step_look * took) for foot in (LEFT, RIGHT)]
             foot = LEFT if errors[LEFT] >= errors[RIGHT] else RIGHT
             if errors[foot] < 1.0:
                 t += 2.0 * self.frame
                 continue
             on = min(t + took, end - 0.02)
-            self.step(foot, t, on, min(on + 0.25, end), 0.35, -0.05)
-            t = on + 0.05
+            self.step(foot, t, on, min(on + turning.step_aim_s, end), leaving, landing)
+            t = on + turning.step_pause_s
 
     def go(self, first: int, last: int) -> None:
         """Steps of one stretch of going, between two frames."""
@@ -208,20 +204,38 @@ class _Planner:
         before = np.array([self.duty(t) for t in np.interp(steps - 1.0, phase, clock).tolist()])
         leavings = np.interp(steps - 2.0 * (1.0 - before), phase, clock).tolist()
         middles = np.interp(steps + duties, phase, clock).tolist()
+        least = radians(self.gait.least_off_deg)
         for k, (on, off, middle, duty) in enumerate(zip(landings, leavings, middles, duties.tolist(), strict=True), 1):
             if k + 2.0 * duty > phase[-1]:
                 middle = min(on + duty * self.stride_m(on) / max(self.speed(on), 0.3), end) if open_end else end
             brisk = self.going(off)
-            self.step(foot, off, on, middle, 0.25 + brisk * (self.off(off) - 0.25), self.land(on) * brisk)
+            self.step(foot, off, on, middle, least + brisk * (self.off(off) - least), self.land(on) * brisk)
             foot = 1 - foot
 
     def _first(self, begin: float, end: float) -> int:
         """Which foot leaves first: not the one that has just landed, else the one with the longer way to go."""
         left, right = self.feet[LEFT][-1], self.feet[RIGHT][-1]
-        if abs(left.on - right.on) < 0.45 and max(left.on, right.on) > begin - 0.15:
+        if abs(left.on - right.on) < self.gait.fresh_s[0] and max(left.on, right.on) > begin - self.gait.fresh_s[1]:
             return LEFT if right.on > left.on else RIGHT
         t = min(begin + 0.4, end)
         return LEFT if self.error(LEFT, t) >= self.error(RIGHT, t) else RIGHT
+
+
+@njit(cache=True)
+def _place(table: Array, at: float) -> tuple[float, float, float, float]:
+    """Where a foot belongs between two frames: x, z, floor, direction; of aside, ahead, turn, x, z, floor, hips."""
+    at = min(max(at, 0.0), table.shape[0] - 1.0)
+    i = min(int(at), table.shape[0] - 2)
+    share = at - i
+    aside = table[i, 0] + share * (table[i + 1, 0] - table[i, 0])
+    ahead = table[i, 1] + share * (table[i + 1, 1] - table[i, 1])
+    turn = table[i, 2] + share * (table[i + 1, 2] - table[i, 2])
+    x = table[i, 3] + share * (table[i + 1, 3] - table[i, 3])
+    z = table[i, 4] + share * (table[i + 1, 4] - table[i, 4])
+    floor = table[i, 5] + share * (table[i + 1, 5] - table[i, 5])
+    hips = table[i, 6] + share * (table[i + 1, 6] - table[i, 6])
+    sine, cosine = sin(hips), cos(hips)
+    return x + ahead * sine + aside * cosine, z + ahead * cosine - aside * sine, floor, hips + turn
 
 
 @njit(cache=True)
@@ -273,7 +287,7 @@ def plan(
         phase: 0 to 1, where in a step a clip begins that begins in motion.
     """
     planner = _Planner(path, headings, manner, places, gait, turning, phase)
-    stretches = _stretches(path.speed, gait.still_mps, float(path.time[1] - path.time[0]))
+    stretches = _stretches(path.speed, gait.still_mps, planner.frame, gait.stretch_s)
     for first, last, moving in stretches:
         if moving:
             planner.go(first, last)
@@ -299,14 +313,21 @@ def _joined(stride: Array, stretches: list[tuple[int, int, bool]]) -> Array:
     return out
 
 
-def _stretches(speed: Array, still: float, frame_s: float) -> list[tuple[int, int, bool]]:
-    """First and last frame of each stretch of standing or going, covering all frames."""
-    going = np.empty(speed.size, dtype=bool)
-    state = bool(speed[0] > 1.5 * still)
-    for i, v in enumerate(speed):
-        state = bool(v > still) if state else bool(v > 2.0 * still)
-        going[i] = state
-    for value, shortest in ((False, 0.20), (True, 0.25)):
+@njit(cache=True)
+def _going(speed: Array, still: float) -> NDArray[np.bool_]:
+    """Whether somebody goes: from twice the speed of standing on, until it is reached again."""
+    out = np.empty(speed.size, dtype=np.bool_)
+    state = speed[0] > 1.5 * still
+    for i in range(speed.size):
+        state = speed[i] > still if state else speed[i] > 2.0 * still
+        out[i] = state
+    return out
+
+
+def _stretches(speed: Array, still: float, frame_s: float, least_s: tuple[float, float]) -> list[tuple[int, int, bool]]:
+    """First and last frame of each stretch of standing or going, of at least `least_s`, covering all frames."""
+    going = _going(speed, still)
+    for value, shortest in zip((False, True), least_s, strict=True):
         edges = np.flatnonzero(np.diff(going)) + 1
         for a, b in zip(np.concatenate([[0], edges]), np.concatenate([edges, [going.size]]), strict=True):
             if going[a] == value and (b - a) * frame_s < shortest and a > 0 and b < going.size:
@@ -321,21 +342,24 @@ def _lift_in_flight(planner: _Planner, foot: int) -> None:
     flying = np.concatenate([[False], path.flying, [False]])
     edges = np.flatnonzero(np.diff(flying))
     for a, b in zip(edges[::2], edges[1::2], strict=True):
-        begin, end = float(time[a]), float(time[min(b, time.size - 1)]) + (0.0 if foot == LEFT else 0.05)
+        begin, end = (
+            float(time[a]),
+            float(time[min(b, time.size - 1)]) + (0.0 if foot == LEFT else planner.gait.jump_s[0]),
+        )
         kept: list[Stance] = []
         for s in planner.feet[foot]:
             if s.off <= begin or s.on >= end:
                 kept.append(s)
                 continue
             if s.on < begin - 0.06:
-                kept.append(Stance(s.on, begin, s.x, s.z, s.y, s.yaw, s.land, 0.7))
+                kept.append(Stance(s.on, begin, s.x, s.z, s.y, s.yaw, s.land, radians(planner.gait.jump_deg[0])))
             if s.off > end + 0.08:
-                t = min(end + 0.12, s.off)
+                t = min(end + planner.gait.jump_s[1], s.off)
                 x, z, y, yaw = planner.place(foot, t)
                 if foot == RIGHT:  # the left one has landed already
                     landed = min(planner.feet[LEFT], key=lambda each: abs(each.on - end))
                     x, z = planner.apart(foot, x, z, yaw, t, landed)
-                kept.append(Stance(end, s.off, x, z, y, yaw, 0.1, s.roll))
+                kept.append(Stance(end, s.off, x, z, y, yaw, radians(planner.gait.jump_deg[1]), s.roll))
         planner.feet[foot][:] = kept
 
 

@@ -5,6 +5,7 @@ themselves and their sources (configs/motion.yaml).
 """
 
 from dataclasses import dataclass, replace
+from functools import cache
 
 import numpy as np
 
@@ -65,6 +66,13 @@ _COLUMNS = tuple(
 """Fields that the configuration tabulates: the name here, the name there, and its unit in ours."""
 
 
+@cache
+def _table(config: Gait) -> tuple[Array, Array]:
+    """Speeds, and of each field of a manner its values at them, in our units."""
+    columns = [np.array(getattr(config, key)) * scale for _, key, scale in _COLUMNS]
+    return np.array(config.speed_mps), np.stack(columns)
+
+
 def manner(speed: Array, sideways: Array, slope: Array, config: Gait) -> Manner:
     """Gait at given speeds.
 
@@ -74,22 +82,33 @@ def manner(speed: Array, sideways: Array, slope: Array, config: Gait) -> Manner:
         slope: rise over way of the ground, without sign; steps on stairs are shorter.
         config: the table by speed.
     """
-    table = {name: np.interp(speed, config.speed_mps, getattr(config, key)) * scale for name, key, scale in _COLUMNS}
+    speeds, columns = _table(config)
+    row = np.clip(np.searchsorted(speeds, speed, side="right") - 1, 0, speeds.size - 2)
+    share = np.clip((speed - speeds[row]) / (speeds[row + 1] - speeds[row]), 0.0, 1.0)
+    values = columns[:, row] + share * (columns[:, row + 1] - columns[:, row])
+    table = dict(zip((name for name, _, _ in _COLUMNS), values, strict=True))
     ahead = np.cos(sideways)
     across = np.abs(np.sin(sideways))
+    whole = table["stride"]
     table["stride"] = (
-        table["stride"]
+        whole
         * (1.0 - (1.0 - config.sideways_stride) * across**2)
         * np.where(ahead < 0.0, 1.0 - (1.0 - config.backward_stride) * ahead**2, 1.0)
     )
-    table["stride"] = table["stride"] / (1.0 + config.slope_stride * np.minimum(slope, 1.5))
+    table["stride"] = table["stride"] / (1.0 + config.slope_stride * np.minimum(slope, config.steepest))
+    # A body thrown up for half as long rises a quarter as far: quicker steps bob less.
+    table["bob"] = table["bob"] * (table["stride"] / whole) ** 2
     backwards = np.clip(-ahead, 0.0, 1.0)
     for name in ("kick", "clearance", "off"):
-        table[name] = table[name] * (1.0 - 0.45 * np.maximum(backwards, 0.6 * across))
-    table["land"] = table["land"] * np.clip(ahead, -0.3, 1.0) - 0.35 * backwards * table["land"]
+        table[name] = table[name] * (1.0 - config.quieter[0] * np.maximum(backwards, config.quieter[1] * across))
+    table["land"] = (
+        table["land"] * np.clip(ahead, -config.toes_first[0], 1.0) - config.toes_first[1] * backwards * table["land"]
+    )
     table["lean"] = table["lean"] * np.where(ahead < 0.0, -config.backward_lean, 1.0) * ahead
-    table["ahead"] = table["ahead"] * np.abs(ahead) + 0.03 * across + config.backward_ahead_m * backwards
-    table["step_width"] = table["step_width"] + 0.20 * across
+    table["ahead"] = (
+        table["ahead"] * np.abs(ahead) + config.sideways_ahead_m * across + config.backward_ahead_m * backwards
+    )
+    table["step_width"] = table["step_width"] + config.sideways_width_m * across
     table["forward"] = np.clip(ahead, 0.0, 1.0) ** 2
     table["frequency"] = 2.0 * speed / table["stride"]
     return Manner(**table)

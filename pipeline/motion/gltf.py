@@ -238,8 +238,9 @@ def _animate(document: dict[str, Any], binary: bytes, moving: Sequence[_Moving],
 
 def _cubic(curve: Curve, fps: int) -> NDArray[np.float32]:
     """Three rows for each key: tangent in, value, tangent out; tangents a second (glTF 2.0, appendix C)."""
-    rows = np.stack([curve.tangents_in * fps, curve.values, curve.tangents_out * fps], axis=1)
-    return rows.reshape(-1, curve.values.shape[1]).astype(np.float32)
+    rows = np.empty((curve.frames.size, 3, curve.values.shape[1]), dtype=np.float32)
+    rows[:, 0], rows[:, 1], rows[:, 2] = curve.tangents_in * fps, curve.values, curve.tangents_out * fps
+    return rows.reshape(-1, curve.values.shape[1])
 
 
 def _shorts(rotations: Array) -> NDArray[np.int16]:

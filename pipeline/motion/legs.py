@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from configs.motion import Limits
 from pipeline.motion.limbs import EXACT, bend
 from pipeline.motion.rotations import Array, cross, from_axes, rotate
-from pipeline.motion.skeleton import ANKLE_M, ANKLE_TO_BALL_M, BALL_M, SHANK_M, THIGH_M
+from pipeline.motion.skeleton import ANKLE_M, ANKLE_TO_BALL_M, BALL_M, HEEL_M, SHANK_M, THIGH_M
 
 LANDING_FRAMES = 4
 """Over so many frames before a foot stands and after it leaves, it comes to be where it is told exactly."""
@@ -214,4 +214,8 @@ def _flexed(up: Array, height: Array, yaw: Array, pitch: Array, held: NDArray[np
             over = height[i] - BALL_M - rise * np.cos(pitch[i]) - run * np.sin(pitch[i])
             free = max(over, 0.0) / max(run * np.cos(pitch[i]) - rise * np.sin(pitch[i]), 0.02)
             out[i] = min(out[i], pitch[i] + free)
+        elif out[i] < pitch[i]:
+            over = height[i] - ANKLE_M * np.cos(pitch[i]) + HEEL_M * np.sin(pitch[i])
+            free = max(over, 0.0) / max(ANKLE_M * np.sin(pitch[i]) + HEEL_M * np.cos(pitch[i]), 0.02)
+            out[i] = max(out[i], pitch[i] - free)
     return out

@@ -23,30 +23,31 @@ TOLERANCE_M = 0.005
 
 
 def measure(clip: Clip, request: ClipRequest) -> dict[str, float]:
-    """All measures of a clip; names end in their unit.
+    """All measures of a clip while its player lives; names end in their unit.
 
     Args:
         clip: the motion.
         request: what it had to follow.
     """
-    positions, turned = forward(clip.rotations, clip.root)
-    living = slice(0, int(clip.notes.get("dead_from_frame", clip.frames)))  # the dead lie as they fell
-    floor = floor_under(clip.path[:, 1], clip.fps, clip.footprints)
-    t = request.from_ms / 1000.0 + np.arange(clip.frames) / clip.fps
+    living = slice(0, int(clip.notes.get("dead_from_frame", clip.frames)))  # the dead fall and lie as they do
+    positions, turned = forward(clip.rotations[living], clip.root[living])
+    path, contacts = clip.path[living], clip.contacts[living]
+    floor = floor_under(path[:, 1], clip.fps, clip.footprints)
+    t = request.from_ms / 1000.0 + np.arange(positions.shape[0]) / clip.fps
     raw = (
         np.stack([np.interp(t, request.t_ms / 1000.0, v / 1000.0) for v in (request.x_mm, request.z_mm)], axis=-1)
         - clip.origin[[0, 2]]
     )
     return {
-        **path_error(positions[:, 0], clip.path[:, [0, 2]], "path"),
+        **path_error(positions[:, 0], path[:, [0, 2]], "path"),
         **path_error(positions[:, 0], raw, "raw_path"),
-        **contact_slip(positions, clip.contacts, clip.fps),
+        **contact_slip(positions, contacts, clip.fps),
         "skating_ratio": skating_ratio(positions, floor, clip.fps),
-        **ground_error(soles(positions, turned), floor, clip.contacts),
+        **ground_error(soles(positions, turned), floor, contacts),
         **smoothness(positions, clip.fps),
-        "limit_frames": beyond_limits(positions[living], matrices(turned[living]))[0],
-        "crossing_frames": float((leg_distance(positions[living]) < CLEAR_M).mean()),
-        "speed_mean_mps": float(np.mean(np.hypot(*np.diff(clip.path[:, [0, 2]], axis=0).T)) * clip.fps),
+        "limit_frames": beyond_limits(positions, matrices(turned))[0],
+        "crossing_frames": float((leg_distance(positions) < CLEAR_M).mean()),
+        "speed_mean_mps": float(np.mean(np.hypot(*np.diff(path[:, [0, 2]], axis=0).T)) * clip.fps),
         **clip.notes,
     }
 

@@ -9,6 +9,7 @@ mid-stride. Where the samples end, the margin goes on at the last velocity.
 
 from dataclasses import dataclass
 from functools import cache
+from math import ceil
 
 import numpy as np
 from numba import njit
@@ -22,6 +23,8 @@ from pipeline.motion.sparse import curve
 
 TRAILING_S = 1.5
 """Beyond the samples a velocity dies away with this time constant."""
+LOW_M = 0.04
+"""What is left of a flight below this, after smoothing, comes to nothing."""
 NEAR_BOUND = 0.75
 """Smoothing aims at this share of what a path may leave its line by; what is left is for its own smoothness."""
 
@@ -77,7 +80,7 @@ class Path:
 
 def smooth(values: Array, sigma_frames: float) -> Array:
     """Gaussian mean along axis 0, point-mirrored at both ends: end points and straight lines stay."""
-    radius = min(int(np.ceil(3.0 * sigma_frames)), values.shape[0] - 1)
+    radius = min(ceil(3.0 * sigma_frames), values.shape[0] - 1)
     if radius < 1 or sigma_frames <= 0.0:
         return values.copy()
     flat = np.ascontiguousarray(values, dtype=np.float64).reshape(values.shape[0], -1)
@@ -204,7 +207,8 @@ def plan(request: ClipRequest, clips: Clips, config: PathConfig) -> Path:
     floor_line, air_line, flights = _flights(t, xz, y, config)
     floor = smooth(np.interp(time, t, floor_line), sigma)
     air = np.maximum(smooth(np.interp(time, t, air_line), 0.35 * sigma), 0.0)
-    air[air < 0.02] = 0.0
+    near = np.minimum(air / LOW_M, 1.0)
+    air *= near * near * (3.0 - 2.0 * near)
     flying = np.zeros(time.size, dtype=bool)
     for begin, end in flights:
         flying |= (time > begin) & (time < end)

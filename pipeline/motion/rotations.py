@@ -128,7 +128,9 @@ def body(heading: Array, lean: Array, tilt: Array) -> Array:
 
     `heading` 0 looks along +z and grows to the left (towards +x).
     """
-    angles = np.broadcast_arrays(heading, lean, tilt)
+    angles: tuple[Array, ...] = (heading, lean, tilt)
+    if not heading.shape == lean.shape == tilt.shape:
+        angles = np.broadcast_arrays(*angles)
     out = np.empty((*angles[0].shape, 4))
     turn, forward, aside = (np.ascontiguousarray(angle, dtype=np.float64).reshape(-1) for angle in angles)
     _body(turn, forward, aside, out.reshape(-1, 4))
@@ -209,7 +211,18 @@ def between(a: Array, b: Array, share: Array) -> Array:
 
 def continuous(q: Array) -> Array:
     """The same rotations over time (axis 0) with signs chosen so that neighbours never lie in opposite halves."""
-    flips = np.cumsum(np.sum(q[1:] * q[:-1], axis=-1) < 0.0, axis=0) % 2
-    out = q.copy()
-    out[1:] *= np.where(flips, -1.0, 1.0)[..., None]
+    out = np.array(q, dtype=np.float64, order="C")
+    _continuous(out.reshape(out.shape[0], -1, 4))
     return out
+
+
+@njit(cache=True)
+def _continuous(q: Array) -> None:
+    for k in range(q.shape[1]):
+        for i in range(1, q.shape[0]):
+            dot = 0.0
+            for c in range(4):
+                dot += q[i, k, c] * q[i - 1, k, c]
+            if dot < 0.0:
+                for c in range(4):
+                    q[i, k, c] = -q[i, k, c]

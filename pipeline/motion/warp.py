@@ -99,8 +99,8 @@ def warp(
         motion_config: defaults to `configs/motion.yaml`.
 
     Returns:
-        A clip of as many frames as the synthesizer would give. Its root is the path's but for the foreign sway. Who dies
-        at the end of the request falls as our own bodies do.
+        A clip of as many frames as the synthesizer would give. Its root is the path's but for the foreign sway.
+        Who dies at the end of the request falls as our own bodies do.
 
     Raises:
         Infeasible: when the samples hold a teleport, a gap, or too little.

@@ -46,6 +46,12 @@ def _ask(workspace: Any, *segments: str) -> Any:
     return workspace.run("make_clips", partition_key=workspace.match_id, run_config=config)
 
 
+def _hits(result: Any) -> int:
+    assert result.success
+    hits: int = result.asset_materializations_for_node("clips")[0].metadata["cache_hits"].value
+    return hits
+
+
 def _left(workspace: Any) -> list[str]:
     segments = workspace.store.read_table("segments", workspace.match_id)
     made = workspace.store.read_table("clips", workspace.match_id)["segment_id"]
@@ -58,8 +64,9 @@ def _left(workspace: Any) -> list[str]:
 def test_a_clip_asked_for_is_added_to_the_table_and_survives_the_next_analysis(analysed: Any) -> None:
     before = analysed.store.read_table("clips", analysed.match_id)
     first, second = _left(analysed)
-    assert _ask(analysed, first).success
-    assert _ask(analysed, second).success
+    assert _hits(_ask(analysed, first)) == before["feasible"].sum()  # those that were chosen are not made again
+    assert _hits(_ask(analysed, second)) > before["feasible"].sum()
+    assert _hits(_ask(analysed, second)) == 0  # and now nobody was asked for any
     clips = analysed.store.read_table("clips", analysed.match_id)
     assert clips.head(before.height).equals(before)
     wished = clips.filter(pl.col("interest") == ON_DEMAND)

@@ -10,6 +10,8 @@ import dagster as dg
 import polars as pl
 import pytest
 
+from configs.motion import load_motion
+
 LONE_EVENT = (
     '{"event_id":"evt_1","match_id":"m1","event_type":"POSITION_UPDATE","actor":"player:p1",'
     '"timestamp":"2026-01-01T12:00:00Z",'
@@ -69,7 +71,8 @@ def test_a_simulated_match_leaves_every_table_and_clips_that_exist(workspace: An
         assert manifest["clip_key"] == row["clip_key"]
         assert manifest["trainable"] is True
         assert manifest["model_version"] == row["model_version"]
-        assert manifest["path"]["t_ms"][-1] >= row["to_ms"] - row["from_ms"] > 0
+        # Who dies does so up to a sample's time after the last place that is known of them.
+        assert manifest["path"]["t_ms"][-1] >= row["to_ms"] - row["from_ms"] - load_motion().path.max_edge_ms
 
 
 def test_the_same_match_from_its_grid_log_tells_the_same_story(workspace: Any, simulated_logs: list[Path]) -> None:

@@ -5,6 +5,7 @@ import pytest
 
 from configs.motion import load_motion
 from pipeline.motion.keys import clip_key
+from pipeline.motion.measures import measure
 from pipeline.motion.skeleton import INDEX, forward
 from pipeline.motion.synthesizer import synthesize
 
@@ -60,3 +61,10 @@ def test_lying_lasts_as_configured(dying, request_on, straight):
     falling, clip = load_motion().falling, synthesize(dying(0.0, 1))
     more = clip.frames - synthesize(request_on(straight(0.0))).frames
     assert more == round((falling.seconds + falling.still_s) * clip.fps)
+
+
+def test_what_is_measured_of_who_dies_is_what_they_did_alive(dying):
+    request = dying(4.5, 3)
+    alive, dead = measure(synthesize(replace(request, dies=False)), request), measure(synthesize(request), request)
+    same = set(alive) - {"dead_from_frame"}
+    assert {name: dead[name] for name in same} == pytest.approx({name: alive[name] for name in same})
