@@ -166,7 +166,7 @@ def _slice(log: Path, seconds: float) -> _Part:
 
 
 async def _real_time(url: str, part: _Part, matches: int) -> tuple[list[float], int, float]:
-    """Seconds from closing events to readers of their signals; by how many bytes the agent grew; its share of a core."""
+    """Seconds from closing events to readers of their signals; bytes by which the agent grew; its share of a core."""
     client = redis.from_url(url)
     await client.flushall()
     with _agent(url) as process:
