@@ -15,7 +15,7 @@ export OMP_NUM_THREADS ?= 1
 export POLARS_MAX_THREADS ?= 1
 export NUMBA_NUM_THREADS ?= 1
 
-.PHONY: help setup demo test test-slow fuzz lint format dev bench bench-quick lock docs clean
+.PHONY: help setup demo test test-slow fuzz lint format audit dev bench bench-quick lock docs clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | column -t -s "$$(printf '\t')"
@@ -52,6 +52,9 @@ lint: setup ## format, lint, types, layers, definitions
 format: setup ## format and fix
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+audit: setup ## known vulnerabilities of what the lock names; asks PyPI, and fails where it can not be asked
+	$(BIN)/uv tool run pip-audit --strict --no-deps --disable-pip --requirement requirements.lock
 
 dev: setup ## the Dagster UI with everything loaded, on http://127.0.0.1:3000
 	mkdir -p .dagster && cp dagster.yaml .dagster/dagster.yaml

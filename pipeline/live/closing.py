@@ -85,7 +85,7 @@ def recorded(match_id: str, lines: Sequence[bytes], model: IntentModel, *, thres
         try:
             reading = read_log(log, log_id=match_id)
         except UnusableLog:
-            return Recorded(*map(empty, ("features", "intents", "segments", "tracks")), len(lines))  # type: ignore[arg-type]
+            return Recorded(empty("features"), empty("intents"), empty("segments"), empty("tracks"), len(lines))
         match = reading.matches[match_id]
         tracks = match.tracks.read()
         features = match_features(match.match, match.events.read(), tracks)

@@ -68,8 +68,13 @@ async def until(condition, seconds=300.0):
 async def ended(client, matches=1):
     """The signals, once so many matches are over."""
 
+    found, at = [], "-"
+
     async def over():
-        found = await signals_of(client)
+        nonlocal at
+        for name, fields in await client.xrange(SIGNALS, min=at, count=5000):
+            found.append(from_json(fields[b"signal"]))
+            at = f"({name.decode()}"
         return found if sum(signal.kind == "ended" for signal in found) == matches else None
 
     return await until(over)

@@ -1,0 +1,93 @@
+"""The users that docs/security.md gives a server: each can do its part, and no more."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+import redis.asyncio as redis
+from pydantic import SecretStr
+from redis.exceptions import NoPermissionError
+
+from configs.live import load_agent, load_live
+from pipeline.live.signals import from_json
+from resources.agent import Agent
+from resources.connection import NoStreams, connect
+from resources.replay import replay
+from resources.settings import Settings
+from resources.shard_worker import Models
+from resources.stream import DLQ, EVENT, EVENTS, SIGNALS, Shard, Streams
+
+DOCUMENT = Path(__file__).parents[2] / "docs" / "security.md"
+AGENT = load_agent().model_copy(update={"block_ms": 20, "commit_ms": 100, "renew_ms": 100})
+LIVE = load_live().model_copy(update={"idle_flush_ms": 300})
+
+
+def users():
+    """Name and rules of every user in the document."""
+    lines = [line.split() for line in DOCUMENT.read_text().splitlines() if line.startswith("ACL SETUSER")]
+    return {name: [rule.replace("…", "secret") for rule in rules] for _, _, name, *rules in lines}
+
+
+@pytest.fixture
+def as_user(redis_server):
+    """A client of each user, on an empty server that knows them; they are gone afterwards."""
+
+    def as_user(work):
+        async def connected():
+            root = redis.from_url(redis_server)
+            await root.flushall()
+            for name, rules in users().items():
+                await root.execute_command("ACL", "SETUSER", name, "reset", *rules)
+            url = redis_server.replace("unix://", "unix://{}:secret@")
+            clients = {name: redis.from_url(url.format(name)) for name in users()}
+            try:
+                return await work(root=root, **clients)
+            finally:
+                for client in clients.values():
+                    await client.aclose()
+                await root.execute_command("ACL", "DELUSER", *users())
+                await root.aclose()
+
+        return asyncio.run(connected())
+
+    return as_user
+
+
+async def refused(answer):
+    with pytest.raises(NoPermissionError):
+        await answer
+
+
+def test_each_user_can_do_its_part_and_no_more(as_user, leaning, simulated, as_segments):
+    async def work(root, producer, agent, reader):
+        await replay(
+            Streams(producer, AGENT), [(0, simulated.match_id, line) for line in simulated.lines], shards=1, speed=None
+        )
+        await producer.xadd(EVENTS, {EVENT: b"no event"})
+        resident = Agent(agent, Models(leaning, None), 0.6, AGENT, LIVE)
+        task = asyncio.create_task(resident.run())
+        async with asyncio.timeout(60):
+            while not (found := await reader.xrange(SIGNALS)) or from_json(found[-1][1][b"signal"]).kind != "ended":
+                await asyncio.sleep(0.05)
+        resident.stop()
+        await task
+        letters = await Streams(agent, AGENT).letters()
+        await refused(producer.xadd(SIGNALS, {"signal": "x"}))
+        await refused(producer.xrange(SIGNALS))
+        await refused(producer.get(Shard(0, 1).key("token")))
+        await refused(reader.xadd(SIGNALS, {"signal": "x"}))
+        await refused(reader.xrange(EVENTS))
+        await refused(reader.xrange(DLQ))
+        for denied in (agent.flushall(), agent.config_get("*"), agent.keys("*"), agent.set("other", 1)):
+            await refused(denied)
+        return [from_json(fields[b"signal"]) for _, fields in found], letters
+
+    signals, letters = as_user(work)
+    assert as_segments(signals).equals(simulated.segments) and len(letters) == 1
+
+
+@pytest.mark.parametrize("url", [None, "htp://user:secret@host/0"])
+def test_an_address_that_is_none_is_refused_without_being_repeated(url):
+    with pytest.raises(NoStreams) as error:
+        connect(Settings(redis_url=SecretStr(url) if url else None), AGENT)
+    assert "secret" not in str(error.value)
