@@ -19,13 +19,13 @@ from configs.trajectories import TrajectoriesConfig, load_trajectories
 from pipeline.errors import PipelineError
 from pipeline.intents.vocabulary import Intent
 from pipeline.motion.clip import NULL, ClipRequest
-from pipeline.scenes.kinematics import Movement, smoothed
+from pipeline.scenes.dataset import cut
 from pipeline.scenes.paths import direction_of, heading_of
 from pipeline.scenes.render import Film, Played, mp4
 from pipeline.scenes.scales import radius_m
 from pipeline.scenes.schema import Actor, Camera, Ground, Scene, SceneObject
 from pipeline.scenes.story import COLORS
-from pipeline.trajectories.bodies import boned, headings, planted
+from pipeline.trajectories.bodies import walked
 from pipeline.trajectories.corpus import Encoder
 from pipeline.trajectories.model import TrajectoryModel
 
@@ -41,7 +41,7 @@ _PLACES: dict[str, tuple[str, Ground]] = {
     "attacker": ("match", "concrete"), "defender": ("match", "concrete"), "site": ("match", "concrete"),
     "striker": ("sports", "pitch"), "goal": ("sports", "pitch"),
 }  # fmt: skip
-_SMOOTHING_S = 0.1  # of found positions: what patches don't quite agree on at their borders
+_MEASURES = r"(metres?|meters?|seconds?|steps?|times|minutes?|feet)"
 _SAMPLE_MS = 125  # between positions of a request for a 3D clip, as in a recording
 
 
@@ -82,7 +82,8 @@ def asked(prompt: str, scenes: ScenesConfig | None = None) -> Asked:
     words = re.findall(r"[a-z]+", prompt.lower())
     if not words:
         raise Wordless("the prompt has no word: say who does what, such as 'a runner sprints to the spaceship'")
-    number = next((_NUMBERS[word] for word in words if word in _NUMBERS), 1)
+    counted = re.sub(rf"\b[a-z]+ {_MEASURES}\b", "", prompt.lower())  # four metres are no actors
+    number = next((_NUMBERS[word] for word in re.findall(r"[a-z]+", counted) if word in _NUMBERS), 1)
     singular = {word.removesuffix("s") for word in words} | set(words)
     things = tuple(kind for kind in scenes.objects if kind in singular)
     theme, ground = next((_PLACES[word] for word in words if word in _PLACES), ("open ground", "grass"))
@@ -179,15 +180,9 @@ def _paced(way: Array, pose: Array, pace: float) -> tuple[Array, Array]:
 def _played(
     name: str, color: str, way: Array, pose: Array, start: Array, course: float, frames: int, scenes: ScenesConfig
 ) -> Played:
-    position = smoothed(way, _SMOOTHING_S * scenes.fps)
-    position = position - position[0] + start
-    heading = headings(position, course, scenes)
-    joints = planted(boned(pose, 1.0, scenes.human), position, heading, 1.0, scenes)
-    position, heading, joints = position[:frames], heading[:frames], joints[:frames]
-    ways = np.diff(position, axis=0, prepend=position[:1])
-    step = np.hypot(ways[:, 0], ways[:, 1])
-    still = np.zeros(frames, np.uint8)
-    movement = Movement(position, heading, step * scenes.fps, np.cumsum(step), still, np.arange(frames) / scenes.fps)
+    whole, joints = walked(way - way[0] + start, pose, course, 1.0, scenes)
+    movement, joints = cut(whole, 0, frames), joints[:frames]
+    position, heading = movement.position, movement.heading
     every = scenes.fps // 5
     actor = Actor(
         id=name, actor_type="figure", color=color, initial_position=(float(position[0, 0]), float(position[0, 1])),

@@ -32,6 +32,8 @@ def test_a_sentence_says_how_many_and_what_stands_there(scenes: ScenesConfig) ->
     what = asked(PROMPT, scenes)
     assert (what.actors, what.things, what.theme, what.ground) == (2, ("spaceship",), "space", "moon")
     assert asked("somebody waves", scenes).actors == 1
+    assert asked("a runner runs four metres, then waits two seconds", scenes).actors == 1
+    assert asked("three walkers go five metres", scenes).actors == 3
     assert asked("five people sit on chairs", scenes).things == ("chair",)
     for empty in ("", "  ", "!!", "42"):
         with pytest.raises(Wordless):
