@@ -5,8 +5,9 @@ belong here: the model, drawing (`pipeline.scenes.render`), 3D motion (`pipeline
 """
 
 import hashlib
+import io
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,6 +29,7 @@ from pipeline.scenes.story import COLORS
 from pipeline.trajectories.bodies import walked
 from pipeline.trajectories.corpus import Encoder
 from pipeline.trajectories.model import TrajectoryModel
+from pipeline.trajectories.samples import DIRECTIONS
 
 Array = NDArray[np.float64]
 
@@ -41,6 +43,8 @@ _PLACES: dict[str, tuple[str, Ground]] = {
     "attacker": ("match", "concrete"), "defender": ("match", "concrete"), "site": ("match", "concrete"),
     "striker": ("sports", "pitch"), "goal": ("sports", "pitch"),
 }  # fmt: skip
+_GOES = re.compile(r"\b(walk|jog|run|rac(e|ing)|sprint|bound|go(es)?\b|mov(e|ing)|rush|rotat|advanc|retreat|chas)")
+_FAR, _SIDES = ("10 metres", "15 metres", "20 metres", "30 metres"), ("to the right", "to the left")
 _MEASURES = r"(metres?|meters?|seconds?|steps?|times|minutes?|feet)"
 _SAMPLE_MS = 125  # between positions of a request for a 3D clip, as in a recording
 
@@ -88,6 +92,23 @@ def asked(prompt: str, scenes: ScenesConfig | None = None) -> Asked:
     things = tuple(kind for kind in scenes.objects if kind in singular)
     theme, ground = next((_PLACES[word] for word in words if word in _PLACES), ("open ground", "grass"))
     return Asked(prompt.strip(), min(number, MOST_ACTORS), things, theme, ground)
+
+
+def completed(prompt: str, rng: np.random.Generator) -> str:
+    """A sentence with what it leaves open: who goes somewhere goes so far and that way, as captions tell.
+
+    A model that is told neither finds the mean of all ways, which is to stay.
+
+    Args:
+        prompt: in English.
+        rng: draws what is open.
+    """
+    if not _GOES.search(prompt.lower()):
+        return prompt
+    far, side = rng.choice(_FAR), rng.choice(_SIDES)
+    has_way = any(word in prompt.lower() for word in DIRECTIONS)
+    rest = ([] if re.search(r"\bmet(re|er)s?\b", prompt.lower()) else [str(far)]) + ([] if has_way else [str(side)])
+    return " ".join([prompt.rstrip(" .!"), *rest]) if rest else prompt
 
 
 @dataclass(frozen=True)
@@ -141,8 +162,8 @@ def generated(
     what = asked(prompt, scenes)
     model.ensure_read_by(encoder)
     frames = min(round((seconds or config.generation.seconds) * scenes.fps), model.shape.frames)
-    vector = np.asarray(encoder.encode([what.prompt]), np.float32)
     rng = np.random.default_rng([seed, int.from_bytes(hashlib.sha256(what.prompt.encode()).digest()[:4], "big")])
+    vector = np.asarray(encoder.encode([completed(what.prompt, rng)]), np.float32)
     found = model.from_text(vector, np.ones(1, np.float32))
     way, pose = found.position[0].astype(float), found.joints[0].astype(float)
     last = way[-1] - way[0]
@@ -207,6 +228,26 @@ def _things(
             side = direction_of(np.array(course + (0.5 if k % 2 else -0.5) * np.pi))
             spot = 0.5 * (way[-1] - way[0]) + side * (far + float(rng.uniform(1.0, 3.0)))
         yield SceneObject(id=f"{kind}{k}", kind=kind, position=(float(spot[0]), 0.0, float(spot[1])))
+
+
+def sheet(stories: Sequence[Generated], *, columns: int = 5, cell: int = 300) -> bytes:
+    """A JPEG of stories one below the other, each as frames evenly in time."""
+    from PIL import Image
+
+    rows = []
+    for made in stories:
+        shown = Film(made.scene, cast=list(made.cast))
+        at = [round(k) for k in np.linspace(0.0, 1.0, columns) * (shown.frames - 1)]
+        rows.append([shown.picture(frame) for frame in at])
+    tall = round(cell * rows[0][0].height / rows[0][0].width)
+    whole = Image.new("RGB", (columns * cell, len(rows) * tall), "#ffffff")
+    for row, pictures in enumerate(rows):
+        for column, picture in enumerate(pictures):
+            small = picture.resize((cell, tall), Image.Resampling.LANCZOS)
+            whole.paste(small, (column * cell, row * tall))
+    out = io.BytesIO()
+    whole.save(out, "JPEG", quality=85)
+    return out.getvalue()
 
 
 def clip_requests(made: Generated, intent: Intent, scenes: ScenesConfig | None = None) -> list[ClipRequest]:
