@@ -6,7 +6,7 @@ Concept: https://docs.dagster.io/guides/build/assets
 """
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import dagster as dg
@@ -20,7 +20,7 @@ from configs.trajectories import load_trajectories
 from pipeline.scenes import speeds
 from pipeline.trajectories.corpus import Corpus, Encoder, assembled
 from pipeline.trajectories.evaluation import judged
-from pipeline.trajectories.generation import generated
+from pipeline.trajectories.generation import generated, sheet
 from pipeline.trajectories.plan import CODE, Plan, planned
 from pipeline.trajectories.recorded import Recorded, recorded_windows
 from pipeline.trajectories.report import Outcome, goals, page
@@ -173,8 +173,8 @@ def _curve(checks: list[dict[str, Any]]) -> pl.DataFrame:
     return pl.DataFrame(checks).drop("kind", "steps").select(pl.all().round(4)).tail(20)
 
 
-def examined(store: Store, environment: Settings, encoder: Encoder) -> tuple[Outcome, str]:
-    """The latest model, judged on what was held out; and the page that tells of it.
+def examined(store: Store, environment: Settings, encoder: Encoder, notes: Sequence[str] = ()) -> tuple[Outcome, str]:
+    """The latest model, judged on what was held out; and the page that tells of it, with further sections.
 
     What is held out is that of its training, where that lies on this machine; else what is there now.
 
@@ -190,7 +190,18 @@ def examined(store: Store, environment: Settings, encoder: Encoder) -> tuple[Out
         corpus = gathered(store, encoder)
     told = training.history(folder)
     outcome = Outcome(model, corpus, told, judged(model, corpus))
-    return outcome, page(outcome)
+    return outcome, page(outcome, notes=notes)
+
+
+def pictured(store: Store, encoder: Encoder, seed: int = 1) -> bytes:
+    """A JPEG of what the latest model makes of the prompts above.
+
+    Raises:
+        NoModel: if there is none.
+        Unusable: if texts are read by another encoder than it learned with.
+    """
+    model = training.Shelf(store).latest()
+    return sheet([generated(model, encoder, prompt, seed=seed) for prompt in PROMPTS])
 
 
 @dg.asset(

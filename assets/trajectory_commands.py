@@ -19,6 +19,7 @@ app = typer.Typer(no_args_is_help=True, help="The model that predicts where some
 console = Console(markup=False, highlight=False)
 
 KINDS = (".mp4", ".glb")
+PICTURE = "images/trajectories/generated.jpg"  # beside the page
 
 
 @contextmanager
@@ -77,17 +78,26 @@ def _say(text: str) -> None:
 
 @app.command()
 def evaluate(
-    out: Annotated[Path | None, typer.Option(help="Write the page here too, such as docs/trajectories.md.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Write the page, with a picture, here too: docs/trajectories.md.")
+    ] = None,
 ) -> None:
     """Judge the latest model on what was held out, beside the baselines."""
     from assets.definitions import open_encoder, open_store
-    from assets.trajectories import REPORT, examined
+    from assets.trajectories import PROMPTS, REPORT, examined, pictured
     from resources.settings import settings
 
     environment = settings()
     store = open_store(environment)
+    encoder, notes = open_encoder(environment), []
     with _told():
-        _, text = examined(store, environment, open_encoder(environment))
+        if out is not None:
+            picture = out.parent / PICTURE
+            picture.parent.mkdir(parents=True, exist_ok=True)
+            picture.write_bytes(pictured(store, encoder))
+            said = "; ".join(f"*{prompt}*" for prompt in PROMPTS)
+            notes = [f"## Made up from sentences\n\nFrom above: {said}.\n\n![frames of four films]({PICTURE})"]
+        _, text = examined(store, environment, encoder, notes)
     uri = store.write(REPORT, text.encode())
     if out is not None:
         out.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Found poses as bodies: bones as long as they are, feet where they were found, standing feet that stay.
+"""Found poses as bodies: bones as long as they are, and strides that the way drives.
 
 Belongs here: what turns twenty numbers a frame into a figure that can be drawn. Does not belong here: finding them
 (model), the figure of a scripted movement (`pipeline.scenes.figure`).
@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from configs.scenes import Human, ScenesConfig
 from pipeline.scenes.figure import (
-    FEET,
     HEAD,
     HIPS,
     LEFT_ELBOW,
@@ -22,16 +21,16 @@ from pipeline.scenes.figure import (
     RIGHT_FOOT,
     RIGHT_HAND,
     RIGHT_KNEE,
+    posed,
     shoulder,
 )  # fmt: skip
-from pipeline.scenes.kinematics import smoothed
-from pipeline.scenes.paths import direction_of, heading_of
+from pipeline.scenes.kinematics import Movement, retraced, smoothed
 
 Array = NDArray[np.float64]
 _ARMS = ((LEFT_ELBOW, LEFT_HAND), (RIGHT_ELBOW, RIGHT_HAND))
 _LEGS = ((LEFT_KNEE, LEFT_FOOT), (RIGHT_KNEE, RIGHT_FOOT))
-_LOW_M, _SLOW_MPS, _EASE_S = 0.05, 1.0, 0.12
-"""A found foot is meant to stand where it is so low and so slow; it comes back to its own way within so long."""
+_WALKS_MPS, _BLEND_S = 0.4, 0.12
+"""From so much on it is a gait that one sees; over so long a pose becomes one."""
 
 
 def boned(joints: NDArray[Any], scale: NDArray[Any] | float, human: Human) -> Array:
@@ -75,73 +74,27 @@ def _leg(hips: Array, foot: Array, human: Human) -> tuple[Array, Array]:
     return hips + way * along[..., None] + across * aside[..., None], hips + way * reach[..., None]
 
 
-def headings(position: NDArray[Any], first: float, config: ScenesConfig) -> Array:
-    """Where somebody on a way `(n, 2)` looks: where it goes; `(n,)` radians, unwrapped.
+def walked(
+    position: NDArray[Any], joints: NDArray[Any], heading: float, scale: float, scenes: ScenesConfig
+) -> tuple[Movement, Array]:
+    """A found motion as somebody who walks it: posture as it was found, strides that the way drives.
+
+    What a sentence leaves open, as with which foot somebody begins, a model finds as the mean of all that is possible,
+    and a mean of strides is none. So legs and arms of who goes are those of the gait at that speed, whose phase is the
+    distance gone; who stays has the pose that was found.
 
     Args:
-        position: metres, by frame.
-        first: before it first goes.
-        config: frame rate, and the speed from which on a direction counts.
-    """
-    smooth = smoothed(np.asarray(position, float), 0.12 * config.fps)
-    ways = np.diff(smooth, axis=0, prepend=smooth[:1])
-    goes = np.hypot(ways[:, 0], ways[:, 1]) * config.fps > config.limits.facing_from_mps
-    if not goes.any():
-        return np.full(len(ways), first)
-    last = np.maximum.accumulate(np.where(goes, np.arange(len(ways)), -1))
-    found = heading_of(ways)[np.where(last >= 0, last, int(np.argmax(goes)))]
-    return np.unwrap(found)
-
-
-def planted(
-    joints: NDArray[Any], position: NDArray[Any], heading: NDArray[Any], scale: float, config: ScenesConfig
-) -> Array:
-    """Poses `(n, 10, 2)` whose feet stay where they stand: each stance is held at its middle, and left smoothly.
-
-    A foot stands where it was found low and slow over the ground. Only along the figure's own direction can it be held,
-    as the figure is flat.
-
-    Args:
-        joints: of `boned`.
-        position: `(n, 2)` metres.
-        heading: `(n,)` radians.
+        position: `(n, 2)` metres, by frame.
+        joints: `(n, 10, 2)` metres, as found.
+        heading: where somebody looks before it first goes, radians.
         scale: of the figure.
-        config: lengths, frame rate.
+        scenes: gait, lengths, frame rate.
+
+    Returns:
+        Where it is when, smoothed a little; and poses `(n, 10, 2)` with the bones of a human.
     """
-    out = np.array(joints, float)
-    ahead = direction_of(np.asarray(heading, float))
-    ease = max(round(_EASE_S * config.fps), 1)
-    for foot in FEET:
-        world = position + out[:, foot, :1] * ahead
-        speed = np.hypot(*np.gradient(world, axis=0).T) * config.fps
-        stands = (out[:, foot, 1] < _LOW_M * scale) & (speed < _SLOW_MPS)
-        shift, floor = np.zeros(len(out)), np.zeros(len(out))
-        edges = np.flatnonzero(np.diff(np.concatenate([[0], stands.astype(int), [0]])))
-        for begin, end in zip(edges[::2], edges[1::2], strict=True):
-            if end - begin < 2:
-                continue
-            middle = world[(begin + end) // 2]
-            shift[begin:end] = ((middle - world[begin:end]) * ahead[begin:end]).sum(axis=1)
-            floor[begin:end] = -out[begin:end, foot, 1]
-        held = shift != 0
-        for values in (shift, floor):
-            _eased(values, held | (floor != 0), ease)
-        out[:, foot, 0] += shift
-        out[:, foot, 1] = np.maximum(out[:, foot, 1] + floor, 0.0)
-    return boned(out, scale, config.human)
-
-
-def _eased(values: Array, held: NDArray[np.bool_], frames: int) -> None:
-    """Lets values die away on both sides of where they are held, in place."""
-    source = values.copy()
-    weight = np.where(held, 1.0, 0.0)
-    for step in range(1, frames + 1):
-        share = 0.5 * (1.0 + np.cos(np.pi * step / (frames + 1)))
-        for shift in (step, -step):
-            moved, kept = np.roll(source, shift), np.roll(held, shift)
-            if shift > 0:
-                kept[:shift] = False
-            else:
-                kept[shift:] = False
-            better = kept & ~held & (share > weight)
-            values[better], weight[better] = share * moved[better], share
+    movement = retraced(np.asarray(position, float), np.zeros(len(position), np.uint8), heading, scenes)
+    gait = posed(movement, scenes, scale=scale)
+    share = np.clip(smoothed(movement.speed[:, None] / scale, _BLEND_S * scenes.fps) / _WALKS_MPS, 0.0, 1.0)
+    share = (share * share * (3.0 - 2.0 * share))[..., None]
+    return movement, boned(share * gait + (1.0 - share) * joints, scale, scenes.human)

@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 from configs.scenes import ScenesConfig, load_scenes
 from configs.trajectories import TrajectoriesConfig, load_trajectories
 from pipeline.scenes.figure import bones
+from pipeline.scenes.kinematics import retraced
 from pipeline.scenes.validation import action_speeds, slide_mps
 from pipeline.trajectories import baselines
 from pipeline.trajectories.batches import Batches
-from pipeline.trajectories.bodies import boned, headings, planted
+from pipeline.trajectories.bodies import walked
 from pipeline.trajectories.corpus import RECORDED, STORY, Corpus, scale_of
 from pipeline.trajectories.framing import GOING_MPS
 from pipeline.trajectories.model import Motions, TrajectoryModel
@@ -232,12 +233,15 @@ class _Judge:
 
     def _as_samples(self, truth: Samples, found: Motions) -> Samples:
         position = found.position - found.position[:, :1]
-        heading = np.stack([
-            headings(way, float(first), self.scenes) for way, first in zip(position, truth.heading[:, 0], strict=True)
-        ])  # fmt: skip
+        headings = [
+            retraced(way.astype(float), np.zeros(len(way), np.uint8), float(first), self.scenes).heading
+            for way, first in zip(position, truth.heading[:, 0], strict=True)
+        ]
         ways = np.diff(position, axis=1, prepend=position[:, :1])
         speed = (np.hypot(ways[..., 0], ways[..., 1]) * truth.fps).astype(np.float32)
-        return replace(truth, position=position, joints=found.joints, heading=heading.astype(np.float32), speed=speed)
+        return replace(
+            truth, position=position, joints=found.joints, heading=np.stack(headings).astype(np.float32), speed=speed
+        )
 
     def measures(self, samples: Samples, truth: Samples, scale: Floats) -> dict[str, float]:
         """Realism and agreement of motions with true ones.
@@ -290,13 +294,18 @@ def static(samples: Samples) -> Samples:
 
 
 def finished(samples: Samples, scale: Floats, scenes: ScenesConfig) -> Samples:
-    """As films show it: bones as long as they are, standing feet that stay."""
-    joints = boned(samples.joints, scale[:, None], scenes.human)
+    """As films show it: bones as long as they are, strides that the way drives."""
     done = [
-        planted(joints[k], samples.position[k], samples.heading[k], float(scale[k]), scenes)
+        walked(samples.position[k], samples.joints[k], float(samples.heading[k, 0]), float(scale[k]), scenes)
         for k in range(len(samples))
     ]
-    return replace(samples, joints=np.stack(done).astype(np.float32))
+    return replace(
+        samples,
+        position=np.stack([movement.position for movement, _ in done]).astype(np.float32),
+        heading=np.stack([movement.heading for movement, _ in done]).astype(np.float32),
+        speed=np.stack([movement.speed for movement, _ in done]).astype(np.float32),
+        joints=np.stack([joints for _, joints in done]).astype(np.float32),
+    )
 
 
 __all__ = ["Judgement", "errors", "finished", "gains", "judged", "static"]

@@ -5,8 +5,9 @@ belong here: the model, drawing (`pipeline.scenes.render`), 3D motion (`pipeline
 """
 
 import hashlib
+import io
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,15 +20,16 @@ from configs.trajectories import TrajectoriesConfig, load_trajectories
 from pipeline.errors import PipelineError
 from pipeline.intents.vocabulary import Intent
 from pipeline.motion.clip import NULL, ClipRequest
-from pipeline.scenes.kinematics import Movement, smoothed
+from pipeline.scenes.dataset import cut
 from pipeline.scenes.paths import direction_of, heading_of
 from pipeline.scenes.render import Film, Played, mp4
 from pipeline.scenes.scales import radius_m
 from pipeline.scenes.schema import Actor, Camera, Ground, Scene, SceneObject
 from pipeline.scenes.story import COLORS
-from pipeline.trajectories.bodies import boned, headings, planted
+from pipeline.trajectories.bodies import walked
 from pipeline.trajectories.corpus import Encoder
 from pipeline.trajectories.model import TrajectoryModel
+from pipeline.trajectories.samples import DIRECTIONS
 
 Array = NDArray[np.float64]
 
@@ -41,7 +43,9 @@ _PLACES: dict[str, tuple[str, Ground]] = {
     "attacker": ("match", "concrete"), "defender": ("match", "concrete"), "site": ("match", "concrete"),
     "striker": ("sports", "pitch"), "goal": ("sports", "pitch"),
 }  # fmt: skip
-_SMOOTHING_S = 0.1  # of found positions: what patches don't quite agree on at their borders
+_GOES = re.compile(r"\b(walk|jog|run|rac(e|ing)|sprint|bound|go(es)?\b|mov(e|ing)|rush|rotat|advanc|retreat|chas)")
+_FAR, _SIDES = ("10 metres", "15 metres", "20 metres", "30 metres"), ("to the right", "to the left")
+_MEASURES = r"(metres?|meters?|seconds?|steps?|times|minutes?|feet)"
 _SAMPLE_MS = 125  # between positions of a request for a 3D clip, as in a recording
 
 
@@ -82,11 +86,29 @@ def asked(prompt: str, scenes: ScenesConfig | None = None) -> Asked:
     words = re.findall(r"[a-z]+", prompt.lower())
     if not words:
         raise Wordless("the prompt has no word: say who does what, such as 'a runner sprints to the spaceship'")
-    number = next((_NUMBERS[word] for word in words if word in _NUMBERS), 1)
+    counted = re.sub(rf"\b[a-z]+ {_MEASURES}\b", "", prompt.lower())  # four metres are no actors
+    number = next((_NUMBERS[word] for word in re.findall(r"[a-z]+", counted) if word in _NUMBERS), 1)
     singular = {word.removesuffix("s") for word in words} | set(words)
     things = tuple(kind for kind in scenes.objects if kind in singular)
     theme, ground = next((_PLACES[word] for word in words if word in _PLACES), ("open ground", "grass"))
     return Asked(prompt.strip(), min(number, MOST_ACTORS), things, theme, ground)
+
+
+def completed(prompt: str, rng: np.random.Generator) -> str:
+    """A sentence with what it leaves open: who goes somewhere goes so far and that way, as captions tell.
+
+    A model that is told neither finds the mean of all ways, which is to stay.
+
+    Args:
+        prompt: in English.
+        rng: draws what is open.
+    """
+    if not _GOES.search(prompt.lower()):
+        return prompt
+    far, side = rng.choice(_FAR), rng.choice(_SIDES)
+    has_way = any(word in prompt.lower() for word in DIRECTIONS)
+    rest = ([] if re.search(r"\bmet(re|er)s?\b", prompt.lower()) else [str(far)]) + ([] if has_way else [str(side)])
+    return " ".join([prompt.rstrip(" .!"), *rest]) if rest else prompt
 
 
 @dataclass(frozen=True)
@@ -140,8 +162,8 @@ def generated(
     what = asked(prompt, scenes)
     model.ensure_read_by(encoder)
     frames = min(round((seconds or config.generation.seconds) * scenes.fps), model.shape.frames)
-    vector = np.asarray(encoder.encode([what.prompt]), np.float32)
     rng = np.random.default_rng([seed, int.from_bytes(hashlib.sha256(what.prompt.encode()).digest()[:4], "big")])
+    vector = np.asarray(encoder.encode([completed(what.prompt, rng)]), np.float32)
     found = model.from_text(vector, np.ones(1, np.float32))
     way, pose = found.position[0].astype(float), found.joints[0].astype(float)
     last = way[-1] - way[0]
@@ -179,15 +201,9 @@ def _paced(way: Array, pose: Array, pace: float) -> tuple[Array, Array]:
 def _played(
     name: str, color: str, way: Array, pose: Array, start: Array, course: float, frames: int, scenes: ScenesConfig
 ) -> Played:
-    position = smoothed(way, _SMOOTHING_S * scenes.fps)
-    position = position - position[0] + start
-    heading = headings(position, course, scenes)
-    joints = planted(boned(pose, 1.0, scenes.human), position, heading, 1.0, scenes)
-    position, heading, joints = position[:frames], heading[:frames], joints[:frames]
-    ways = np.diff(position, axis=0, prepend=position[:1])
-    step = np.hypot(ways[:, 0], ways[:, 1])
-    still = np.zeros(frames, np.uint8)
-    movement = Movement(position, heading, step * scenes.fps, np.cumsum(step), still, np.arange(frames) / scenes.fps)
+    whole, joints = walked(way - way[0] + start, pose, course, 1.0, scenes)
+    movement, joints = cut(whole, 0, frames), joints[:frames]
+    position, heading = movement.position, movement.heading
     every = scenes.fps // 5
     actor = Actor(
         id=name, actor_type="figure", color=color, initial_position=(float(position[0, 0]), float(position[0, 1])),
@@ -212,6 +228,26 @@ def _things(
             side = direction_of(np.array(course + (0.5 if k % 2 else -0.5) * np.pi))
             spot = 0.5 * (way[-1] - way[0]) + side * (far + float(rng.uniform(1.0, 3.0)))
         yield SceneObject(id=f"{kind}{k}", kind=kind, position=(float(spot[0]), 0.0, float(spot[1])))
+
+
+def sheet(stories: Sequence[Generated], *, columns: int = 5, cell: int = 300) -> bytes:
+    """A JPEG of stories one below the other, each as frames evenly in time."""
+    from PIL import Image
+
+    rows = []
+    for made in stories:
+        shown = Film(made.scene, cast=list(made.cast))
+        at = [round(k) for k in np.linspace(0.0, 1.0, columns) * (shown.frames - 1)]
+        rows.append([shown.picture(frame) for frame in at])
+    tall = round(cell * rows[0][0].height / rows[0][0].width)
+    whole = Image.new("RGB", (columns * cell, len(rows) * tall), "#ffffff")
+    for row, pictures in enumerate(rows):
+        for column, picture in enumerate(pictures):
+            small = picture.resize((cell, tall), Image.Resampling.LANCZOS)
+            whole.paste(small, (column * cell, row * tall))
+    out = io.BytesIO()
+    whole.save(out, "JPEG", quality=85)
+    return out.getvalue()
 
 
 def clip_requests(made: Generated, intent: Intent, scenes: ScenesConfig | None = None) -> list[ClipRequest]:

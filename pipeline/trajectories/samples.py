@@ -128,12 +128,13 @@ def augmented(
     if mirror:
         out = mirrored_samples(out, rng.random(b) < mirror)
     if turn:
-        told = np.array([any(word in text for word in _DIRECTIONS) for text in samples.captions])
+        told = np.array([any(word in text for word in DIRECTIONS) for text in samples.captions])
         out = turned(out, np.where(told, 0.0, rng.uniform(-np.pi, np.pi, b)))
     return out
 
 
-_DIRECTIONS = ("left", "right", "viewer", "distance", "away", "forward")
+DIRECTIONS = ("left", "right", "viewer", "distance", "away", "forward")
+"""Words of captions that tell a direction in the picture."""
 
 
 def faster(samples: Samples, factor: NDArray[np.float64]) -> Samples:

@@ -10,7 +10,7 @@ from pipeline.motion.gltf import glb
 from pipeline.motion.synthesizer import synthesize
 from pipeline.scenes.figure import bones
 from pipeline.trajectories.corpus import Encoder, Unusable
-from pipeline.trajectories.generation import Generated, Wordless, asked, clip_requests, generated
+from pipeline.trajectories.generation import Generated, Wordless, asked, clip_requests, completed, generated
 from pipeline.trajectories.model import TrajectoryModel
 
 pytest.importorskip("torch")
@@ -32,10 +32,20 @@ def test_a_sentence_says_how_many_and_what_stands_there(scenes: ScenesConfig) ->
     what = asked(PROMPT, scenes)
     assert (what.actors, what.things, what.theme, what.ground) == (2, ("spaceship",), "space", "moon")
     assert asked("somebody waves", scenes).actors == 1
+    assert asked("a runner runs four metres, then waits two seconds", scenes).actors == 1
+    assert asked("three walkers go five metres", scenes).actors == 3
     assert asked("five people sit on chairs", scenes).things == ("chair",)
     for empty in ("", "  ", "!!", "42"):
         with pytest.raises(Wordless):
             asked(empty, scenes)
+
+
+def test_what_a_sentence_leaves_open_is_drawn_and_what_it_says_is_not() -> None:
+    rng = np.random.default_rng(1)
+    assert "metres to the " in completed("a batter runs the bases.", rng)
+    assert completed("a man walks ten metres to the left", rng) == "a man walks ten metres to the left"
+    assert completed("a man walks to the left", rng).endswith(" metres")
+    assert completed("a woman sits and types", rng) == "a woman sits and types"
 
 
 def test_a_story_has_the_actors_and_things_that_the_sentence_names(made: Generated, scenes: ScenesConfig) -> None:

@@ -151,7 +151,14 @@ def test_a_minute_of_the_tiny_size_beats_its_beginning_and_staying_put(
     from pipeline.trajectories.learning import Training, _validation_parts
 
     own = plan(
-        700, log_every=100, checkpoint_every=700, validate_every=350, warmup=50, validation=64, learning_rate=1e-3
+        700,
+        log_every=100,
+        checkpoint_every=700,
+        validate_every=350,
+        warmup=50,
+        validation=64,
+        learning_rate=1e-3,
+        ema=0.99,
     )
     training = Training(tmp_path, own, corpus)
     began = time.process_time()
@@ -159,11 +166,11 @@ def test_a_minute_of_the_tiny_size_beats_its_beginning_and_staying_put(
     assert time.process_time() - began < 60
     checks = [each for each in history(tmp_path) if each["kind"] == "validation"]
     parts = _validation_parts(training.batches, corpus, own)
-    assert checks[-1]["story_text"] < 0.9 * checks[0]["story_text"]  # untrained it knows of a beginning, not of texts
+    assert checks[-1]["story_text"] < 0.95 * checks[0]["story_text"]  # untrained it knows of a beginning, not of texts
     assert checks[-1]["error_m"] < checks[0]["error_m"]
     for name, batch in parts.items():
         stay = float(np.hypot(*np.moveaxis(batch.way, -1, 0))[~batch.seen].mean())
-        assert checks[-1][name] < 0.9 * stay, name
+        assert checks[-1][name] < 0.95 * stay, name
 
 
 @pytest.mark.slow
