@@ -21,7 +21,7 @@ from pipeline.embeddings import retrieval, texts
 from pipeline.embeddings.moments import described
 from pipeline.tables import SchemaViolation, conform, empty
 from resources.encoders import Encoders
-from resources.moment_index import MomentIndex, different
+from resources.moment_index import MomentIndex, different, parts
 from resources.store import Part, Store
 from resources.text_vectors import TextVectors
 
@@ -180,11 +180,11 @@ def moment_index(
     """The index by which `gridmotion search` finds moments of matches by words."""
     encoder = encoders.open(say=context.log.debug)
     vectors = TextVectors(store, encoder, encoders.config)
-    rows = _all_moments(store)
+    read, rows = parts(store), _all_moments(store)
     told = different(rows)
     found = vectors.of(told["text"].to_list(), make=False)
     index = MomentIndex(store, encoder.identity, encoders.config)
-    size = index.build(rows, found)
+    size = index.build(rows, found, read)
     recall, least = _recall(index, told["text_hash"].to_list(), found), encoders.config.index.recall_at_least
     check = dg.AssetCheckResult(
         check_name=INDEX_CHECK,

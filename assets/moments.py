@@ -20,8 +20,8 @@ from resources.reviews import Reviews
 from resources.store import Store
 
 JOB = "make_moment"
-KEY = "moments"
-"""What the catalogue calls the moments of a match."""
+KEY = "rendered_moments"
+"""What the catalogue calls the rendered moments of a match; `moments` is the table of moments in words."""
 
 
 class NoSuchRound(PipelineError):

@@ -7,6 +7,7 @@ Concept: https://docs.dagster.io/guides/build/assets
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from hashlib import sha256
 
 import dagster as dg
 import polars as pl
@@ -28,6 +29,7 @@ GROUP = "scenes"
 RECIPE = Recipe(("scenes", "trajectories/samples.py", "events/model.py", "errors.py"), (load_scenes(),))
 SIZES_CHECK = "object_sizes"
 STORIES, MATCH = "stories-", "match-"
+_LONGEST_KEY = 100  # of a part in the store
 TABLE = "trajectories"
 SHEET = 4  # pictures of a story that the UI shows
 
@@ -141,7 +143,16 @@ def story_shards(samples: int, seed: int) -> list[Shard]:
 def match_shards(store: Store) -> list[Shard]:
     """A shard for each match that has tracks and intents."""
     ready = sorted(set(store.keys("tracks")) & set(store.keys("intents")) & set(store.keys("matches")))
-    return [Shard(f"{MATCH}{match_id}"[:100], match_id=match_id) for match_id in ready]
+    return [Shard(_match_key(match_id), match_id=match_id) for match_id in ready]
+
+
+def _match_key(match_id: str) -> str:
+    """The name of a match's shard; of an id that leaves no room for more, its end becomes its hash."""
+    key = f"{MATCH}{match_id}"
+    if len(key) <= _LONGEST_KEY:
+        return key
+    tail = f"-{sha256(match_id.encode()).hexdigest()[:16]}"
+    return key[: _LONGEST_KEY - len(tail)] + tail
 
 
 def shard_maker(environment: Settings) -> Callable[[Shard], MadeShard]:

@@ -18,8 +18,18 @@ from bench.measure import Figure
 from bench.results import PATH, document, table
 from bench.workload import workload
 
-AREAS = ("ingest", "features", "prediction", "live", "line", "backfill", "motion", "scenes", "embeddings")
-AREAS = ("ingest", "features", "prediction", "live", "agent", "line", "backfill", "motion")
+AREAS = (
+    "ingest",
+    "features",
+    "prediction",
+    "live",
+    "agent",
+    "line",
+    "backfill",
+    "motion",
+    "scenes",
+    "embeddings",
+)
 """In the order of the line. Each is a module of this package whose docstring begins with what it measures."""
 
 

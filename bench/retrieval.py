@@ -20,7 +20,7 @@ from bench.workload import SHARED, frames
 from configs.encoders import EncoderSpec, load_encoders
 from pipeline.embeddings.moments import described
 from resources.encoders import EncoderError, Encoders
-from resources.moment_index import MomentIndex, different
+from resources.moment_index import MomentIndex, different, parts
 from resources.settings import Settings
 from resources.store import Store
 from resources.text_vectors import TextVectors
@@ -106,7 +106,7 @@ def _table(specs: dict[str, EncoderSpec]) -> list[str]:
 def _examples(moments: pl.DataFrame, vectors: TextVectors) -> list[str]:
     told = different(moments)
     index = MomentIndex(vectors.store, vectors.identity)
-    index.build(moments, vectors.of(told["text"].to_list()))
+    index.build(moments, vectors.of(told["text"].to_list()), parts(vectors.store))
     lines = ["## What is found", "", f"`gridmotion search` by `{vectors.identity.name}`, the best of each:", ""]
     for asked in ASKED:
         lines += [f"**{asked}**", ""]

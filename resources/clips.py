@@ -7,7 +7,7 @@ The files of a clip are `motion/<first two digits>/<clip_key>.{glb,npz,png,webp,
 synthesised alone, so any match and any model that ask for the same moment share them. The record (`.json`) is written
 last and names the others' hashes, so a clip whose record fits its files is whole. Who asked, and with which model, is
 in the manifest of each segment, `manifests/match_id=<id>/<segment_id>.json`. A moment with several players is
-`moments/match_id=<id>/<round>-<from_ms>-<to_ms>.{glb,webp,json}`.
+`rendered_moments/match_id=<id>/<round>-<from_ms>-<to_ms>.{glb,webp,json}`.
 """
 
 import hashlib
@@ -136,7 +136,7 @@ class ClipStudio:
         asked = {"match_id": match_id, "round": round_number, "from_ms": moment.from_ms, "to_ms": moment.to_ms}
         record = asked | provenance | {"backend": self.backend.name, "trainable": True, "clip_keys": keys}
         record["absent"] = dict(moment.absent)
-        path = f"moments/match_id={match_id}/{round_number}-{moment.from_ms}-{moment.to_ms}"
+        path = f"rendered_moments/match_id={match_id}/{round_number}-{moment.from_ms}-{moment.to_ms}"
         kept = self._kept(path)
         if kept is not None and all(kept.get(name) == value for name, value in record.items()):
             return kept

@@ -89,12 +89,13 @@ class MomentIndex:
         self._config = config or load_encoders()
         self._path = f"search/{identity.key}"
 
-    def build(self, moments: pl.DataFrame, vectors: Vectors) -> int:
+    def build(self, moments: pl.DataFrame, vectors: Vectors, read: dict[str, str]) -> int:
         """Makes the index anew and keeps it; returns its size in bytes.
 
         Args:
             moments: all rows of the table `moments`.
             vectors: of their different texts, in the order of `different`.
+            read: what `parts` told before the rows were read, so that what changed since then is known to be missing.
         """
         index, told = self._empty(), different(moments)
         if told.height:
@@ -108,7 +109,7 @@ class MomentIndex:
         record = {
             "encoder": self.identity.key,
             "texts": told.height,
-            "parts": parts(self.store),
+            "parts": read,
             "files": {ending: hashlib.sha256(content).hexdigest() for ending, content in files.items()},
         }
         self.store.write(f"{self._path}.json", json.dumps(record, sort_keys=True, indent=1).encode())

@@ -45,6 +45,7 @@ class Identity:
         query: how a text is put that is searched for.
         document: how a text is put that may be found.
         licence: of the model, or the terms of the service.
+        pooling: how one vector is made of those of all tokens; empty where a service does it.
     """
 
     name: str
@@ -55,16 +56,27 @@ class Identity:
     query: str
     document: str
     licence: str
+    pooling: str
 
     @classmethod
     def of(cls, name: str, spec: EncoderSpec, revision: str) -> "Identity":
         """Of an encoder as configured, whose files or service have this revision."""
-        return cls(name, spec.model, revision, spec.values, spec.max_tokens, spec.query, spec.document, spec.licence)
+        return cls(
+            name,
+            spec.model,
+            revision,
+            spec.values,
+            spec.max_tokens,
+            spec.query,
+            spec.document,
+            spec.licence,
+            spec.pooling or "",
+        )
 
     @property
     def key(self) -> str:
         """A short name for it, which may be part of a file's: `<name>-<dimension>-<eight hex digits>`."""
-        told = "\0".join((self.model, self.revision, str(self.max_tokens), self.query, self.document))
+        told = "\0".join((self.model, self.revision, str(self.max_tokens), self.query, self.document, self.pooling))
         return f"{self.name}-{self.dimension}-{hashlib.sha256(told.encode()).hexdigest()[:8]}"
 
     def put(self, text: str, style: Style) -> str:

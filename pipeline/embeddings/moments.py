@@ -97,11 +97,20 @@ def _surrounded(rows: pl.DataFrame, tracks: pl.DataFrame, events: pl.DataFrame, 
         kind: texts.filter(pl.col("event_type") == kind)
         for kind in ("PLAYER_KILLED", "PLAYER_DAMAGED", "PLAYER_BLINDED", "BOMB_PLANTED")
     }
-    kills = of["PLAYER_KILLED"]
-    dead = kills.join(teams, left_on="target", right_on="player", how="inner")
+    dead = of["PLAYER_KILLED"].join(teams, left_on="target", right_on="player", how="inner")
+    # A recording tells suicides and teammates' bullets as kills too.
+    kills = (
+        of["PLAYER_KILLED"]
+        .join(teams.rename({"team": "own"}), left_on="actor", right_on="player", how="left")
+        .join(teams.rename({"team": "other"}), left_on="target", right_on="player", how="left")
+        .with_columns(
+            of_opponent=pl.col("actor").ne_missing(pl.col("target"))
+            & (pl.col("own") != pl.col("other")).fill_null(value=True)
+        )
+    )
     happened = {
         "teammate": (dead.select("t_ms", "round", "team", mate="target"), ["round", "team"]),
-        "kill": (kills.select("t_ms", "round", player="actor"), ["round", "player"]),
+        "kill": (kills.filter("of_opponent").select("t_ms", "round", player="actor"), ["round", "player"]),
         "plant": (of["BOMB_PLANTED"].select("t_ms", "round"), ["round"]),
         "hurt": (of["PLAYER_DAMAGED"].select("t_ms", "round", player="target"), ["round", "player"]),
         "blind": (of["PLAYER_BLINDED"].select("t_ms", "round", player="target"), ["round", "player"]),
@@ -113,14 +122,16 @@ def _surrounded(rows: pl.DataFrame, tracks: pl.DataFrame, events: pl.DataFrame, 
             found, left_on="from_ms", right_on="t_ms", by=by, strategy="backward", tolerance=within_ms,
             check_sortedness=False,
         ).drop("t_ms", strict=False)  # fmt: skip
-    deeds = kills.select("round", "t_ms", who="actor", whom="target")
+    deeds = kills.select("round", "t_ms", "of_opponent", who="actor", whom="target")
     near = out.select("segment_id", "round", "player", "from_ms", "to_ms").join(deeds, on="round", how="inner")
     inside = (pl.col("t_ms") >= pl.col("from_ms")) & (pl.col("t_ms") <= pl.col("to_ms") + _DIES_MS)
     counted = (
         near.filter(inside)
         .group_by("segment_id")
         .agg(
-            kills=((pl.col("who") == pl.col("player")) & (pl.col("t_ms") <= pl.col("to_ms"))).sum(),
+            kills=(
+                pl.col("of_opponent") & (pl.col("who") == pl.col("player")) & (pl.col("t_ms") <= pl.col("to_ms"))
+            ).sum(),
             dies=(pl.col("whom") == pl.col("player")).any(),
         )
     )

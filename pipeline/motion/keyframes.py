@@ -119,7 +119,8 @@ def keep(clip: Clip, config: Export) -> tuple[Curve, list[Curve]]:
     channels = np.concatenate([packed, np.concatenate([way, np.zeros((clip.frames, 1))], axis=1)[None]])
     was = _forward(packed, way, _PARENTS, OFFSETS)
     share = 1.0
-    for _ in range(_MOST_TURNS):
+    for turn in range(_MOST_TURNS):
+        share *= turn + 1 < _MOST_TURNS  # the last one loses nothing, whatever it costs
         tolerances = np.concatenate([each, [config.contact_tolerance_m]]) * share
         kept, sizes, tin, tout, drawn = _curves(channels, tolerances / _REACH, config.between_m / _REACH, *_BASES)
         away = _apart(*_forward(drawn[:-1], drawn[-1, :, :3], _PARENTS, OFFSETS), *was)

@@ -77,7 +77,9 @@ def _cached(name: str, spec: EncoderSpec, looked: list[str], *, hub: bool) -> Pa
 def revision_of(folder: Path) -> str:
     """Twelve hex digits that name the files of a folder: their names, sizes and contents, of large ones both ends."""
     digest = hashlib.sha256()
-    for file in sorted(path for path in folder.rglob("*") if path.is_file() and ".cache" not in path.parts):
+    for file in sorted(
+        path for path in folder.rglob("*") if path.is_file() and ".cache" not in path.relative_to(folder).parts
+    ):
         size = file.stat().st_size
         digest.update(f"{file.relative_to(folder).as_posix()}\0{size}\0".encode())
         with file.open("rb") as data:

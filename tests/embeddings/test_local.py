@@ -114,6 +114,8 @@ def test_the_revision_names_the_files(tiny_qwen3: Path, tmp_path: Path) -> None:
     data[-1] ^= 1
     weights.write_bytes(data)
     assert revision_of(tmp_path / "tiny") != revision_of(tiny_qwen3 / "tiny")
+    shutil.copytree(tiny_qwen3 / "tiny", tmp_path / ".cache" / "tiny")
+    assert revision_of(tmp_path / ".cache" / "tiny") == revision_of(tiny_qwen3 / "tiny")
 
 
 def test_a_model_that_is_not_there_says_where_it_was_looked_for_and_what_to_do(tmp_path: Path) -> None:

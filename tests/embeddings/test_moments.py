@@ -27,6 +27,15 @@ def test_a_sentence_tells_who_what_how_where_after_what_and_what_came_of_it(told
     assert described(told["matches"], told["segments"].head(0), told["tracks"], told["events"]).is_empty()
 
 
+def test_who_kills_a_teammate_or_themselves_kills_no_opponent(told: dict[str, pl.DataFrame]) -> None:
+    rows = described(*told.values())
+    killer = rows.filter(pl.col("text").str.contains("kills an opponent"))
+    assert killer.height == 1
+    of_one_team = told["tracks"].with_columns(team=pl.lit("team:one").cast(told["tracks"].schema["team"]))
+    told |= {"tracks": of_one_team}
+    assert not any("opponent" in text for text in described(*told.values())["text"])
+
+
 def test_what_is_long_ago_or_in_another_round_is_not_told(told: dict[str, pl.DataFrame]) -> None:
     late = told["events"].with_columns(t_ms=pl.col("t_ms") - 6500)
     assert "after" not in described(told["matches"], told["segments"], told["tracks"], late)["text"][2]

@@ -56,7 +56,8 @@ def test_a_moment_is_a_run_that_tells_of_its_files_and_says_why_there_is_none(an
     done = run(1)
     (told,) = done.asset_materializations_for_node("made_moment")
     record = json.loads(analysed.store.read(told.metadata["record"].value))
-    assert told.asset_key.to_user_string() == "moments" and told.partition == analysed.match_id
+    assert told.asset_key.to_user_string() == "rendered_moments" and told.partition == analysed.match_id
     assert len(cast_of(record)) == len(record["scene"]["actors"]) and "image/webp" in told.metadata["moving"].value
+    assert analysed.store.keys("moments") == []  # the table of that name is of moments in words
     failed = run(9)
     assert not failed.success and not failed.asset_materializations_for_node("made_moment")

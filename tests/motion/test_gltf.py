@@ -72,6 +72,14 @@ def test_what_curves_lose_is_less_than_can_be_seen(request_on, straight, speed):
     assert speed == 0.0 or loss(clip, root, straightened).max() > 10 * away.max()
 
 
+def test_what_curves_cannot_lose_is_not_lost_whatever_it_costs(request_on, straight):
+    clip = synthesize(request_on(straight(4.0)))
+    strict = load_motion().export.model_copy(update={"most_99_m": 1e-12, "most_m": 1e-12})
+    root, joints = keep(clip, strict)
+    assert loss(clip, root, joints).max() < 1e-6
+    assert root.frames.size > keep(clip, load_motion().export)[0].frames.size
+
+
 def test_between_frames_curves_are_nearer_to_a_smooth_motion_than_lines_from_frame_to_frame(straight, request_on):
     turn = 1.2 * np.sin(2.0 * np.pi * 1.4 * np.arange(300) / 60.0)  # 30 frames/s, and the middles between
     clip = synthesize(request_on(straight(0.0), intent="hold"))
