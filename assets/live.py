@@ -45,6 +45,8 @@ CHECK = dg.AssetCheckSpec(
     description="batch over the events that live accepted gives the rows and segments that live told, bit for bit",
 )
 
+_AT_ONCE = 1000  # partitions of one request, of which the database takes no endless ones
+
 T = TypeVar("T")
 
 
@@ -276,7 +278,8 @@ def live_sensor(
     cursor, live, agent, follow = Cursor.read(context.cursor), load_live(), load_agent(), load_follow()
 
     async def work(follower: Follower) -> tuple[Kept, list[Standing], int]:
-        return await follower.keep(follow.signals_per_tick), *(await follower.look())
+        standings, now_ms = await follower.look()  # first: what is kept is told by this tick or by none
+        return await follower.keep(follow.signals_per_tick), standings, now_ms
 
     try:
         kept, standings, now_ms = _on_streams(environment, store, work)
@@ -317,7 +320,9 @@ def live_sensor(
     return dg.SensorResult(
         run_requests=requests,
         cursor=Cursor(key, tries, rested, ends[-1][0] if ends else cursor.closed).written(),
-        dynamic_partitions_requests=[matches.build_add_request(fresh)] if fresh else None,
+        dynamic_partitions_requests=[
+            matches.build_add_request(fresh[at : at + _AT_ONCE]) for at in range(0, len(fresh), _AT_ONCE)
+        ],
         asset_events=[
             _observed(match_id, about, f"agent {', '.join(sorted(read_by))}" if read_by else "a run before this tick")
             for match_id, about in kept.news.items()

@@ -107,7 +107,9 @@ def replay_(ids: Ids = None, every: All = False) -> None:
     back, chosen = _with_streams(work)
     console.print(f"{back} of {chosen} sent again")
     if back < chosen:
-        raise _failed("the others are not in the dlq, or were too large to be kept and are gone from their stream")
+        raise _failed(
+            "the others are not in the dlq, name no shard's stream, or were too large to be kept and are gone from it"
+        )
 
 
 @dlq.command()

@@ -10,6 +10,7 @@ import asyncio
 import logging
 import signal
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 
 import redis.asyncio as redis
@@ -70,6 +71,9 @@ class Agent:
         Args:
             host: address of `/metrics`, `/healthz` and `/readyz`.
             port: their port; None for none of them.
+
+        Raises:
+            NoPages: if that port can't be listened on.
         """
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -119,8 +123,7 @@ class Agent:
                 worker.is_stopping = True  # a wait may swallow the cancellation
                 task.cancel()
                 await self._ended(number, task, owns=False)
-        for number in sorted(self._workers, reverse=True)[: max(0, len(self._workers) - share)]:
-            await self._give_back(number)
+        await self._give_back(sorted(self._workers, reverse=True)[: max(0, len(self._workers) - share)])
         for number in range(self._agent.shards):
             if len(self._workers) >= share:
                 break
@@ -154,23 +157,27 @@ class Agent:
         except Exception as error:
             logger.exception("shard %d: unexpected; it is loaded anew", number)
             self.metrics.failures.labels(type(error).__name__).inc()
+        self.metrics.forget(str(number))
         if owns:
             with suppress(StreamUnreachable):
                 await self._ownership.give_back(worker.shard)
 
-    async def _give_back(self, number: int) -> None:
-        """Commits everything and frees the shard."""
-        worker, task = self._workers[number]
-        worker.is_stopping = True
-        with suppress(TimeoutError, ResourceError):
-            await asyncio.wait_for(asyncio.shield(task), self._agent.lease_ms / 1000)
-        if not task.done():
-            task.cancel()
-        self.metrics.leases.labels("given back").inc()
-        await self._ended(number, task)
+    async def _give_back(self, numbers: Sequence[int]) -> None:
+        """Commits everything of shards and frees them, all at once: meanwhile no lease is renewed."""
+        chosen = {number: self._workers[number] for number in numbers}
+        if not chosen:
+            return
+        for worker, _ in chosen.values():
+            worker.is_stopping = True
+        patience_s = (self._agent.lease_ms - self._agent.renew_ms) / 1000
+        await asyncio.wait({task for _, task in chosen.values()}, timeout=patience_s)
+        for number, (_, task) in chosen.items():
+            if not task.done():
+                task.cancel()
+            self.metrics.leases.labels("given back").inc()
+            await self._ended(number, task)
 
     async def _end(self) -> None:
-        for number in list(self._workers):
-            await self._give_back(number)
+        await self._give_back(list(self._workers))
         with suppress(ResourceError):
             await self._ownership.leave()

@@ -9,12 +9,18 @@ from collections.abc import Mapping
 from contextlib import suppress
 
 from configs.live import AgentConfig, LiveConfig
+from pipeline.errors import PipelineError
+from resources.errors import ResourceError
 from resources.live_metrics import LiveMetrics
 from resources.live_parts import EndStamps, Kept, LiveParts
 from resources.ownership import Ownership
 from resources.shard_worker import Drained, Models, ShardWorker
 from resources.store import Store
 from resources.stream import Checkpoint, Lines, Shard, Standing, Streams, StreamUnreachable, shard_of
+
+
+class ShardsFailed(ResourceError):
+    """Some shards could not be read to the end; the others were."""
 
 
 class Follower:
@@ -37,7 +43,7 @@ class Follower:
     async def drain(
         self, until: Mapping[int, str], models: Models, threshold: float, live: LiveConfig, *, name: str
     ) -> dict[int, Drained | None]:
-        """Reads shards up to an entry each; one that somebody else owns is left to them.
+        """Reads shards up to an entry each; one that somebody else owns is left to them, and one's error is its own.
 
         Args:
             until: id of the last entry to read, by shard.
@@ -48,25 +54,39 @@ class Follower:
 
         Returns:
             What came of each shard; None of one that was left.
+
+        Raises:
+            ShardsFailed: if any ended with an error, once all were tried.
         """
         found: dict[int, Drained | None] = {}
+        troubles: dict[int, ResourceError | PipelineError] = {}
         for number, entry in sorted(until.items()):
             shard = Shard(number, self._config.shards)
-            ownership = Ownership(self._streams.client, self._config, name)
-            token = await ownership.take(shard)
-            found[number] = None
-            if token is None:
-                continue
-            is_done = asyncio.Event()
-            renewing = asyncio.create_task(self._renew(ownership, shard, is_done))
             try:
-                worker = ShardWorker(shard, token, self._streams, models, threshold, LiveMetrics(), self._config, live)
-                found[number] = await worker.drain(entry)
-            finally:
-                is_done.set()
-                await renewing
-                await ownership.give_back(shard)
+                found[number] = await self._drained(shard, entry, models, threshold, live, name)
+            except (ResourceError, PipelineError) as error:
+                troubles[number] = error
+        if troubles:
+            words = "; ".join(f"shard {number}: {type(error).__name__}: {error}" for number, error in troubles.items())
+            raise ShardsFailed(words) from next(iter(troubles.values()))
         return found
+
+    async def _drained(
+        self, shard: Shard, entry: str, models: Models, threshold: float, live: LiveConfig, name: str
+    ) -> Drained | None:
+        ownership = Ownership(self._streams.client, self._config, name)
+        token = await ownership.take(shard)
+        if token is None:
+            return None
+        is_done = asyncio.Event()
+        renewing = asyncio.create_task(self._renew(ownership, shard, is_done))
+        try:
+            worker = ShardWorker(shard, token, self._streams, models, threshold, LiveMetrics(), self._config, live)
+            return await worker.drain(entry)
+        finally:
+            is_done.set()
+            await renewing
+            await ownership.give_back(shard)
 
     async def _renew(self, ownership: Ownership, shard: Shard, is_done: asyncio.Event) -> None:
         """Told of its end, not cancelled: until Python 3.12 a wait may swallow that, and go on for ever.

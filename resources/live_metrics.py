@@ -10,10 +10,16 @@ from contextlib import suppress
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
+from resources.errors import ResourceError
+
 _LATENCY_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 _SIZES = (1, 3, 10, 30, 100, 300, 1000, 3000)
 _MOST_REQUEST = 8192  # bytes
 _PATIENCE_S = 5.0
+
+
+class NoPages(ResourceError):
+    """The address of the pages can't be listened on, as when another agent has it."""
 
 
 class LiveMetrics:
@@ -31,6 +37,8 @@ class LiveMetrics:
         self.intents = self._counter("intents_predicted_total", "segments that ended", ("intent",))
         self.reviews = self._counter("hitl_reviews_total", "segments that ended with a reason for review", ("reason",))
         self.leases = self._counter("live_lease_changes_total", "leases taken, lost and given back", ("change",))
+        for change in ("taken", "lost", "given back"):
+            self.leases.labels(change)
         self.commits = self._counter("live_commits_total", "commits", shard)
         self.failures = self._counter("live_failures_total", "times a shard was loaded anew after an error", ("error",))
         self.lag = self._gauge("live_lag_entries", "entries that wait in the stream", shard)
@@ -40,6 +48,16 @@ class LiveMetrics:
         self.model = self._gauge("live_model_info", "1 for each model that runs", ("version",))
         self.batch = self._histogram("live_batch_events", "entries of a read", _SIZES)
         self.latency = self._histogram("live_commit_latency_seconds", "from reading to the commit", _LATENCY_S)
+
+    def begin(self, shard: str) -> None:
+        """Counters of a shard from 0 on: an increase is only seen of what was there before it."""
+        for counter in (self.lost, self.late, self.duplicate, self.letters):
+            counter.labels(shard)
+
+    def forget(self, shard: str) -> None:
+        """How a shard stands is told by its next owner."""
+        for gauge in (self.lag, self.matches, self.held):
+            gauge.remove(shard)
 
     def page(self) -> bytes:
         """All figures in the text format of Prometheus."""
@@ -66,6 +84,9 @@ async def serve(
         port: port to listen on; 0 for any that is free.
         is_alive: whether `/healthz` is 200, else 503.
         is_ready: whether `/readyz` is.
+
+    Raises:
+        NoPages: if the port can't be listened on.
     """
 
     def answer(path: str) -> tuple[str, str, bytes]:
@@ -89,4 +110,7 @@ async def serve(
             await writer.drain()
         writer.close()
 
-    return await asyncio.start_server(respond, host, port, limit=_MOST_REQUEST)
+    try:
+        return await asyncio.start_server(respond, host, port, limit=_MOST_REQUEST)
+    except OSError as error:
+        raise NoPages(f"port {port} of {host} can't be listened on, --port names another: {error}") from error

@@ -16,7 +16,7 @@ machine is never asked for more than stamps.
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -100,7 +100,7 @@ class _Running:
         missed: entries since then that did not count: late, repeated, or refused.
         behind: the checkpoint before the first entry of the tail; None if there is none.
         heard: when its last event came, by the monotonic clock in seconds.
-        failures: events in a row that it could not take.
+        failures: events that it could not take since it last took all that one read brought of it.
         has_rested: whether it was evaluated as idle since its last event.
         is_over: whether it was finished.
         lost_reason: why it was given up; empty as long as it was not.
@@ -174,6 +174,7 @@ class ShardWorker:
         self._committed_at = self._rested_at = 0.0
         self._written: Checkpoint | None = None
         self.is_stopping = False
+        metrics.begin(self._label)
 
     async def run(self) -> None:
         """Reads until told to stop, then commits all.
@@ -187,6 +188,7 @@ class ShardWorker:
         await self._load()
         is_behind = True
         while not self.is_stopping:
+            asked = time.monotonic()
             read = await self._streams.read(self.shard, self._read, wait=not is_behind)
             received = now_ms()
             self._account(read)
@@ -195,13 +197,15 @@ class ShardWorker:
             if is_behind:
                 self._hear_all()
             elif time.monotonic() - self._rested_at >= self._agent.block_ms / 1000:
-                self._rest(received)
+                self._rest(received, asked)
             await self._commit_due(received)
             await asyncio.sleep(0)  # lets leases be renewed while there is a backlog
         await self._commit(now_ms(), everything=True)
 
     async def drain(self, until: str) -> Drained:
-        """Reads up to an entry and no further, evaluates what is idle if nothing follows, and commits all.
+        """Reads up to an entry and no further, evaluates the idle matches that nothing follows of, and commits all.
+
+        Whether anything follows is told by one more read; while more than that waits, nothing is taken as idle.
 
         Args:
             until: id of the last entry to read; what was read up to there before is not read again.
@@ -214,6 +218,7 @@ class ShardWorker:
         await self._load()
         taken = lost = 0
         while True:
+            asked = time.monotonic()
             read = await self._streams.read(self.shard, self._read, wait=False)
             mine = [entry for entry in read.entries if not is_after(entry.entry, until)]
             self._account(replace(read, entries=mine))
@@ -226,8 +231,9 @@ class ShardWorker:
             await asyncio.sleep(0)  # lets the lease be renewed
         if read.entries and is_after(until, self._read.entry):  # all of it was trimmed, up to what follows
             self._read = Checkpoint(until, read.entries[0].rank - 1)
-        if not read.entries:
-            self._rest(now_ms())
+        if not read.waiting:
+            following = decode([entry.event for entry in read.entries], max_bytes=self._agent.max_entry_bytes)
+            self._rest(now_ms(), asked, besides=following.of_match.keys())
         await self._commit(now_ms(), everything=True)
         return Drained(taken, lost, sum(running.match is not None for running in self._matches.values()))
 
@@ -287,7 +293,10 @@ class ShardWorker:
             if len(fresh):
                 first = entries[fresh.places[0]]
                 running.first = running.first or first.entry
+                before = running.failures
                 self._give(match_id, running, fresh, entries, received)
+                if running.failures == before:
+                    running.failures = 0
                 running.behind = running.behind or Checkpoint(just_before(first.entry), first.rank - 1)
                 running.at = entries[fresh.places[-1]].entry
                 running.heard, running.has_rested = time.monotonic(), False
@@ -331,7 +340,6 @@ class ShardWorker:
             if running.failures >= self._agent.max_failures:
                 self._give_up(match_id, running, f"after {running.failures} failures: {error}")
             return
-        running.failures = 0
         running.tail.append(part.events)
         counts = running.match.counts
         if counts.accepted - before.accepted < len(part):
@@ -376,11 +384,18 @@ class ShardWorker:
         for running in self._matches.values():
             running.heard = now
 
-    def _rest(self, received: int) -> None:
-        self._rested_at = now = time.monotonic()
+    def _rest(self, received: int, asked: float, besides: Collection[str] = ()) -> None:
+        """Evaluates matches that are idle.
+
+        Args:
+            received: when the last read came back, by the wall clock.
+            asked: when it was asked for, by the monotonic clock: what came after that may lie unread.
+            besides: matches that are not idle.
+        """
+        self._rested_at = time.monotonic()
         for match_id, running in self._matches.items():
-            silent_ms = int((now - running.heard) * 1000)
-            if running.is_over or silent_ms < self._live.idle_flush_ms:
+            silent_ms = int((asked - running.heard) * 1000)
+            if match_id in besides or running.is_over or silent_ms < self._live.idle_flush_ms:
                 continue
             is_left = silent_ms >= self._agent.abandoned_ms
             if running.match is None:  # given up

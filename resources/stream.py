@@ -15,11 +15,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-import msgspec
 import redis.asyncio as redis
 from redis.exceptions import RedisError
 
 from configs.live import AgentConfig
+from pipeline.live.decoding import decode
 from resources.errors import ResourceError
 
 EVENTS = "events:canonical"
@@ -196,6 +196,13 @@ return 1
 """
 
 _BACKLOG = """
+local told = redis.pcall('XINFO', 'STREAM', KEYS[1])
+if told.err then
+  if string.find(told.err, 'no such key') then return {0, 0, '0-0', '', '', ''} end
+  return told
+end
+local about = {}
+for at = 1, #told, 2 do about[told[at]] = told[at + 1] end
 local found = redis.call('XRANGE', KEYS[1], '(' .. ARGV[1], '+', 'COUNT', ARGV[2])
 local names, sizes, events = {}, {}, {}
 for place, entry in ipairs(found) do
@@ -206,7 +213,8 @@ for place, entry in ipairs(found) do
   names[place], sizes[place] = entry[1], event and #event or -1
   if event then events[#events + 1] = event end
 end
-return {table.concat(names, ' '), table.concat(sizes, ' '), table.concat(events)}
+return {about['entries-added'], about['length'], about['last-generated-id'],
+  table.concat(names, ' '), table.concat(sizes, ' '), table.concat(events)}
 """
 
 _REPLAY = """
@@ -250,15 +258,11 @@ class Streams:
             after: the checkpoint.
             wait: whether to wait a moment for news if there is none.
         """
-        about = await self._about(shard.stream)
+        about, told = await self._behind(shard.stream, after.entry)
         if is_after(after.entry, about.last):  # the stream was deleted: what comes now is a new one
             after = Checkpoint(START, 0)
+            about, told = await self._behind(shard.stream, after.entry)
         lost = max(0, about.removed - after.rank)
-        told: list[tuple[str, bytes | None]] = []
-        if not wait or about.last != after.entry:
-            # Three long answers are parsed in no time; thousands of short ones took most of it.
-            packed = await asked(self._backlog(keys=[shard.stream], args=[after.entry, self._config.batch_events]))
-            told = _unpacked(*packed)
         if wait and not told:
             options = {"count": self._config.batch_events, "block": self._config.block_ms}
             told = _entries_of(await asked(self.client.xread({shard.stream: after.entry}, **options)))
@@ -340,12 +344,15 @@ class Streams:
     async def replay(self, letter_id: str) -> bool:
         """Puts a refused entry back into its stream and takes it out of the dlq, in one step; whether it did.
 
-        An entry that was too large to be kept whole is taken from its stream, if that has it still.
+        An entry that was too large to be kept whole is taken from its stream, if that has it still. What names another
+        stream than one of the shards' is not sent: the dlq is no way to write elsewhere.
         """
         found = await self.letters(first=letter_id, count=1)
         if not found or found[0][0] != letter_id or found[0][1]["field"] == TRIMMED_FIELD:
             return False
         about = found[0][1]
+        if about["stream"] not in {Shard(number, self._config.shards).stream for number in range(self._config.shards)}:
+            return False
         event = about["event"]
         if about["cut"] == "1":
             told = await asked(self.client.xrange(about["stream"], min=about["id"], max=about["id"]))
@@ -392,7 +399,7 @@ class Streams:
         return Told(entries, last, lost if entries else 0)
 
     async def lines(self, shard: Shard, match_id: str, first: str, last: str) -> "Lines":
-        """The events of a match that counted, as they came.
+        """The events of a match that counted, as they came, and those that did not; what is no event is neither.
 
         Args:
             shard: the match's.
@@ -405,10 +412,10 @@ class Streams:
         late: list[bytes] = []
         at = first
         while found := await asked(self.client.xrange(shard.stream, min=at, max=last, count=_SCANNED)):
-            for name, fields in found:
-                event = fields.get(EVENT)
-                if event is not None and _match_of(event) == match_id:
-                    (late if name.decode() in missed else own).append(event)
+            events = [fields.get(EVENT) for _, fields in found]
+            part = decode(events, max_bytes=self._config.max_entry_bytes).of_match.get(match_id)
+            for place in part.places if part else ():
+                (late if found[place][0].decode() in missed else own).append(events[place])
             at = f"({found[-1][0].decode()}"
         return Lines(own, late)
 
@@ -416,6 +423,15 @@ class Streams:
         """The entries of a match that did not count."""
         found = await asked(self.client.lrange(shard.missed_key(match_id), 0, -1))
         return frozenset(name.decode() for name in found)
+
+    async def _behind(self, stream: str, entry: str) -> "tuple[_About, list[tuple[str, bytes | None]]]":
+        """The stream and the entries behind one, both of the same moment.
+
+        Few long answers are parsed in no time; thousands of short ones took most of it.
+        """
+        args: list[str | int] = [entry, self._config.batch_events]
+        added, length, last, *packed = await asked(self._backlog(keys=[stream], args=args))
+        return _About(added, added - length, _text(last)), _unpacked(*packed)
 
     async def _about(self, stream: str) -> "_About":
         try:
@@ -488,13 +504,6 @@ class Standing:
         return is_after(self.last, self.read.entry)
 
 
-class _OfMatch(msgspec.Struct):
-    match_id: str = ""
-
-
-_OF_MATCH = msgspec.json.Decoder(_OfMatch)
-
-
 class _About(NamedTuple):
     """Of a stream: how many entries it was given, how many it has no more, the id given last."""
 
@@ -558,13 +567,6 @@ def _unpacked(names: bytes, sizes: bytes, events: bytes) -> list[tuple[str, byte
         found.append((name, events[at:end] if size >= 0 else None))
         at = end
     return found
-
-
-def _match_of(event: bytes) -> str:
-    try:
-        return _OF_MATCH.decode(event).match_id
-    except (msgspec.MsgspecError, ValueError, RecursionError):
-        return ""
 
 
 def _text(value: bytes | str) -> str:

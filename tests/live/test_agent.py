@@ -3,14 +3,17 @@
 import asyncio
 import gzip
 import random
+import time
 
 import pytest
 import redis.asyncio as redis
 
 from configs.live import load_agent, load_live
+from pipeline.features.snapshot import SnapshotMismatch
 from pipeline.live.closing import compared, recorded
 from pipeline.live.signals import from_json
 from resources.agent import Agent
+from resources.errors import ResourceError
 from resources.ownership import Ownership
 from resources.replay import replay, spoiled
 from resources.shard_worker import Models, ShardWorker
@@ -102,7 +105,8 @@ def test_a_recorded_match_sent_at_once_gives_the_segments_of_batch(on_server, mo
     assert signals[-1].accepted == len(simulated.lines) and not is_owned
     page = agent.metrics.page().decode()
     assert f'live_events_total{{shard="0"}} {float(len(simulated.lines))}' in page
-    assert 'live_lag_entries{shard="0"} 0.0' in page and "intents_predicted_total{intent=" in page
+    assert "intents_predicted_total{intent=" in page and 'live_lost_entries_total{shard="0"} 0.0' in page
+    assert "live_lag_entries{" not in page
 
 
 def test_a_real_match_sent_at_once_gives_the_segments_of_batch(on_server, models, real, as_segments):
@@ -326,6 +330,137 @@ def test_the_pages_answer(on_server, models):
         return found
 
     assert on_server(work) == [b"200", b"200", b"503", b"404", b"200"]
+
+
+def test_a_port_that_another_agent_has_is_named(on_server, models):
+    async def work(client):
+        from resources.live_metrics import LiveMetrics, serve
+
+        server = await serve(LiveMetrics(), "127.0.0.1", 0, is_alive=lambda: True, is_ready=lambda: True)
+        port = server.sockets[0].getsockname()[1]
+        with pytest.raises(ResourceError, match=f"port {port} .*--port"):
+            await Agent(client, models, THRESHOLD, AGENT, LIVE).run(port=port)
+        server.close()
+        return await client.keys("*")
+
+    assert on_server(work) == []
+
+
+def test_a_worker_that_fails_while_it_is_given_back_does_not_end_the_agent(on_server, models, monkeypatch):
+    async def fails(self):
+        while not self.is_stopping:
+            await asyncio.sleep(0.01)
+        raise (KeyError if self.shard.number else SnapshotMismatch)("it")
+
+    monkeypatch.setattr(ShardWorker, "run", fails)
+
+    async def work(client):
+        agent = Agent(client, models, THRESHOLD, AGENT.model_copy(update={"shards": 3}), LIVE)
+        task = asyncio.create_task(agent.run())
+
+        async def all_taken():
+            return len(agent._workers) == 3
+
+        await until(all_taken)
+        agent.stop()
+        await task
+        return agent.metrics.page().decode(), await client.keys("*:owner")
+
+    page, owners = on_server(work)
+    assert owners == [] and 'live_lease_changes_total{change="given back"} 3.0' in page
+    assert 'live_failures_total{error="KeyError"} 2.0' in page
+    assert 'live_failures_total{error="SnapshotMismatch"} 1.0' in page
+
+
+def test_events_that_lay_unread_while_the_process_stood_still_are_not_late(
+    on_server, models, simulated, as_segments, monkeypatch
+):
+    read, half, stood = Streams.read, len(simulated.lines) // 2, []
+
+    async def stalled(self, shard, after, *, wait):
+        found = await read(self, shard, after, wait=wait)
+        if after.rank == half and not found.entries and not stood:
+            stood.append(await replay(self, sent(simulated)[half:], shards=1, speed=None))
+            time.sleep(LIVE.idle_flush_ms / 1000 + 0.2)  # nothing else of the process runs either
+        return found
+
+    monkeypatch.setattr(Streams, "read", stalled)
+
+    async def work(client):
+        await replay(Streams(client, AGENT), sent(simulated)[:half], shards=1, speed=None)
+        return (await run_until_ended(client, models))[0]
+
+    signals = on_server(work)
+    assert stood and signals[-1].late == 0 and signals[-1].accepted == len(simulated.lines)
+    assert as_segments(signals).equals(simulated.segments)
+
+
+@pytest.mark.parametrize("goes_on", [False, True])
+def test_a_match_that_is_over_is_closed_while_others_of_its_shard_go_on(on_server, models, simulated, goes_on):
+    def event(match_id):
+        return match_id, b'{"event_id":"x","match_id":"%s","event_type":"OTHER","payload":{"ts":1}}' % match_id.encode()
+
+    async def work(client):
+        streams, shard = Streams(client, AGENT), Shard(0, 1)
+        await replay(streams, sent(simulated), shards=1, speed=None)
+        last = (await streams.standing(shard)).last
+        await asyncio.sleep(LIVE.idle_flush_ms / 1000 + 0.1)
+        await client.set(shard.key("token"), 1)
+        await _worker(client, models, 1).drain(last)
+        await asyncio.sleep(LIVE.idle_flush_ms / 1000 + 0.1)
+        await streams.add([event("other"), *([event(simulated.match_id)] if goes_on else [])], 1)
+        await _worker(client, models, 1).drain(last)
+        return await signals_of(client)
+
+    assert ("ended" in [signal.kind for signal in on_server(work)]) is not goes_on
+
+
+def test_failures_add_up_until_a_read_brings_none(on_server, models, simulated):
+    """A match takes `max_names` players; every event of a further one fails."""
+
+    def moves(players):
+        return [
+            b'{"event_id":"%d","match_id":"m","event_type":"POSITION_UPDATE","actor":"player:%d",'
+            b'"payload":{"pos":[1,0,1],"ts":%d}}' % (n, player, 1 + n // 10)
+            for n, player in players
+        ]
+
+    known = list(range(LIVE.max_names))
+    mixed = [player for n in range(AGENT.max_failures) for player in (1000 + n, n)]
+
+    async def work(client, *reads):
+        streams, shard = Streams(client, AGENT), Shard(0, 1)
+        await client.flushall()
+        await client.set(shard.key("token"), 1)
+        worker = _worker(client, models, 1)
+        n = 0
+        for players in reads:
+            lines = moves(enumerate(players, n))
+            n += len(players)
+            await streams.add([("m", line) for line in lines], 1)
+            found = await streams.read(shard, worker._read, wait=False)
+            await worker._take(found.entries, 0)
+        return worker._matches["m"].lost_reason
+
+    async def both(client):
+        half = len(mixed) // 2
+        return await work(client, known, mixed), await work(client, known, mixed[:half], known[:4], mixed[half:])
+
+    given_up, goes_on = on_server(both)
+    assert "given up" in given_up and goes_on == ""
+
+
+def test_a_letter_that_names_another_stream_is_not_sent(on_server):
+    async def work(client):
+        about = {"id": "1-1", "match_id": "", "field": "", "reason": "x", "event": b"x", "cut": "0"}
+        for stream in (SIGNALS, "events:canonical:7", DLQ):
+            name = await client.xadd(DLQ, about | {"stream": stream})
+            assert not await Streams(client, AGENT).replay(name.decode())
+        name = await client.xadd(DLQ, about | {"stream": "events:canonical"})
+        return await Streams(client, AGENT).replay(name.decode()), await client.xlen(DLQ), await client.keys("*")
+
+    again, letters, keys = on_server(work)
+    assert again and letters == 3 and sorted(keys) == [b"events:canonical", DLQ.encode()]
 
 
 @pytest.mark.slow

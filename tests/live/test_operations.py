@@ -42,6 +42,23 @@ def test_an_unknown_metric_would_be_found():
     assert "live_lag_entries" in told() and "live_nothing_total" not in told()
 
 
+def test_a_shard_counts_from_0_and_how_it_stands_goes_with_its_owner():
+    metrics = LiveMetrics()
+    metrics.begin("3")
+    for gauge in (metrics.lag, metrics.matches, metrics.held):
+        gauge.labels("3").set(7)
+    metrics.lost.labels("3").inc(2)
+    before = metrics.page().decode()
+    metrics.forget("3")
+    metrics.forget("4")
+    page = metrics.page().decode()
+    for name in ("live_late_or_duplicate_events_total", "live_duplicate_events_total", "live_dlq_total"):
+        assert f'{name}{{shard="3"}} 0.0' in page
+    assert 'live_lost_entries_total{shard="3"} 2.0' in page and 'live_lease_changes_total{change="lost"} 0.0' in page
+    for name in ("live_lag_entries", "live_matches", "live_held_events"):
+        assert f'{name}{{shard="3"}} 7.0' in before and f"{name}{{" not in page
+
+
 def test_every_alert_says_what_to_do():
     for group in yaml.safe_load((OPS / "alerts.yaml").read_text())["groups"]:
         for rule in group["rules"]:

@@ -73,6 +73,9 @@ def test_each_user_can_do_its_part_and_no_more(as_user, leaning, simulated, as_s
         await task
         letters = await Streams(agent, AGENT).letters()
         await refused(producer.xadd(SIGNALS, {"signal": "x"}))
+        for stream in (DLQ, f"{EVENTS}:x", f"{EVENTS}x"):
+            await refused(producer.xadd(stream, {EVENT: b"x"}))
+        await producer.xadd(Shard(1, 2).stream, {EVENT: b"x"})
         await refused(producer.xrange(SIGNALS))
         await refused(producer.get(Shard(0, 1).key("token")))
         await refused(reader.xadd(SIGNALS, {"signal": "x"}))

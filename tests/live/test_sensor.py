@@ -14,18 +14,19 @@ from assets.definitions import build_defs
 from assets.live import Cursor, due, live_healing_sensor, live_sensor
 from assets.partitions import MATCH
 from configs.live import load_agent, load_live
+from pipeline.features.snapshot import SnapshotMismatch
 from pipeline.intents.model import PriorModel
 from pipeline.intents.prediction import predict
 from pipeline.intents.segments import segment
 from resources.agent import Agent
-from resources.following import Follower
+from resources.following import Follower, ShardsFailed
 from resources.live_parts import LiveParts
 from resources.replay import replay
 from resources.reviews import Reviews
 from resources.reviews.errors import ReviewError
 from resources.settings import Settings
-from resources.shard_worker import Models
-from resources.stream import EVENTS, SIGNALS, Checkpoint, Shard, Standing, Streams, StreamUnreachable
+from resources.shard_worker import Models, ShardWorker
+from resources.stream import EVENTS, SIGNALS, Checkpoint, Shard, Standing, Streams, StreamUnreachable, shard_of
 
 LIVE = load_live().model_copy(update={"idle_flush_ms": 300})
 AGENT = load_agent().model_copy(update={"block_ms": 20, "commit_ms": 100, "renew_ms": 100})
@@ -167,10 +168,57 @@ def test_without_an_agent_ticks_and_runs_read_each_entry_once_and_the_end_equals
     assert whole(dagster, simulated.match_id).equals(expected)
     told = closing.asset_materializations_for_node("live_segments")[0].metadata
     assert told["accepted"].value == len(simulated.lines) and told["review_jobs_new"].value > 0
-    keys = [run.dagster_run.run_config for run in runs]
-    assert len(keys) == len(runs) and dagster.instance.get_dynamic_partitions(MATCH) == [simulated.match_id]
+    keys = {run.dagster_run.tags["dagster/run_key"] for run in runs}
+    assert len(keys) == len(runs) > 1 and dagster.instance.get_dynamic_partitions(MATCH) == [simulated.match_id]
     again = dagster.tick()
     assert again.run_requests == [] and again.asset_events == []
+
+
+def test_a_line_that_is_no_event_does_not_keep_the_end_from_being_compared(dagster, simulated, expected):
+    half = len(simulated.lines) // 2
+    about = f'"match_id":"{simulated.match_id}","event_type":"POSITION_UPDATE"'
+    bad = [
+        f'{{"event_id":"x1",{about},"actor":"player:a","payload":{{"pos":[1,2,3]}}}}',
+        f'{{"event_id":"x2",{about},"actor":"player:a","payload":{{"ts":-9e9}}}}',
+        f'{{"event_id":"x3",{about},"actor":"{"x" * 300_000}","payload":{{"ts":1}}}}',
+    ]
+    dagster.send(simulated, last=half)
+    dagster.on_server(
+        lambda client: Streams(client, AGENT).add(((simulated.match_id, line.encode()) for line in bad), 1)
+    )
+    dagster.send(simulated, first=half)
+    _, closing = dagster.until_closed()
+    assert check_of(closing).passed and "reason" not in check_of(closing).metadata
+    told = closing.asset_materializations_for_node("live_segments")[0].metadata
+    assert told["accepted"].value == len(simulated.lines) and told["late_or_repeated"].value == 0
+    assert told["review_jobs_new"].value > 0 and whole(dagster, simulated.match_id).equals(expected)
+
+
+def test_a_shard_that_fails_does_not_keep_the_others_from_being_read(dagster, simulated, monkeypatch):
+    config = AGENT.model_copy(update={"shards": 2})
+    good = shard_of(simulated.match_id, 2).number
+    drain = ShardWorker.drain
+
+    async def fails(self, until):
+        if self.shard.number != good:
+            raise SnapshotMismatch("written by other code")
+        return await drain(self, until)
+
+    monkeypatch.setattr(ShardWorker, "drain", fails)
+
+    async def work(client):
+        streams = Streams(client, config)
+        await streams.add([(simulated.match_id, line) for line in simulated.lines], 2)
+        await client.xadd(Shard(1 - good, 2).stream, {"event": b"{}"})
+        follower = Follower(streams, dagster.store, config)
+        standings, _ = await follower.look()
+        models = Models(PriorModel.configured, None)
+        with pytest.raises(ShardsFailed, match=f"shard {1 - good}: SnapshotMismatch: written by other code"):
+            await follower.drain({s.shard.number: s.last for s in standings}, models, 0.6, LIVE, name="run")
+        return [(s.has_news, s.owner) for s in (await follower.look())[0]]
+
+    found = dagster.on_server(work)
+    assert found[good] == (False, "") and found[1 - good] == (True, "")
 
 
 def test_doing_a_run_or_a_tick_again_changes_nothing(dagster, simulated, monkeypatch):
@@ -201,12 +249,12 @@ def test_reviews_are_opened_once_however_often_a_match_is_closed(dagster, simula
 
 
 def test_while_an_agent_reads_ticks_observe_and_request_nothing_but_the_closing(dagster, simulated, expected):
-    stop = threading.Event()
+    stop, patient = threading.Event(), LIVE.model_copy(update={"idle_flush_ms": 2000})
 
     def work():
         async def agent():
             client = redis.from_url(dagster.url)
-            resident = Agent(client, Models(PriorModel.configured, None), 0.6, AGENT, LIVE)
+            resident = Agent(client, Models(PriorModel.configured, None), 0.6, AGENT, patient)
             task = asyncio.create_task(resident.run())
             while not stop.is_set():
                 await asyncio.sleep(0.02)
