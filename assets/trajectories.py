@@ -7,6 +7,7 @@ Concept: https://docs.dagster.io/guides/build/assets
 
 import json
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -96,11 +97,11 @@ def train(
     asked: TrainConfig,
     listen: Callable[[dict[str, Any]], None],
     say: Callable[[str], None],
-) -> tuple[Plan, str]:
-    """Trains, or goes on training, and puts the best weights on the shelf.
+) -> tuple[Plan, Path]:
+    """Trains, or goes on training.
 
     Returns:
-        The plan, and where the weights lie.
+        The plan, and the folder of the training.
     """
     corpus = gathered(store, encoder)
     plan = plan_for(corpus, encoder, asked.size, asked.steps)
@@ -112,7 +113,7 @@ def train(
         training.prepare(folder, plan, corpus)
         for progress in training.trained(folder, environment, seconds=60.0 * asked.minutes, threads=asked.threads):
             listen(progress)
-    return plan, training.Shelf(store).put(folder)
+    return plan, folder
 
 
 @dg.asset(
@@ -126,7 +127,7 @@ def train(
             LEARNS_CHECK,
             asset=MODEL_KEY,
             blocking=True,
-            description="position errors of the validation have become less",
+            description="position errors of the validation have become less; else the model is not shelved",
         )
     ],
 )
@@ -143,9 +144,9 @@ def trajectory_model(
         if progress["kind"] == "validation":
             context.log.info(f"step {progress['step']} of {progress['steps']}: {progress['error_m']:.3f} m")
 
-    plan, uri = train(store, environment, encoder, config, listen, context.log.info)
-    told = training.history(training.home(environment) / plan.version)
-    checks = [each for each in told if each["kind"] == "validation" and "error_m" in each]
+    plan, folder = train(store, environment, encoder, config, listen, context.log.info)
+    told, checks, has_learned = training.history(folder), training.validations(folder), training.has_learned(folder)
+    where = {"dagster/uri": training.Shelf(store).put(folder)} if has_learned else {}
     first, best = (checks[0]["error_m"], min(each["error_m"] for each in checks)) if checks else (0.0, 0.0)
     step = max((each["step"] for each in told), default=0)
     return dg.MaterializeResult(
@@ -156,13 +157,13 @@ def trajectory_model(
             "encoder": plan.shape.encoder,
             "step": step,
             "steps": plan.steps,
-            "dagster/uri": uri,
+            **where,
             "error_m": round(best, 4),
             "curve": reports.table(_curve(checks)) if checks else "nothing was validated",
         },
         check_results=[
             dg.AssetCheckResult(
-                check_name=LEARNS_CHECK, asset_key=MODEL_KEY, passed=not checks or best < first,
+                check_name=LEARNS_CHECK, asset_key=MODEL_KEY, passed=has_learned,
                 metadata={"first_m": first, "best_m": best},
             )
         ],
@@ -176,11 +177,13 @@ def _curve(checks: list[dict[str, Any]]) -> pl.DataFrame:
 def examined(store: Store, environment: Settings, encoder: Encoder, notes: Sequence[str] = ()) -> tuple[Outcome, str]:
     """The latest model, judged on what was held out; and the page that tells of it, with further sections.
 
-    What is held out is that of its training, where that lies on this machine; else what is there now.
+    What is held out is that of its training, where that lies on this machine; else what is there now, if that is the
+    same.
 
     Raises:
         NoModel: if there is none.
-        Unusable: if texts are read by another encoder than it learned with.
+        Unusable: if texts are read by another encoder than it learned with, or there is now something else to learn
+            from, of which it may have learned what would be held out.
     """
     model = training.Shelf(store).latest()
     model.ensure_read_by(encoder)
@@ -188,6 +191,7 @@ def examined(store: Store, environment: Settings, encoder: Encoder, notes: Seque
     corpus = training.learned_from(folder)
     if corpus is None:
         corpus = gathered(store, encoder)
+    model.ensure_learned_from(corpus)
     told = training.history(folder)
     outcome = Outcome(model, corpus, told, judged(model, corpus))
     return outcome, page(outcome, notes=notes)

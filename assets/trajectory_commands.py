@@ -49,6 +49,7 @@ def train(
     from assets.trajectories import TrainConfig
     from assets.trajectories import train as trained
     from resources.settings import settings
+    from resources.training import Shelf
 
     environment = settings()
     asked = TrainConfig(size=size, steps=steps, minutes=minutes, threads=threads)
@@ -68,7 +69,9 @@ def train(
             words = "; ".join(text for text in said.values() if text)
             progress.update(task, completed=told["step"], total=told["steps"], said=words)
 
-        plan, uri = trained(open_store(environment), environment, open_encoder(environment), asked, listen, _say)
+        store = open_store(environment)
+        plan, folder = trained(store, environment, open_encoder(environment), asked, listen, _say)
+        uri = Shelf(store).put(folder)
     console.print(f"model {plan.version}: {uri}", soft_wrap=True)
 
 

@@ -123,8 +123,6 @@ class EvaluationConfig(Config):
     horizons_s: tuple[float, ...] = Field(min_length=1)
     damping_s: float = Field(gt=0)
     samples: int = Field(gt=0)
-    still_mps: float = Field(gt=0)
-    steady_s: float = Field(ge=0)
     classifier_rows: int = Field(gt=0)
 
 

@@ -16,11 +16,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
+from pipeline.errors import PipelineError
 from pipeline.trajectories.corpus import Corpus, opened
 from pipeline.trajectories.plan import BEST, CORPUS, HISTORY, PLAN, Plan, read_plan
 from resources.errors import ResourceError
@@ -46,6 +48,10 @@ _TOLD = 4000  # characters of what a failed process said
 
 class TrainingFailed(ResourceError):
     """The process ended before the training did; the message holds the last that it said."""
+
+
+class NothingLearned(ResourceError):
+    """A training became no better than it began."""
 
 
 class NoModel(ResourceError):
@@ -129,6 +135,17 @@ def history(folder: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
 
 
+def validations(folder: Path) -> list[dict[str, Any]]:
+    """What a training's validations said, in order; the first is that of the weights it began with."""
+    return [each for each in history(folder) if each["kind"] == "validation" and "error_m" in each]
+
+
+def has_learned(folder: Path) -> bool:
+    """Whether a training became better than before its first step, as far as anything was held out to tell."""
+    found = [each["error_m"] for each in validations(folder)]
+    return not found or any(error < found[0] for error in found[1:])
+
+
 @dataclass(frozen=True)
 class Shelf:
     """The trajectory models of a store.
@@ -140,8 +157,17 @@ class Shelf:
     store: Store
 
     def put(self, folder: Path) -> str:
-        """Puts a training's best weights on the shelf as the latest; returns where they lie."""
+        """Puts a training's best weights on the shelf as the latest; returns where they lie.
+
+        Raises:
+            NothingLearned: if they are no better than before its first step; the shelf is left as it was.
+        """
         plan = read_plan(folder)
+        if not has_learned(folder):
+            raise NothingLearned(
+                f"{plan.version} is no better than before its first step, so the shelf is left as it was: train on "
+                "with the same command if it was stopped early, or with more steps"
+            )
         path = f"{MODELS}/{plan.version}.safetensors"
         self.store.put(folder / BEST, path)
         self.store.write(LATEST, json.dumps({_VERSION: plan.version, "path": path}).encode())
@@ -222,7 +248,34 @@ class Tracked:
 
 
 def main(folder: Path) -> int:
-    """The process: trains in a folder, and tells of it on its standard output, a JSON object on a line."""
+    """The process: trains in a folder, and tells of it on its standard output, a JSON object on a line.
+
+    Whatever else is written there, as by MLflow's client and by libraries in C, goes to the standard error.
+    """
+    with _own_output() as out:
+        try:
+            return _train(folder, out)
+        except PipelineError as error:
+            sys.stderr.write(f"{error}\n")
+            return 1
+
+
+@contextmanager
+def _own_output() -> Iterator[TextIO]:
+    """The standard output for oneself alone; what anybody else writes to it goes to the standard error."""
+    sys.stdout.flush()
+    kept = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        with os.fdopen(os.dup(kept), "w", encoding="utf-8") as out:
+            yield out
+    finally:
+        sys.stdout.flush()
+        os.dup2(kept, 1)
+        os.close(kept)
+
+
+def _train(folder: Path, out: TextIO) -> int:
     from pipeline.trajectories.learning import Place, Training
 
     plan = read_plan(folder)
@@ -233,7 +286,7 @@ def main(folder: Path) -> int:
         shape = plan.shape
         sys.stderr.write(f"{plan.version}: {shape.parameters:,} parameters, {plan.steps} steps, on {place.device}\n")
     seconds = float(os.environ.get(_BUDGET, "0"))
-    end = training.run(lambda progress: _tell(progress, tracked), seconds=seconds or math.inf)
+    end = training.run(lambda progress: _tell(progress, out, tracked), seconds=seconds or math.inf)
     if tracked is not None and end.step >= end.steps:
         _unless_unreachable(lambda: tracked.end(folder / BEST))
     return 0
@@ -245,9 +298,9 @@ def _tracked(plan: Plan) -> Tracked | None:
     return Tracked(ModelRegistry(uri, os.environ.get(_ARTIFACTS)), plan) if uri else None
 
 
-def _tell(progress: "Progress", tracked: Tracked | None) -> None:
-    sys.stdout.write(progress.to_json() + "\n")
-    sys.stdout.flush()
+def _tell(progress: "Progress", out: TextIO, tracked: Tracked | None) -> None:
+    out.write(progress.to_json() + "\n")
+    out.flush()
     if tracked is not None and progress.kind != "done":
         _unless_unreachable(lambda: tracked.log(progress))
 

@@ -176,7 +176,7 @@ class Batches:
         shown = self.config.known
         has_text = (rng.random(size) < shown.text_share) | (known == 0)
         pose_known = rng.random(size) < shown.pose_share
-        text = self.corpus.vectors[[self._place.get(caption, 0) for caption in samples.captions]]
+        text = self.corpus.vectors[[self._place[caption] for caption in samples.captions]]
         return self._framed(samples, known, pose_known, text, has_text, ground)
 
     def _changed(

@@ -8,6 +8,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -32,7 +33,6 @@ _ARRAYS = (
     "heading",
     "actions",
     "told",
-    "mirrored",
     "known",
     "kind",
     "split",
@@ -41,6 +41,7 @@ _ARRAYS = (
     "vectors",
 )
 _WORDS = "corpus.json"
+_AT_ONCE = 1024  # samples whose bytes are in memory to be named
 
 
 class Unusable(PipelineError):
@@ -74,14 +75,13 @@ class Corpus:
         heading: `(N, n)` radians in which it looks; NaN where that is not known.
         actions: `(N, n)` codes; places in `names`.
         told: `(N,)` place of what is said in `captions`.
-        mirrored: `(N,)` of what is said in a mirror.
         known: `(N,)` frames after which alone a forecast may begin; 0 for any.
         kind: `(N,)` place in `KINDS`.
         split: `(N,)` place in `SPLITS`.
         theme: `(N,)` place in `themes`.
         ground: `(N, cells)` how much the ground around the last known position was trodden; zeros if not known.
         vectors: `(U, d)` of the captions; of no column before they are read.
-        captions: all of them once.
+        captions: all of them once, and what is said of the same seen in a mirror.
         themes: names.
         names: of the actions.
         ids: of the samples.
@@ -94,7 +94,6 @@ class Corpus:
     heading: Floats
     actions: NDArray[np.uint8]
     told: NDArray[np.int32]
-    mirrored: NDArray[np.int32]
     known: NDArray[np.int16]
     kind: NDArray[np.uint8]
     split: NDArray[np.uint8]
@@ -148,19 +147,29 @@ class Corpus:
             )
         return replace(self, vectors=vectors, encoder=encoder.name)
 
-    @property
+    @cached_property
     def digest(self) -> str:
-        """Sixteen hex digits that name samples, splits and the encoder."""
-        parts = (self.ids, self.split.tolist(), self.themes, self.captions, self.encoder, self.vectors.shape)
-        return hashlib.sha256(json.dumps(parts, separators=(",", ":")).encode()).hexdigest()[:16]
+        """Sixteen hex digits that name all there is to learn; vectors by their encoder, which makes the same again."""
+        words = {**self._words, "vectors": self.vectors.shape}
+        digest = hashlib.sha256(json.dumps(words, sort_keys=True, separators=(",", ":")).encode())
+        for name in _ARRAYS:
+            if name != "vectors":
+                values = getattr(self, name)
+                digest.update(f"\0{name} {values.dtype.str} {values.shape}\0".encode())
+                for first in range(0, len(values), _AT_ONCE):
+                    digest.update(np.ascontiguousarray(values[first : first + _AT_ONCE]).tobytes())
+        return digest.hexdigest()[:16]
+
+    @property
+    def _words(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in ("captions", "themes", "names", "ids", "fps", "encoder")}
 
     def save(self, folder: Path) -> None:
         """Writes it as arrays that `opened` maps."""
         folder.mkdir(parents=True, exist_ok=True)
         for name in _ARRAYS:
             np.save(folder / f"{name}.npy", getattr(self, name), allow_pickle=False)
-        words = {name: getattr(self, name) for name in ("captions", "themes", "names", "ids", "fps", "encoder")}
-        (folder / _WORDS).write_text(json.dumps(words), encoding="utf-8")
+        (folder / _WORDS).write_text(json.dumps(self._words), encoding="utf-8")
 
 
 def opened(folder: Path) -> Corpus:
@@ -276,7 +285,8 @@ class _Gathered:
         self.ids += ids
         self._fps.add(fps)
         columns["told"] = np.array([self._place(text) for text in said], np.int32)
-        columns["mirrored"] = np.array([self._place(swapped(text)) for text in said], np.int32)
+        for text in said:
+            self._place(swapped(text))  # a batch may show it in a mirror
         columns["theme"] = np.array([self._themes.setdefault(name, len(self._themes)) for name in themes], np.uint8)
         for name, values in columns.items():
             self._columns.setdefault(name, []).append(values)

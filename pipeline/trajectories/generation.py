@@ -53,6 +53,10 @@ class Wordless(PipelineError):
     """A prompt without a word."""
 
 
+class TooShort(PipelineError):
+    """A film of less than two frames."""
+
+
 @dataclass(frozen=True)
 class Asked:
     """What a sentence asks for besides movement.
@@ -156,12 +160,15 @@ def generated(
 
     Raises:
         Wordless: if there is no word in the sentence.
+        TooShort: if it lasts less than two frames.
         Unusable: if the model learned with another encoder.
     """
     config, scenes = config or load_trajectories(), scenes or load_scenes()
     what = asked(prompt, scenes)
     model.ensure_read_by(encoder)
     frames = min(round((seconds or config.generation.seconds) * scenes.fps), model.shape.frames)
+    if frames < 2:
+        raise TooShort(f"{seconds:g} s are less than two frames: ask for {2 / scenes.fps:g} s at least")
     rng = np.random.default_rng([seed, int.from_bytes(hashlib.sha256(what.prompt.encode()).digest()[:4], "big")])
     vector = np.asarray(encoder.encode([completed(what.prompt, rng)]), np.float32)
     found = model.from_text(vector, np.ones(1, np.float32))

@@ -21,6 +21,7 @@ import numpy as np
 import torch
 from torch import Tensor, distributed, nn
 
+from pipeline.errors import PipelineError
 from pipeline.trajectories import checkpoint
 from pipeline.trajectories.batches import Batch, Batches
 from pipeline.trajectories.corpus import RECORDED, STORY, Corpus
@@ -34,6 +35,10 @@ _POSES = 2000  # samples whose poses give mean and spread
 
 class NotThisTraining(checkpoint.DamagedWeights):
     """A folder's checkpoint is of another plan."""
+
+
+class NoStep(PipelineError):
+    """The time was up before a step was made."""
 
 
 @dataclass(frozen=True)
@@ -182,12 +187,15 @@ class Training:
         Args:
             listen: told of the progress.
             seconds: after which it stops with a checkpoint.
+
+        Raises:
+            NoStep: if not one was made in that time; what was kept before stays.
         """
         plan, config = self.plan, self.plan.config.training
         network: nn.Module = self.network
         if self.place.world > 1:
             network = nn.parallel.DistributedDataParallel(self.network, find_unused_parameters=False)
-        began, before, done = time.monotonic(), time.monotonic(), self.step
+        began, before, done, first = time.monotonic(), time.monotonic(), self.step, self.step
         if self.step == 0:
             self._validate(listen)
         while self.step < plan.steps and not self._is_over(time.monotonic() - began > seconds):
@@ -203,6 +211,11 @@ class Training:
                 self._validate(listen)
             if self.step % config.checkpoint_every == 0:
                 self._keep()
+        if self.step == first < plan.steps:
+            raise NoStep(
+                f"no step was made in {seconds:.3g} s, it stands at {first:,} of {plan.steps:,}: give it more time "
+                "(--minutes)"
+            )
         self._keep()
         end = Progress(self.step, plan.steps, {"best": self.best}, "done")
         if self.place.leads:
@@ -309,4 +322,4 @@ def _validation_parts(batches: Batches, corpus: Corpus, plan: Plan) -> dict[str,
     return out
 
 
-__all__ = ["LOSSES", "NotThisTraining", "Place", "Progress", "Training"]
+__all__ = ["LOSSES", "NoStep", "NotThisTraining", "Place", "Progress", "Training"]

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from pipeline.trajectories.batches import Batch, framed
-from pipeline.trajectories.corpus import Encoder, Unusable
+from pipeline.trajectories.corpus import Corpus, Encoder, Unusable
 from pipeline.trajectories.framing import turned
 from pipeline.trajectories.shape import Shape
 
@@ -51,6 +51,7 @@ class TrajectoryModel:
         step: after which these weights were the best.
         steps: of the whole plan.
         figures: measures of the validation.
+        corpus: digest of what it learned from.
         digest: of the file.
         network: itself.
     """
@@ -60,6 +61,7 @@ class TrajectoryModel:
     step: int
     steps: int
     figures: dict[str, float]
+    corpus: str
     digest: str
     network: "Network"
 
@@ -78,7 +80,7 @@ class TrajectoryModel:
             shape = Shape.model_validate_json(words["shape"])
             figures = json.loads(words["figures"])
             model = cls(
-                words["version"], shape, int(words["step"]), int(words["steps"]), figures,
+                words["version"], shape, int(words["step"]), int(words["steps"]), figures, words["corpus"],
                 hashlib.sha256(path.read_bytes()).hexdigest()[:16], Network(shape),
             )  # fmt: skip
         except (KeyError, ValueError, ValidationError) as error:
@@ -97,6 +99,18 @@ class TrajectoryModel:
             raise Unusable(
                 f"model {self.version} learned from texts read by {self.shape.encoder} ({self.shape.text} dimensions), "
                 f"not by {encoder.name} ({encoder.dimension}): configure that encoder, or train anew with this one"
+            )
+
+    def ensure_learned_from(self, corpus: Corpus) -> None:
+        """Holds that a corpus is the one that the model learned from, and so holds out the same.
+
+        Raises:
+            Unusable: if it is not.
+        """
+        if corpus.digest != self.corpus:
+            raise Unusable(
+                f"model {self.version} learned from the corpus {self.corpus}, but what there is now is {corpus.digest}:"
+                " what that holds out it may have learned; judge it on the machine that trained it, or train anew"
             )
 
     def found(self, batch: Batch) -> Motions:

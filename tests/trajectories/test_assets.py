@@ -12,11 +12,12 @@ from typer.testing import CliRunner
 from assets import trajectories
 from assets.commands import app
 from configs.trajectories import TrajectoriesConfig
-from pipeline.trajectories.corpus import Encoder
+from pipeline.trajectories.corpus import Encoder, Unusable
+from pipeline.trajectories.plan import read_plan
 from resources.parquet import Stamp
 from resources.settings import Settings
 from resources.store import Store
-from resources.training import NoModel, Shelf, home
+from resources.training import LATEST, NoModel, NothingLearned, Shelf, has_learned, home
 
 pytest.importorskip("torch")
 run = CliRunner().invoke
@@ -74,6 +75,52 @@ def test_the_assets_go_from_a_training_set_to_films_and_a_finished_training_is_r
     before = (folder / "history.jsonl").stat().st_mtime_ns
     assert made().success
     assert (folder / "history.jsonl").stat().st_mtime_ns == before
+
+
+def test_a_model_is_not_judged_on_what_it_did_not_learn_from(
+    trained: Path, words: Encoder, rows: pl.DataFrame, tmp_path: Path
+) -> None:
+    store = Store(str(tmp_path / "store"))
+    store.write_table("trajectories", "stories-1-00000", rows.head(40), Stamp("x", "x", "x", ""))
+    Shelf(store).put(trained)
+    with pytest.raises(Unusable, match="may have learned"):
+        trajectories.examined(store, Settings(gridmotion_store=store.url), words)
+
+
+def test_a_model_that_learned_nothing_stays_off_the_shelf(trained: Path, tmp_path: Path) -> None:
+    store = Store(str(tmp_path / "store"))
+    Shelf(store).put(trained)
+    before = store.read(LATEST)
+    worse = tmp_path / "worse"
+    worse.mkdir()
+    for name in ("plan.json", "best.safetensors"):
+        (worse / name).write_bytes((trained / name).read_bytes())
+    said = [{"kind": "validation", "step": k, "steps": 30, "error_m": error} for k, error in ((0, 2.0), (20, 2.5))]
+    (worse / "history.jsonl").write_text("".join(json.dumps(each) + "\n" for each in said))
+    assert has_learned(trained)
+    with pytest.raises(NothingLearned, match="no better than before its first step"):
+        Shelf(store).put(worse)
+    assert store.read(LATEST) == before
+
+
+def test_the_asset_of_a_model_that_learned_nothing_fails_its_check_and_leaves_the_shelf(
+    store: Store, words: Encoder, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = {"kind": "validation", "step": 0, "steps": 30, "error_m": 2.0}
+    (tmp_path / "history.jsonl").write_text(json.dumps(said) + "\n")
+    (tmp_path / "best.safetensors").write_bytes((trained / "best.safetensors").read_bytes())
+    plan = read_plan(trained)
+    plan.save(tmp_path)
+    monkeypatch.setattr(trajectories, "train", lambda *_: (plan, tmp_path))
+    empty = Store(str(tmp_path / "store"))
+    done = dg.materialize(
+        [trajectories.trajectory_model],
+        resources={"store": empty, "environment": Settings(gridmotion_store=empty.url), "encoder": words},
+        raise_on_error=False,
+    )
+    (check,) = done.get_asset_check_evaluations()
+    assert not check.passed
+    assert not empty.exists(LATEST)
 
 
 @pytest.mark.slow

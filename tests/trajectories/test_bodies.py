@@ -40,11 +40,22 @@ def test_a_mean_of_strides_becomes_strides_whose_feet_stay(moving: Samples, scen
     scale = np.linalg.norm(moving.joints[:, 0, 1] - moving.joints[:, 0, 0], axis=-1) / scenes.human.head
     blurred = replace(moving, joints=np.repeat(moving.joints.mean(axis=1, keepdims=True), 250, axis=1))
     done = finished(blurred, scale.astype(np.float32), scenes)
-    assert slide_mps(done, scenes).mean() < 1.2 * scenes.limits.recorded_slide_mps
+    even = replace(done, joints=_lifted_where_speed_changes(done, scenes))
+    assert slide_mps(even, scenes).mean() < scenes.limits.slide_mps
     assert slide_mps(done, scenes).mean() < 0.25 * slide_mps(static(moving), scenes).mean()
     assert done.joints[:, :, 7].std(axis=1).max() > 0.1
     assert blurred.joints[:, :, 7].std(axis=1).max() < 1e-5
     assert np.hypot(*(done.position - moving.position).T).max() < 1.2  # where a window begins in full run
+
+
+def _lifted_where_speed_changes(samples: Samples, scenes: ScenesConfig) -> np.ndarray:
+    """Joints whose feet are in the air, and so slide over nothing, in frames that speed up, slow down or stay."""
+    near = np.stack([np.roll(samples.speed, shift, axis=1) for shift in (-5, -1, 1, 5)])
+    is_even = (np.abs(near - samples.speed).max(axis=0) < scenes.limits.cruise_mps2) & (samples.speed > 1.0)
+    assert is_even.mean() > 0.3
+    joints = samples.joints.copy()
+    joints[..., [7, 9], 1] += np.where(is_even, 0.0, 1.0)[..., None]
+    return joints
 
 
 def test_who_never_goes_keeps_the_pose_that_was_found_and_looks_where_it_looked(

@@ -1,6 +1,7 @@
 """What is learned from, who is held out, what is shown of it."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -60,6 +61,16 @@ def test_what_may_not_be_learned_from_is_refused_and_so_is_nothing_at_all(
         assembled([rows.head(2).with_columns(trainable=pl.lit(False))], [], speeds.names(scenes))
     with pytest.raises(Unusable, match="gridmotion scenes dataset"):
         assembled([], [], speeds.names(scenes))
+
+
+@pytest.mark.parametrize(
+    "name", ["position", "joints", "heading", "actions", "told", "known", "ground", "split", "kind"]
+)
+def test_a_sample_that_changes_makes_another_corpus(corpus: Corpus, name: str) -> None:
+    values = getattr(corpus, name).copy()
+    values[-1] = values[-1] + 1
+    assert replace(corpus, **{name: values}).digest != corpus.digest
+    assert replace(corpus, **{name: getattr(corpus, name).copy()}).digest == corpus.digest
 
 
 class _Lies:

@@ -2,12 +2,14 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -122,6 +124,61 @@ def test_a_process_that_fails_says_why(trained: Path, tmp_path: Path) -> None:
         list(run(tmp_path, Settings(gridmotion_store=str(tmp_path))))
 
 
+def test_time_for_no_step_is_an_error_that_keeps_nothing(
+    corpus: Corpus, plan: Callable[..., Plan], tmp_path: Path
+) -> None:
+    from pipeline.trajectories.learning import NoStep, Training
+
+    own = plan(4)
+    own.save(tmp_path)
+    for _ in range(2):  # the folder is as good as before
+        with pytest.raises(NoStep, match="0 of 4"):
+            Training(tmp_path, own, corpus).run(lambda progress: None, seconds=0.0)
+        assert not (tmp_path / LAST).exists()
+    assert Training(tmp_path, own, corpus).run(lambda progress: None).step == 4
+    assert finished(tmp_path)
+
+
+@pytest.mark.slow
+def test_a_process_without_time_says_so(
+    trained: Path, corpus: Corpus, plan: Callable[..., Plan], tmp_path: Path
+) -> None:
+    prepare(tmp_path, plan(4), corpus)
+    with pytest.raises(TrainingFailed, match="give it more time") as told:
+        list(run(tmp_path, Settings(gridmotion_store=str(tmp_path)), seconds=1e-6))
+    assert "Traceback" not in str(told.value)
+
+
+_LOUD = """
+import os, sys
+from pathlib import Path
+from pipeline.trajectories.learning import Training
+from resources import training
+
+quiet = Training.run
+
+def loud(self, *args, **kwargs):
+    print("View run by print")
+    sys.stdout.write("View run by write")
+    os.system("echo View run by a child")
+    return quiet(self, *args, **kwargs)
+
+Training.run = loud
+raise SystemExit(training.main(Path(sys.argv[1])))
+"""
+
+
+def test_what_libraries_print_is_not_taken_for_progress(trained: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "trained"
+    shutil.copytree(trained, folder)
+    root = Path(__file__).resolve().parents[2]
+    environment = {**os.environ, "PYTHONPATH": str(root), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run([sys.executable, "-c", _LOUD, str(folder)], capture_output=True, text=True, check=True,
+                          env=environment, cwd=root, timeout=250)  # fmt: skip
+    assert [json.loads(line)["kind"] for line in done.stdout.splitlines()] == ["done"]
+    assert done.stderr.count("View run by") == 3
+
+
 @pytest.mark.slow
 def test_figures_and_weights_go_to_mlflow_under_one_run(
     trained: Path, corpus: Corpus, plan: Callable[..., Plan], tmp_path: Path
@@ -161,9 +218,7 @@ def test_a_minute_of_the_tiny_size_beats_its_beginning_and_staying_put(
         ema=0.99,
     )
     training = Training(tmp_path, own, corpus)
-    began = time.process_time()
     training.run(lambda progress: None)
-    assert time.process_time() - began < 60
     checks = [each for each in history(tmp_path) if each["kind"] == "validation"]
     parts = _validation_parts(training.batches, corpus, own)
     assert checks[-1]["story_text"] < 0.95 * checks[0]["story_text"]  # untrained it knows of a beginning, not of texts
@@ -175,17 +230,36 @@ def test_a_minute_of_the_tiny_size_beats_its_beginning_and_staying_put(
 
 @pytest.mark.slow
 def test_two_processes_learn_as_one(trained: Path, corpus: Corpus, plan: Callable[..., Plan], tmp_path: Path) -> None:
+    from pipeline.trajectories.checkpoint import load
+    from pipeline.trajectories.learning import Training
+
     own = plan(20, batch=16)
-    alone, together = tmp_path / "alone", tmp_path / "together"
-    for folder in (alone, together):
+    own = own.model_copy(update={"shape": own.shape.model_copy(update={"dropout": 0.0})})
+    alone, half, together = (tmp_path / name for name in ("alone", "half", "together"))
+    for folder in (alone, half, together):
         prepare(folder, own, corpus)
-    list(run(alone, Settings(gridmotion_store=str(tmp_path)), threads=1))
+    begun = _weights(Training(alone, own, corpus).network.state_dict())
+    Training(alone, own, corpus).run(lambda progress: None)
+    less = Training(half, own, corpus)
+    drawn = less.batches.drawn
+    less.batches.drawn = lambda step, size: drawn(step, size).part(slice(0, None, 2))  # type: ignore[method-assign]
+    less.run(lambda progress: None)
     root = Path(__file__).resolve().parents[2]
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m",
                "resources.training", str(together)]  # fmt: skip
     environment = {**os.environ, "PYTHONPATH": str(root), "OMP_NUM_THREADS": "1"}
     subprocess.run(command, check=True, env=environment, cwd=root, capture_output=True, timeout=250)
     assert finished(together)
-    one, two = (np.array([loss for _, loss in _losses(folder)]) for folder in (alone, together))
-    assert len(one) == len(two)
-    assert np.abs(two - one).max() < 0.5 * one.max()  # each tells the loss of its own half of a batch
+    whole, some, both = (
+        _weights(
+            {name.removeprefix("model."): value for name, value in load(folder / LAST)[0].items() if "model." in name}
+        )
+        - begun
+        for folder in (alone, half, together)
+    )
+    # Each process averages over the frames of its own half: nearly the step of the whole batch, and no half alone.
+    assert np.linalg.norm(both - whole) < 0.5 * np.linalg.norm(some - whole)
+
+
+def _weights(tensors: Mapping[str, Any]) -> np.ndarray:
+    return np.concatenate([tensors[name].numpy().ravel() for name in sorted(tensors)])
