@@ -11,6 +11,8 @@ import pytest
 
 from assets.definitions import build_defs, open_store
 from pipeline.events.sources.simulator import SimulatedMatch, simulate, write
+from resources.clips import ClipStudio
+from resources.motion_backends.local import LocalBackend
 from resources.settings import Settings
 from resources.store import Store
 
@@ -32,6 +34,11 @@ class Workspace:
         self.store.put(log, f"landing/{log.name}")
         config = {"path": f"landing/{log.name}", "replace": replace}
         return self.run("scan_log", run_config={"ops": {"scanned_log": {"config": config}}})
+
+    def at(self, store: Store, environment: Settings) -> "Workspace":
+        """The same over another store."""
+        definitions = build_defs(environment, store=store, studio=studio_of(store))
+        return Workspace(store, self.instance, definitions)
 
     def analyse(self, match_id: str) -> dg.ExecuteInProcessResult:
         return self.run("analyse_match", partition_key=match_id)
@@ -56,6 +63,11 @@ def open_workspace_at() -> Callable[..., Any]:
     return open_workspace
 
 
+def studio_of(store: Store) -> ClipStudio:
+    """What makes clips, of fewer moments than in earnest: each takes a quarter of a second."""
+    return ClipStudio(store, LocalBackend(), budget=8)
+
+
 def open_workspace(folder: Path, **overrides: Any) -> Any:
     from contextlib import contextmanager
 
@@ -63,6 +75,7 @@ def open_workspace(folder: Path, **overrides: Any) -> Any:
     def opened() -> Iterator[Workspace]:
         environment = Settings(gridmotion_store=str(folder / "store"), _env_file=None)
         store = open_store(environment)
+        overrides.setdefault("studio", studio_of(store))
         with dg.DagsterInstance.ephemeral() as instance:
             yield Workspace(store, instance, build_defs(environment, store=store, **overrides))
 

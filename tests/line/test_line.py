@@ -234,7 +234,7 @@ def test_the_line_runs_on_s3_and_leaves_the_same_tables_as_on_a_folder(
 ) -> None:
     import uuid
 
-    from assets.definitions import build_defs, open_store
+    from assets.definitions import open_store
     from resources.settings import Settings
 
     environment = Settings(
@@ -243,7 +243,7 @@ def test_the_line_runs_on_s3_and_leaves_the_same_tables_as_on_a_folder(
         mlflow_tracking_uri=f"sqlite:///{tmp_path}/mlflow.db",
     )
     store = open_store(environment)
-    remote = type(workspace)(store, workspace.instance, build_defs(environment, store=store))
+    remote = workspace.at(store, environment)
     for place in (workspace, remote):
         assert place.scan(simulated_logs[0]).success
         (match_id,) = place.store.keys("matches")
