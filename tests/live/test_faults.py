@@ -37,6 +37,7 @@ class Server:
 
     def _started(self):
         server = ValkeyServer(
+            port=0,
             unix_socket_path=str(self.socket),
             data_dir=self.folder,
             config={"appendonly": "yes", "appendfsync": "always"},
