@@ -60,8 +60,8 @@ dev: setup ## the Dagster UI with everything loaded, on http://127.0.0.1:3000
 	mkdir -p .dagster && cp dagster.yaml .dagster/dagster.yaml
 	DAGSTER_HOME="$(CURDIR)/.dagster" $(BIN)/dagster dev -m assets.definitions -h 127.0.0.1 -p $${PORT:-3000}
 
-bench: setup ## measure everything, and write bench/RESULTS.md
-	$(BIN)/python -m bench
+bench: setup ## measure everything, or AREAS="ingest motion", and renew bench/RESULTS.md
+	$(BIN)/python -m bench $(AREAS)
 
 bench-quick: setup ## a look in two minutes: less input, fewer runs, nothing written
 	$(BIN)/python -m bench --quick

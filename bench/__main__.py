@@ -15,7 +15,7 @@ from rich.markdown import Markdown
 
 from bench.area import AreaFailed, measured
 from bench.measure import Figure
-from bench.results import PATH, document, table
+from bench.results import PATH, renewed, section, table
 from bench.workload import workload
 
 AREAS = (
@@ -41,7 +41,7 @@ def about(area: str) -> str:
 
 
 def main() -> int:
-    """Measures; writes RESULTS.md after a whole run over all areas; 1 if an area failed."""
+    """Measures, and renews what RESULTS.md says of the areas that were measured; 1 if an area failed."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__.partition("\n")[0])
     parser.add_argument("areas", nargs="*", metavar="area", help=f"one of {', '.join(AREAS)}; all by default")
     parser.add_argument("--quick", action="store_true", help="less input, fewer runs; RESULTS.md stays as it is")
@@ -62,8 +62,9 @@ def main() -> int:
                 found[area] = about(area), failure
             console.print(f"\n[bold]{area}[/bold] ({time.monotonic() - begin:.0f} s)")
             console.print(Markdown("\n".join(table(found[area][1]))))
-    if not arguments.quick and not arguments.areas:
-        PATH.write_text(document(found, load.source))
+    if not arguments.quick:
+        sections = {name: section(name, *told, load.source) for name, told in found.items()}
+        PATH.write_text(renewed(PATH.read_text() if PATH.exists() else "", sections, AREAS))
         console.print(f"written to {PATH}")
     return int(any(isinstance(outcome, Exception) for _, outcome in found.values()))
 

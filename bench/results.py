@@ -5,6 +5,8 @@ Belongs here: the document. Does not belong here: figures (the areas), or any nu
 
 import os
 import platform
+import subprocess
+from collections.abc import Iterable, Mapping
 from importlib.metadata import version
 from pathlib import Path
 
@@ -16,24 +18,46 @@ _MET = {True: "yes", False: "**no**", None: ""}
 _GIB = 2**30
 
 
-def document(areas: dict[str, tuple[str, list[Figure] | Exception]], source: str) -> str:
-    """The whole document.
+def head() -> str:
+    """What is true of every figure: how to read it, and the machine."""
+    return "\n".join(
+        [
+            "# Results",
+            "",
+            "Written by `make bench`; do not edit. Ratios carry over to other machines, absolute rates do not. A "
+            "goal is for the ratio where there is one, else for the figure itself.",
+            "",
+            f"{machine()}. {versions()}. One thread; medians of {runs()} interleaved runs.",
+        ]
+    )
+
+
+def section(name: str, about: str, outcome: list[Figure] | Exception, source: str) -> str:
+    """One area: what it is about, at which commit and on what it was measured; its figures, or why there are none."""
+    measured = f"Measured at {commit()}, on {source}."
+    return "\n".join([f"## {name}", "", about, "", measured, "", *table(outcome)])
+
+
+def document(sections: Iterable[str]) -> str:
+    """The whole document from its sections, in their order."""
+    return "\n\n".join([head(), *sections]) + "\n"
+
+
+def renewed(before: str, measured: Mapping[str, str], order: Iterable[str]) -> str:
+    """The document with these sections in place of those of the same name.
+
+    Sections that were not measured now stay as they were, as long as they are of this machine and these packages:
+    figures of two machines never stand under one head.
 
     Args:
-        areas: by name: what the area is about, and its figures or why there are none.
-        source: what it was measured on.
+        before: the document as it was; empty if there was none.
+        measured: sections by name.
+        order: names of all areas, in the order of the document.
     """
-    lines = [
-        "# Results",
-        "",
-        "Written by `make bench`; do not edit. Ratios carry over to other machines, absolute rates do not. A goal is "
-        "for the ratio where there is one, else for the figure itself.",
-        "",
-        f"{machine()}. {versions()}. One thread; medians of {runs()} interleaved runs; on {source}.",
-    ]
-    for name, (about, outcome) in areas.items():
-        lines += ["", f"## {name}", "", about, "", *table(outcome)]
-    return "\n".join(lines) + "\n"
+    above, *parts = before.rstrip("\n").split("\n\n## ")
+    kept = {part.partition("\n")[0]: f"## {part}" for part in parts} if above == head() else {}
+    sections = {**kept, **measured}
+    return document(sections[name] for name in order if name in sections)
 
 
 def table(outcome: list[Figure] | Exception) -> list[str]:
@@ -57,6 +81,18 @@ def machine() -> str:
 def versions() -> str:
     """The packages that the figures depend on."""
     return f"Python {platform.python_version()}, " + ", ".join(f"{name} {version(name)}" for name in PACKAGES)
+
+
+def commit() -> str:
+    """The commit that was measured, with `+` if something was changed after it; "no commit" outside of git."""
+    told = subprocess.run(
+        ["git", "describe", "--always", "--dirty=+", "--exclude=*"],
+        cwd=PATH.parent,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return f"`{told.stdout.strip()}`" if told.returncode == 0 else "no commit"
 
 
 def _processor() -> str:

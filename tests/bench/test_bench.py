@@ -13,7 +13,7 @@ import pytest
 from bench.__main__ import AREAS, about
 from bench.area import AreaFailed
 from bench.measure import Figure, Goal, interleaved, medians, number, peak_memory, percentile
-from bench.results import document, table
+from bench.results import document, renewed, section, table
 from bench.workload import Workload
 
 BENCH = Path(__file__).parents[2] / "bench"
@@ -68,8 +68,26 @@ def test_an_area_that_failed_says_so_in_its_table() -> None:
     assert "failed" in shown
     assert "no \\| data" in shown
     assert "**no**" in shown
-    whole = document({"line": ("What.", [Figure("read", 1.0, "MB/s")]), "live": ("That.", AreaFailed("x"))}, "nothing")
+    whole = document(
+        [section("line", "What.", [Figure("read", 1.0, "MB/s")], "a"), section("live", "That.", AreaFailed("x"), "a")]
+    )
     assert "## line" in whole and "| read | 1 MB/s |" in whole and "## live" in whole
+
+
+def _section(name: str, value: float) -> str:
+    return section(name, "What.", [Figure("read", value, "MB/s")], "nothing")
+
+
+def test_an_area_measured_again_takes_the_place_of_what_was_said_of_it_and_of_nothing_else() -> None:
+    before = document([_section("line", 1.0), _section("motion", 2.0)])
+    after = renewed(before, {"live": _section("live", 3.0), "motion": _section("motion", 4.0)}, AREAS)
+    assert after == document([_section("live", 3.0), _section("line", 1.0), _section("motion", 4.0)])
+    assert renewed("", {"line": _section("line", 1.0)}, AREAS) == document([_section("line", 1.0)])
+
+
+def test_figures_of_another_machine_are_not_kept_beside_those_of_this() -> None:
+    before = document([_section("line", 1.0)]).replace(" cores", " other cores")
+    assert renewed(before, {"motion": _section("motion", 2.0)}, AREAS) == document([_section("motion", 2.0)])
 
 
 def test_every_module_with_figures_is_an_area_and_says_what_it_measures() -> None:
