@@ -4,10 +4,12 @@ Belongs here: when to read, decide, commit and rest. Does not belong here: what 
 and scripts (`stream`), leases (`ownership`), how many shards a process has (`agent`, `following`), figures
 (`live_metrics`).
 
-A match that told something is committed at once, together with what it told; one that told nothing is written every
-`commit_ms`, so what a take-over repeats is bounded, and repeats nothing outside: a match skips entries up to the one
-its state has taken in. After any error of the server the shard forgets what it holds and loads what was committed:
-whether the last commit was written need not be known.
+What a match told is sent at once, in one commit with the entry up to which it told all; its state follows within about
+`commit_ms`, a few matches at a time, so that no commit is long. Whoever goes on from a state takes the entries up to
+that one again, in silence: what a match tells follows from its events, in whatever calls they come. So a take-over
+repeats no more than `commit_ms` of work, and repeats nothing outside. What does not follow from events is written with
+its state: which model answers, what was evaluated because nothing came, what was refused. After any error of the server
+the shard forgets what it holds and loads what was committed: whether the last commit was written need not be known.
 
 What is idle is told by how long ago the server took its last entry, also across processes, so the wall clock of the
 machine is never asked for more than stamps.
@@ -19,6 +21,7 @@ import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from heapq import nsmallest
 
 import msgspec
 
@@ -27,13 +30,14 @@ from pipeline.errors import PipelineError
 from pipeline.intents.model import IntentModel
 from pipeline.intents.prediction import Predictor
 from pipeline.live.arrivals import Arrivals
-from pipeline.live.decoding import Part, decode
+from pipeline.live.decoding import Decoder, Part
 from pipeline.live.match import LiveMatch, Told
 from pipeline.live.signals import Ended, Signal, to_json
 from resources.errors import ResourceError
 from resources.live_metrics import LiveMetrics
 from resources.stream import (
     START,
+    TOLD,
     TRIMMED_FIELD,
     Checkpoint,
     Commit,
@@ -47,6 +51,7 @@ from resources.stream import (
     just_before,
     milliseconds,
     now_ms,
+    upto,
 )
 
 logger = logging.getLogger(__name__)
@@ -95,7 +100,9 @@ class _Running:
         match: None once it is over, or given up.
         first: the first entry that it was given.
         at: the last entry that it has taken in.
+        told: the entry up to which its signals were sent when it was loaded.
         committed: the state as it is written; empty before the first commit.
+        is_pinned: whether that names the model that answers.
         tail: what it has taken in since.
         missed: entries since then that did not count: late, repeated, or refused.
         behind: the checkpoint before the first entry of the tail; None if there is none.
@@ -110,7 +117,9 @@ class _Running:
     match: LiveMatch | None
     first: str = ""
     at: str = START
+    told: str = START
     committed: dict[str, bytes] = field(default_factory=dict)
+    is_pinned: bool = False
     tail: list[Arrivals] = field(default_factory=list)
     missed: list[str] = field(default_factory=list)
     behind: Checkpoint | None = None
@@ -166,15 +175,21 @@ class ShardWorker:
         self._streams, self._models, self._threshold = streams, models, threshold
         self._metrics, self._agent, self._live = metrics, agent, live
         self._label = str(shard.number)
+        self._decoder = Decoder(max_bytes=agent.max_entry_bytes)
         self._matches: dict[str, _Running] = {}
         self._read = Checkpoint()
         self._signals: list[tuple[Signal | Ended, int]] = []
         self._letters: list[Letter] = []
         self._due: set[str] = set()
+        self._told: set[str] = set()
+        self._paced_at = time.monotonic()
+        self._allowance = 0.0
         self._committed_at = self._rested_at = 0.0
         self._written: Checkpoint | None = None
         self.is_stopping = False
         metrics.begin(self._label)
+        metrics.matches.labels(self._label).set_function(lambda: len(self._live_matches()))
+        metrics.held.labels(self._label).set_function(lambda: sum(match.held for match in self._live_matches()))
 
     async def run(self) -> None:
         """Reads until told to stop, then commits all.
@@ -220,7 +235,7 @@ class ShardWorker:
         while True:
             asked = time.monotonic()
             read = await self._streams.read(self.shard, self._read, wait=False)
-            mine = [entry for entry in read.entries if not is_after(entry.entry, until)]
+            mine = upto(read.entries, until)
             self._account(replace(read, entries=mine))
             lost += read.lost
             if not mine:
@@ -232,7 +247,7 @@ class ShardWorker:
         if read.entries and is_after(until, self._read.entry):  # all of it was trimmed, up to what follows
             self._read = Checkpoint(until, read.entries[0].rank - 1)
         if not read.waiting:
-            following = decode([entry.event for entry in read.entries], max_bytes=self._agent.max_entry_bytes)
+            following = self._decoder.decode([entry.event for entry in read.entries])
             self._rest(now_ms(), asked, besides=following.of_match.keys())
         await self._commit(now_ms(), everything=True)
         return Drained(taken, lost, sum(running.match is not None for running in self._matches.values()))
@@ -248,13 +263,15 @@ class ShardWorker:
         logger.info("shard %d: from %s on, %d matches running", self.shard.number, self._read.entry, len(self._matches))
 
     def _restored(self, fields: dict[str, bytes]) -> _Running:
-        told = {name: fields.get(name, b"").decode() for name in (_AT, _FIRST, _LOST, _TRIMMED)}
-        running = _Running(None, told[_FIRST], told[_AT] or START, committed=fields, trimmed=int(told[_TRIMMED] or 0))
+        told = {name: fields.get(name, b"").decode() for name in (_AT, _FIRST, _LOST, _TRIMMED, TOLD)}
+        running = _Running(None, told[_FIRST], told[_AT] or START, told[TOLD] or START, fields)
+        running.trimmed = int(told[_TRIMMED] or 0)
         running.lost_reason, running.is_over = told[_LOST], _OVER in fields
         if not (running.lost_reason or running.is_over):
             running.match = LiveMatch.from_fields(
                 fields, self._models.champion, self._models.of_version, self._threshold, self._live
             )
+            running.is_pinned = running.match.model_version is not None
         return running
 
     def _account(self, read: Read) -> None:
@@ -279,7 +296,7 @@ class ShardWorker:
     async def _take(self, entries: Sequence[Entry], received: int) -> None:
         if not entries:
             return
-        decoded = decode([entry.event for entry in entries], max_bytes=self._agent.max_entry_bytes)
+        decoded = self._decoder.decode([entry.event for entry in entries])
         for refused in decoded.refused:
             entry = entries[refused.place]
             self._letters.append(Letter(entry.entry, refused.field, refused.reason, entry.event))
@@ -294,7 +311,13 @@ class ShardWorker:
                 first = entries[fresh.places[0]]
                 running.first = running.first or first.entry
                 before = running.failures
-                self._give(match_id, running, fresh, entries, received)
+                again = next(
+                    (n for n, place in enumerate(fresh.places) if is_after(entries[place].entry, running.told)),
+                    len(fresh),
+                )
+                for part, is_told in ((fresh[:again], True), (fresh[again:], False)):
+                    if len(part):
+                        self._give(match_id, running, part, entries, received, is_told=is_told)
                 if running.failures == before:
                     running.failures = 0
                 running.behind = running.behind or Checkpoint(just_before(first.entry), first.rank - 1)
@@ -316,7 +339,16 @@ class ShardWorker:
         self._matches[match_id] = running
         return running
 
-    def _give(self, match_id: str, running: _Running, part: Part, entries: Sequence[Entry], received: int) -> None:
+    def _give(
+        self,
+        match_id: str,
+        running: _Running,
+        part: Part,
+        entries: Sequence[Entry],
+        received: int,
+        *,
+        is_told: bool = False,
+    ) -> None:
         """The match takes its events; those that it can't take are refused one by one."""
         if running.lost_reason:
             self._refuse(match_id, entries, part, running.lost_reason)
@@ -331,8 +363,8 @@ class ShardWorker:
             running.match = self._back(match_id, running)
             if len(part) > 1:
                 half = len(part) // 2
-                self._give(match_id, running, part[:half], entries, received)
-                self._give(match_id, running, part[half:], entries, received)
+                self._give(match_id, running, part[:half], entries, received, is_told=is_told)
+                self._give(match_id, running, part[half:], entries, received, is_told=is_told)
                 return
             running.failures += 1
             self._refuse(match_id, entries, part, str(error))
@@ -347,7 +379,8 @@ class ShardWorker:
             running.missed += [entries[place].entry for place, is_accepted in counted if not is_accepted]
             self._metrics.late.labels(self._label).inc(counts.late_or_duplicate - before.late_or_duplicate)
             self._metrics.duplicate.labels(self._label).inc(counts.duplicate - before.duplicate)
-        self._tell(match_id, told, received)
+        if not is_told:
+            self._tell(match_id, told, received)
 
     def _back(self, match_id: str, running: _Running) -> LiveMatch:
         """The match as it was before the events that it could not take, with the model that it has kept."""
@@ -375,7 +408,7 @@ class ShardWorker:
 
     def _tell(self, match_id: str, told: Told, received: int) -> None:
         if told.signals:
-            self._due.add(match_id)
+            (self._told if self._matches[match_id].is_pinned else self._due).add(match_id)
             self._signals += [(signal, received) for signal in told.signals]
 
     def _hear_all(self) -> None:
@@ -393,6 +426,7 @@ class ShardWorker:
             besides: matches that are not idle.
         """
         self._rested_at = time.monotonic()
+        self._forget()
         for match_id, running in self._matches.items():
             silent_ms = int((asked - running.heard) * 1000)
             if match_id in besides or running.is_over or silent_ms < self._live.idle_flush_ms:
@@ -417,44 +451,59 @@ class ShardWorker:
             self._due.add(match_id)
 
     async def _commit_due(self, received: int) -> None:
-        everything = bool(self._letters) or time.monotonic() - self._committed_at >= self._agent.commit_ms / 1000
-        if everything or self._due:
-            await self._commit(received, everything=everything)
+        """Sends what was told, with the states that must go along and those whose turn it is."""
+        is_due = time.monotonic() - self._committed_at >= self._agent.commit_ms / 1000
+        self._due.update(self._longest_unwritten())
+        if self._letters or self._due or self._signals or is_due:
+            await self._commit(received, everything=bool(self._letters))
+
+    def _longest_unwritten(self) -> list[str]:
+        """The matches whose turn it is to be written: so many a turn that each is within about `commit_ms`."""
+        now = time.monotonic()
+        elapsed_ms, self._paced_at = (now - self._paced_at) * 1000, now
+        unwritten = [(r.behind.rank, name) for name, r in self._matches.items() if r.behind is not None]
+        self._allowance = min(len(unwritten), self._allowance + len(unwritten) * elapsed_ms / self._agent.commit_ms)
+        count = int(self._allowance)
+        self._allowance -= count
+        return [name for _, name in nsmallest(count, unwritten)] if count else []
 
     async def _commit(self, received: int, *, everything: bool) -> None:
-        """Writes the state of matches that told something, or of all that changed."""
+        """Writes what was told, and the state of matches that must be written, or of all that changed."""
         changed = [name for name, running in self._matches.items() if running.behind is not None]
         due = self._due.union(changed) if everything else self._due
         states = {name: self._state(self._matches[name]) for name in sorted(due)}
+        told = {name: self._matches[name].at for name in sorted(self._told - due)}
         behind = [r.behind for name, r in self._matches.items() if r.behind is not None and name not in due]
         checkpoint = min(behind, key=lambda at: at.rank, default=self._read)
-        if not (states or self._letters) and checkpoint == self._written:
+        if not (states or told or self._letters) and checkpoint == self._written:
             self._committed_at = time.monotonic()
             return
         sent = now_ms()
         signals = [(to_json(signal), self._stamps(signal, at, sent)) for signal, at in self._signals]
-        await self._streams.commit(self.shard, Commit(self._token, checkpoint, states, signals, self._letters))
+        commit = Commit(self._token, checkpoint, states, signals, self._letters, told)
+        await self._streams.commit(self.shard, commit)
         self._written = checkpoint
         for match_id, state in states.items():
             running = self._matches[match_id]
             running.committed, running.tail, running.missed, running.behind = dict(state.fields), [], [], None
+            running.is_pinned = running.match is not None and running.match.model_version is not None
             if running.is_over:
                 running.match = None
         self._count(received)
-        self._signals, self._letters, self._due = [], [], set()
-        if everything:
-            self._committed_at = time.monotonic()
-            self._forget()
+        self._signals, self._letters, self._due, self._told = [], [], set(), set()
+        self._committed_at = time.monotonic()
 
     def _state(self, running: _Running) -> MatchState:
-        told = {_AT: running.at.encode(), _FIRST: running.first.encode(), _TRIMMED: str(running.trimmed).encode()}
+        about = {_AT: running.at.encode(), _FIRST: running.first.encode(), _TRIMMED: str(running.trimmed).encode()}
+        if is_after(running.told, running.at):
+            about[TOLD] = running.told.encode()
         if running.lost_reason:
-            told[_LOST] = running.lost_reason.encode()
+            about[_LOST] = running.lost_reason.encode()
         if running.is_over:
-            told[_OVER] = b"1"
+            about[_OVER] = b"1"
         if running.match is not None and not (running.lost_reason or running.is_over):
-            told = running.match.to_fields() | told
-        return MatchState(told, running.missed, running.is_over)
+            about = running.match.to_fields() | about
+        return MatchState(about, running.missed, running.is_over)
 
     def _stamps(self, signal: Signal | Ended, read_ms: int, sent_ms: int) -> bytes:
         stamps: dict[str, int | str] = {"read_ms": read_ms, "sent_ms": sent_ms, "shard": self.shard.number}
@@ -462,6 +511,9 @@ class ShardWorker:
             running = self._matches[signal.match_id]
             stamps |= {"first": running.first, "last": running.at, "trimmed": running.trimmed}
         return msgspec.json.encode(stamps)
+
+    def _live_matches(self) -> list[LiveMatch]:
+        return [running.match for running in self._matches.values() if running.match is not None]
 
     def _forget(self) -> None:
         """Drops from memory what is over and quiet; its last state tells so if an event comes after all."""
@@ -475,9 +527,6 @@ class ShardWorker:
         self._metrics.commits.labels(self._label).inc()
         self._metrics.latency.observe(max(0, now_ms() - received) / 1000)
         self._metrics.letters.labels(self._label).inc(len(self._letters))
-        running = [r.match for r in self._matches.values() if r.match is not None]
-        self._metrics.matches.labels(self._label).set(len(running))
-        self._metrics.held.labels(self._label).set(sum(match.held for match in running))
         for told, _ in self._signals:
             self._metrics.signals.labels(told.kind).inc()
             if isinstance(told, Signal) and told.kind == "final":
