@@ -104,6 +104,7 @@ class _Running:
         committed: the state as it is written; empty before the first commit.
         is_pinned: whether that names the model that answers.
         tail: what it has taken in since.
+        unwritten: entries that came since.
         missed: entries since then that did not count: late, repeated, or refused.
         behind: the checkpoint before the first entry of the tail; None if there is none.
         heard: when its last event came, by the monotonic clock in seconds.
@@ -121,6 +122,7 @@ class _Running:
     committed: dict[str, bytes] = field(default_factory=dict)
     is_pinned: bool = False
     tail: list[Arrivals] = field(default_factory=list)
+    unwritten: int = 0
     missed: list[str] = field(default_factory=list)
     behind: Checkpoint | None = None
     heard: float = 0.0
@@ -322,6 +324,7 @@ class ShardWorker:
                     running.failures = 0
                 running.behind = running.behind or Checkpoint(just_before(first.entry), first.rank - 1)
                 running.at = entries[fresh.places[-1]].entry
+                running.unwritten += len(fresh)
                 running.heard, running.has_rested = time.monotonic(), False
         self._read = Checkpoint(entries[-1].entry, entries[-1].rank)
 
@@ -465,7 +468,8 @@ class ShardWorker:
         self._allowance = min(len(unwritten), self._allowance + len(unwritten) * elapsed_ms / self._agent.commit_ms)
         count = int(self._allowance)
         self._allowance -= count
-        return [name for _, name in nsmallest(count, unwritten)] if count else []
+        many = [name for name, r in self._matches.items() if r.unwritten >= self._agent.commit_events]
+        return [*many, *(name for _, name in nsmallest(count, unwritten))] if count else many
 
     async def _commit(self, received: int, *, everything: bool) -> None:
         """Writes what was told, and the state of matches that must be written, or of all that changed."""
@@ -486,6 +490,7 @@ class ShardWorker:
         for match_id, state in states.items():
             running = self._matches[match_id]
             running.committed, running.tail, running.missed, running.behind = dict(state.fields), [], [], None
+            running.unwritten = 0
             running.is_pinned = running.match is not None and running.match.model_version is not None
             if running.is_over:
                 running.match = None
