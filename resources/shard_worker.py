@@ -19,6 +19,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from heapq import nsmallest
@@ -184,6 +185,8 @@ class ShardWorker:
         self._letters: list[Letter] = []
         self._due: set[str] = set()
         self._told: set[str] = set()
+        self._ahead: asyncio.Task[Read] | None = None
+        self._asked = 0.0  # when the newest read was asked for, by the monotonic clock
         self._paced_at = time.monotonic()
         self._allowance = 0.0
         self._committed_at = self._rested_at = 0.0
@@ -204,19 +207,22 @@ class ShardWorker:
         """
         await self._load()
         is_behind = True
-        while not self.is_stopping:
-            asked = time.monotonic()
-            read = await self._streams.read(self.shard, self._read, wait=not is_behind)
-            received = now_ms()
-            self._account(read)
-            await self._take(read.entries, received)
-            is_behind = read.waiting > 0
-            if is_behind:
-                self._hear_all()
-            elif time.monotonic() - self._rested_at >= self._agent.block_ms / 1000:
-                self._rest(received, asked)
-            await self._commit_due(received)
-            await asyncio.sleep(0)  # lets leases be renewed while there is a backlog
+        try:
+            while not self.is_stopping:
+                read = await self._following(wait=not is_behind)
+                received = now_ms()
+                self._account(read)
+                await self._ask_ahead(read)
+                await self._take(read.entries, received)
+                is_behind = read.waiting > 0
+                if is_behind:
+                    self._hear_all()
+                elif time.monotonic() - self._rested_at >= self._agent.block_ms / 1000:
+                    self._rest(received, self._asked)
+                await self._commit_due(received)
+                await asyncio.sleep(0)  # lets leases be renewed while there is a backlog
+        finally:
+            await self._ask_no_more()
         await self._commit(now_ms(), everything=True)
 
     async def drain(self, until: str) -> Drained:
@@ -234,25 +240,52 @@ class ShardWorker:
         """
         await self._load()
         taken = lost = 0
-        while True:
-            asked = time.monotonic()
-            read = await self._streams.read(self.shard, self._read, wait=False)
-            mine = upto(read.entries, until)
-            self._account(replace(read, entries=mine))
-            lost += read.lost
-            if not mine:
-                break
-            await self._take(mine, now_ms())
-            taken += len(mine)
-            await self._commit_due(now_ms())
-            await asyncio.sleep(0)  # lets the lease be renewed
+        try:
+            while True:
+                read = await self._following(wait=False)
+                mine = upto(read.entries, until)
+                self._account(replace(read, entries=mine))
+                lost += read.lost
+                if not mine:
+                    break
+                if len(mine) == len(read.entries):
+                    await self._ask_ahead(read)
+                await self._take(mine, now_ms())
+                taken += len(mine)
+                await self._commit_due(now_ms())
+                await asyncio.sleep(0)  # lets the lease be renewed
+        finally:
+            await self._ask_no_more()
         if read.entries and is_after(until, self._read.entry):  # all of it was trimmed, up to what follows
             self._read = Checkpoint(until, read.entries[0].rank - 1)
         if not read.waiting:
             following = self._decoder.decode([entry.event for entry in read.entries])
-            self._rest(now_ms(), asked, besides=following.of_match.keys())
+            self._rest(now_ms(), self._asked, besides=following.of_match.keys())
         await self._commit(now_ms(), everything=True)
         return Drained(taken, lost, sum(running.match is not None for running in self._matches.values()))
+
+    async def _following(self, *, wait: bool) -> Read:
+        """The entries behind what was read, perhaps asked for already."""
+        ahead, self._ahead = self._ahead, None
+        if ahead is not None:
+            return await ahead
+        self._asked = time.monotonic()
+        return await self._streams.read(self.shard, self._read, wait=wait)
+
+    async def _ask_ahead(self, read: Read) -> None:
+        """Lets the server look for what follows while these entries are worked on, if something does."""
+        if read.waiting and read.entries:
+            last = read.entries[-1]
+            reading = self._streams.read(self.shard, Checkpoint(last.entry, last.rank), wait=False)
+            self._ahead, self._asked = asyncio.create_task(reading), time.monotonic()
+            await asyncio.sleep(0)  # sends it
+
+    async def _ask_no_more(self) -> None:
+        ahead, self._ahead = self._ahead, None
+        if ahead is not None:
+            ahead.cancel()
+            with suppress(asyncio.CancelledError, ResourceError):
+                await ahead
 
     async def _load(self) -> None:
         self._read = await self._streams.checkpoint(self.shard) or await self._streams.beginning(self.shard)
@@ -359,7 +392,8 @@ class ShardWorker:
         if running.match is None:
             self._metrics.late.labels(self._label).inc(len(part))
             return
-        before = replace(running.match.counts)
+        counts = running.match.counts
+        accepted, late, duplicate = counts.accepted, counts.late_or_duplicate, counts.duplicate
         try:
             told = running.match.take(part.events)
         except PipelineError as error:
@@ -376,12 +410,11 @@ class ShardWorker:
                 self._give_up(match_id, running, f"after {running.failures} failures: {error}")
             return
         running.tail.append(part.events)
-        counts = running.match.counts
-        if counts.accepted - before.accepted < len(part):
+        if counts.accepted - accepted < len(part):
             counted = zip(part.places, told.is_accepted.tolist(), strict=True)
             running.missed += [entries[place].entry for place, is_accepted in counted if not is_accepted]
-            self._metrics.late.labels(self._label).inc(counts.late_or_duplicate - before.late_or_duplicate)
-            self._metrics.duplicate.labels(self._label).inc(counts.duplicate - before.duplicate)
+            self._metrics.late.labels(self._label).inc(counts.late_or_duplicate - late)
+            self._metrics.duplicate.labels(self._label).inc(counts.duplicate - duplicate)
         if not is_told:
             self._tell(match_id, told, received)
 

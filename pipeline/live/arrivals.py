@@ -53,8 +53,12 @@ class Arrivals:
         return len(self.t_ms)
 
     def __getitem__(self, part: slice) -> "Arrivals":
+        return self.part(part, self.match_id)
+
+    def part(self, part: slice, match_id: str) -> "Arrivals":
+        """Some of them, which are of that match."""
         return Arrivals(
-            self.match_id,
+            match_id,
             self.t_ms[part],
             self.seq[part],
             self.rank[part],

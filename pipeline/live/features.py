@@ -194,7 +194,10 @@ class LiveFeatures:
         self._carry.grow(opened(self._carry.cast, payload))
 
     def _decide(self) -> Rows:
-        """The kernel takes in what the watermark releases, and evaluates up to it."""
+        """The kernel takes in what the watermark releases, and evaluates up to it, as soon as an instant is due."""
+        grid_ms = self._config.grid_ms
+        if self._watermark.at_ms // grid_ms == self._decided_ms // grid_ms:
+            return NO_ROWS
         released = self._reorder.release(self._watermark.at_ms)
         rows = np.frombuffer(bytearray(b"".join(event.event for event in released)), dtype=np.int32)
         rows = rows.reshape(-1, kernel.EVENT_COLUMNS)

@@ -8,7 +8,6 @@ Belongs here: from the scanner's columns to those of `Arrivals`, match by match.
 # mypy: allow-untyped-defs, allow-untyped-calls
 # numba infers the types of compiled helpers; annotations would be decoration that nothing checks.
 
-from dataclasses import replace
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -81,7 +80,7 @@ def by_match(written: Written) -> dict[str, Scanned]:
     found = {}
     for first, end in pairwise(cuts):
         match_id = written.words[of[first]]
-        found[match_id] = Scanned(replace(whole[first:end], match_id=match_id), lines[first:end].tolist())
+        found[match_id] = Scanned(whole.part(slice(first, end), match_id), lines[first:end].tolist())
     return found
 
 

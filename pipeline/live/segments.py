@@ -66,6 +66,7 @@ class LiveSegments:
         review: what else is a reason; `configs/review.yaml` if None.
 
     Attributes:
+        model_version: the model that answers where no rule does.
         ended: how many segments have ended.
         rows_digest: names all rows so far, as `digest` does.
     """
@@ -84,13 +85,9 @@ class LiveSegments:
         self._seen: dict[str, _Seen] = {}
         self._lineup = b""  # of the newest instant: who played for whom
         self._told_of = b"", b""  # of an instant: who played for whom, and its bytes in the digest
+        self.model_version = predictor.model.version
         self.ended = 0
         self.rows_digest = digest.START
-
-    @property
-    def model_version(self) -> str:
-        """The model that answers where no rule does."""
-        return self._predictor.model.version
 
     def take(self, rows: Rows, cast: Cast) -> tuple[list[Signal], Prediction]:
         """What further rows tell.

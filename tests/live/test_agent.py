@@ -148,8 +148,7 @@ def test_duplicates_and_shuffling_within_the_bound_change_nothing(on_server, mod
     assert signals[-1].accepted == len(simulated.lines) and signals[-1].duplicate + signals[-1].late > 0
 
 
-@pytest.mark.parametrize("commit_ms", [1, 600_000])
-@pytest.mark.parametrize("deaths", [6, pytest.param(50, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(("deaths", "commit_ms"), [(6, 1), (6, 600_000), pytest.param(50, 1, marks=pytest.mark.slow)])
 def test_agents_that_die_before_or_after_a_commit_lose_nothing_and_double_nothing(
     on_server, models, simulated, as_segments, monkeypatch, deaths, commit_ms
 ):
