@@ -35,7 +35,8 @@ class AgentConfig(Config):
         shards: streams that matches are dealt out to.
         batch_events: entries read at once.
         block_ms: how long a read waits for news.
-        commit_ms: how often state is written that told nothing.
+        commit_ms: how long after a match's state the next one is written, about.
+        commit_events: after how many of its events it is written before that.
         lease_ms: how long a lease lasts without renewal.
         renew_ms: how often it is renewed; less than half of `lease_ms`.
         abandoned_ms: after so long without an event a match is over.
@@ -52,6 +53,7 @@ class AgentConfig(Config):
     batch_events: int = Field(ge=1)
     block_ms: int = Field(ge=1)
     commit_ms: int = Field(ge=1)
+    commit_events: int = Field(ge=1)
     lease_ms: int = Field(ge=10)
     renew_ms: int = Field(ge=1)
     abandoned_ms: int = Field(ge=1)

@@ -7,6 +7,7 @@ One task per owned shard. What ends with an error is forgotten, and its shard lo
 """
 
 import asyncio
+import gc
 import logging
 import signal
 import threading
@@ -18,7 +19,7 @@ import redis.asyncio as redis
 
 from configs.live import AgentConfig, LiveConfig, load_agent, load_live
 from pipeline.errors import PipelineError
-from pipeline.live.decoding import decode
+from pipeline.live.decoding import Decoder
 from pipeline.live.match import LiveMatch
 from resources.errors import ResourceError
 from resources.live_metrics import LiveMetrics, serve
@@ -107,11 +108,14 @@ class Agent:
             for place in range(8)
         ]
         for many in (len(lines), len(lines) + 1):  # scanned, and read with care
-            (part,) = decode(lines, max_bytes=self._agent.max_entry_bytes, many=many).of_match.values()
+            decoder = Decoder(max_bytes=self._agent.max_entry_bytes, many=many)
+            (part,) = decoder.decode(lines).of_match.values()
             match.take(part.events)
         LiveMatch.from_fields(
             match.to_fields(), self._models.champion, self._models.of_version, self._threshold, self._live
         ).finish()
+        gc.collect()
+        gc.freeze()  # libraries and compiled code stay; looking through them again and again stops all work for 0.1 s
 
     async def _share(self) -> None:
         """Renews leases, takes free shards up to the fair share, gives back what is beyond it."""

@@ -4,10 +4,12 @@ Belongs here: when to read, decide, commit and rest. Does not belong here: what 
 and scripts (`stream`), leases (`ownership`), how many shards a process has (`agent`, `following`), figures
 (`live_metrics`).
 
-A match that told something is committed at once, together with what it told; one that told nothing is written every
-`commit_ms`, so what a take-over repeats is bounded, and repeats nothing outside: a match skips entries up to the one
-its state has taken in. After any error of the server the shard forgets what it holds and loads what was committed:
-whether the last commit was written need not be known.
+What a match told is sent at once, in one commit with the entry up to which it told all; its state follows within about
+`commit_ms`, a few matches at a time, so that no commit is long. Whoever goes on from a state takes the entries up to
+that one again, in silence: what a match tells follows from its events, in whatever calls they come. So a take-over
+repeats no more than `commit_ms` of work, and repeats nothing outside. What does not follow from events is written with
+its state: which model answers, what was evaluated because nothing came, what was refused. After any error of the server
+the shard forgets what it holds and loads what was committed: whether the last commit was written need not be known.
 
 What is idle is told by how long ago the server took its last entry, also across processes, so the wall clock of the
 machine is never asked for more than stamps.
@@ -17,8 +19,10 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
+from heapq import nsmallest
 
 import msgspec
 
@@ -27,13 +31,14 @@ from pipeline.errors import PipelineError
 from pipeline.intents.model import IntentModel
 from pipeline.intents.prediction import Predictor
 from pipeline.live.arrivals import Arrivals
-from pipeline.live.decoding import Part, decode
+from pipeline.live.decoding import Decoder, Part
 from pipeline.live.match import LiveMatch, Told
 from pipeline.live.signals import Ended, Signal, to_json
 from resources.errors import ResourceError
 from resources.live_metrics import LiveMetrics
 from resources.stream import (
     START,
+    TOLD,
     TRIMMED_FIELD,
     Checkpoint,
     Commit,
@@ -47,6 +52,7 @@ from resources.stream import (
     just_before,
     milliseconds,
     now_ms,
+    upto,
 )
 
 logger = logging.getLogger(__name__)
@@ -95,8 +101,11 @@ class _Running:
         match: None once it is over, or given up.
         first: the first entry that it was given.
         at: the last entry that it has taken in.
+        told: the entry up to which its signals were sent when it was loaded.
         committed: the state as it is written; empty before the first commit.
+        is_pinned: whether that names the model that answers.
         tail: what it has taken in since.
+        unwritten: entries that came since.
         missed: entries since then that did not count: late, repeated, or refused.
         behind: the checkpoint before the first entry of the tail; None if there is none.
         heard: when its last event came, by the monotonic clock in seconds.
@@ -110,8 +119,11 @@ class _Running:
     match: LiveMatch | None
     first: str = ""
     at: str = START
+    told: str = START
     committed: dict[str, bytes] = field(default_factory=dict)
+    is_pinned: bool = False
     tail: list[Arrivals] = field(default_factory=list)
+    unwritten: int = 0
     missed: list[str] = field(default_factory=list)
     behind: Checkpoint | None = None
     heard: float = 0.0
@@ -166,15 +178,23 @@ class ShardWorker:
         self._streams, self._models, self._threshold = streams, models, threshold
         self._metrics, self._agent, self._live = metrics, agent, live
         self._label = str(shard.number)
+        self._decoder = Decoder(max_bytes=agent.max_entry_bytes)
         self._matches: dict[str, _Running] = {}
         self._read = Checkpoint()
         self._signals: list[tuple[Signal | Ended, int]] = []
         self._letters: list[Letter] = []
         self._due: set[str] = set()
+        self._told: set[str] = set()
+        self._ahead: asyncio.Task[Read] | None = None
+        self._asked = 0.0  # when the newest read was asked for, by the monotonic clock
+        self._paced_at = time.monotonic()
+        self._allowance = 0.0
         self._committed_at = self._rested_at = 0.0
         self._written: Checkpoint | None = None
         self.is_stopping = False
         metrics.begin(self._label)
+        metrics.matches.labels(self._label).set_function(lambda: len(self._live_matches()))
+        metrics.held.labels(self._label).set_function(lambda: sum(match.held for match in self._live_matches()))
 
     async def run(self) -> None:
         """Reads until told to stop, then commits all.
@@ -187,19 +207,22 @@ class ShardWorker:
         """
         await self._load()
         is_behind = True
-        while not self.is_stopping:
-            asked = time.monotonic()
-            read = await self._streams.read(self.shard, self._read, wait=not is_behind)
-            received = now_ms()
-            self._account(read)
-            await self._take(read.entries, received)
-            is_behind = read.waiting > 0
-            if is_behind:
-                self._hear_all()
-            elif time.monotonic() - self._rested_at >= self._agent.block_ms / 1000:
-                self._rest(received, asked)
-            await self._commit_due(received)
-            await asyncio.sleep(0)  # lets leases be renewed while there is a backlog
+        try:
+            while not self.is_stopping:
+                read = await self._following(wait=not is_behind)
+                received = now_ms()
+                self._account(read)
+                await self._ask_ahead(read)
+                await self._take(read.entries, received)
+                is_behind = read.waiting > 0
+                if is_behind:
+                    self._hear_all()
+                elif time.monotonic() - self._rested_at >= self._agent.block_ms / 1000:
+                    self._rest(received, self._asked)
+                await self._commit_due(received)
+                await asyncio.sleep(0)  # lets leases be renewed while there is a backlog
+        finally:
+            await self._ask_no_more()
         await self._commit(now_ms(), everything=True)
 
     async def drain(self, until: str) -> Drained:
@@ -217,25 +240,52 @@ class ShardWorker:
         """
         await self._load()
         taken = lost = 0
-        while True:
-            asked = time.monotonic()
-            read = await self._streams.read(self.shard, self._read, wait=False)
-            mine = [entry for entry in read.entries if not is_after(entry.entry, until)]
-            self._account(replace(read, entries=mine))
-            lost += read.lost
-            if not mine:
-                break
-            await self._take(mine, now_ms())
-            taken += len(mine)
-            await self._commit_due(now_ms())
-            await asyncio.sleep(0)  # lets the lease be renewed
+        try:
+            while True:
+                read = await self._following(wait=False)
+                mine = upto(read.entries, until)
+                self._account(replace(read, entries=mine))
+                lost += read.lost
+                if not mine:
+                    break
+                if len(mine) == len(read.entries):
+                    await self._ask_ahead(read)
+                await self._take(mine, now_ms())
+                taken += len(mine)
+                await self._commit_due(now_ms())
+                await asyncio.sleep(0)  # lets the lease be renewed
+        finally:
+            await self._ask_no_more()
         if read.entries and is_after(until, self._read.entry):  # all of it was trimmed, up to what follows
             self._read = Checkpoint(until, read.entries[0].rank - 1)
         if not read.waiting:
-            following = decode([entry.event for entry in read.entries], max_bytes=self._agent.max_entry_bytes)
-            self._rest(now_ms(), asked, besides=following.of_match.keys())
+            following = self._decoder.decode([entry.event for entry in read.entries])
+            self._rest(now_ms(), self._asked, besides=following.of_match.keys())
         await self._commit(now_ms(), everything=True)
         return Drained(taken, lost, sum(running.match is not None for running in self._matches.values()))
+
+    async def _following(self, *, wait: bool) -> Read:
+        """The entries behind what was read, perhaps asked for already."""
+        ahead, self._ahead = self._ahead, None
+        if ahead is not None:
+            return await ahead
+        self._asked = time.monotonic()
+        return await self._streams.read(self.shard, self._read, wait=wait)
+
+    async def _ask_ahead(self, read: Read) -> None:
+        """Lets the server look for what follows while these entries are worked on, if something does."""
+        if read.waiting and read.entries:
+            last = read.entries[-1]
+            reading = self._streams.read(self.shard, Checkpoint(last.entry, last.rank), wait=False)
+            self._ahead, self._asked = asyncio.create_task(reading), time.monotonic()
+            await asyncio.sleep(0)  # sends it
+
+    async def _ask_no_more(self) -> None:
+        ahead, self._ahead = self._ahead, None
+        if ahead is not None:
+            ahead.cancel()
+            with suppress(asyncio.CancelledError, ResourceError):
+                await ahead
 
     async def _load(self) -> None:
         self._read = await self._streams.checkpoint(self.shard) or await self._streams.beginning(self.shard)
@@ -248,13 +298,15 @@ class ShardWorker:
         logger.info("shard %d: from %s on, %d matches running", self.shard.number, self._read.entry, len(self._matches))
 
     def _restored(self, fields: dict[str, bytes]) -> _Running:
-        told = {name: fields.get(name, b"").decode() for name in (_AT, _FIRST, _LOST, _TRIMMED)}
-        running = _Running(None, told[_FIRST], told[_AT] or START, committed=fields, trimmed=int(told[_TRIMMED] or 0))
+        told = {name: fields.get(name, b"").decode() for name in (_AT, _FIRST, _LOST, _TRIMMED, TOLD)}
+        running = _Running(None, told[_FIRST], told[_AT] or START, told[TOLD] or START, fields)
+        running.trimmed = int(told[_TRIMMED] or 0)
         running.lost_reason, running.is_over = told[_LOST], _OVER in fields
         if not (running.lost_reason or running.is_over):
             running.match = LiveMatch.from_fields(
                 fields, self._models.champion, self._models.of_version, self._threshold, self._live
             )
+            running.is_pinned = running.match.model_version is not None
         return running
 
     def _account(self, read: Read) -> None:
@@ -279,7 +331,7 @@ class ShardWorker:
     async def _take(self, entries: Sequence[Entry], received: int) -> None:
         if not entries:
             return
-        decoded = decode([entry.event for entry in entries], max_bytes=self._agent.max_entry_bytes)
+        decoded = self._decoder.decode([entry.event for entry in entries])
         for refused in decoded.refused:
             entry = entries[refused.place]
             self._letters.append(Letter(entry.entry, refused.field, refused.reason, entry.event))
@@ -294,11 +346,18 @@ class ShardWorker:
                 first = entries[fresh.places[0]]
                 running.first = running.first or first.entry
                 before = running.failures
-                self._give(match_id, running, fresh, entries, received)
+                again = next(
+                    (n for n, place in enumerate(fresh.places) if is_after(entries[place].entry, running.told)),
+                    len(fresh),
+                )
+                for part, is_told in ((fresh[:again], True), (fresh[again:], False)):
+                    if len(part):
+                        self._give(match_id, running, part, entries, received, is_told=is_told)
                 if running.failures == before:
                     running.failures = 0
                 running.behind = running.behind or Checkpoint(just_before(first.entry), first.rank - 1)
                 running.at = entries[fresh.places[-1]].entry
+                running.unwritten += len(fresh)
                 running.heard, running.has_rested = time.monotonic(), False
         self._read = Checkpoint(entries[-1].entry, entries[-1].rank)
 
@@ -316,7 +375,16 @@ class ShardWorker:
         self._matches[match_id] = running
         return running
 
-    def _give(self, match_id: str, running: _Running, part: Part, entries: Sequence[Entry], received: int) -> None:
+    def _give(
+        self,
+        match_id: str,
+        running: _Running,
+        part: Part,
+        entries: Sequence[Entry],
+        received: int,
+        *,
+        is_told: bool = False,
+    ) -> None:
         """The match takes its events; those that it can't take are refused one by one."""
         if running.lost_reason:
             self._refuse(match_id, entries, part, running.lost_reason)
@@ -324,15 +392,16 @@ class ShardWorker:
         if running.match is None:
             self._metrics.late.labels(self._label).inc(len(part))
             return
-        before = replace(running.match.counts)
+        counts = running.match.counts
+        accepted, late, duplicate = counts.accepted, counts.late_or_duplicate, counts.duplicate
         try:
             told = running.match.take(part.events)
         except PipelineError as error:
             running.match = self._back(match_id, running)
             if len(part) > 1:
                 half = len(part) // 2
-                self._give(match_id, running, part[:half], entries, received)
-                self._give(match_id, running, part[half:], entries, received)
+                self._give(match_id, running, part[:half], entries, received, is_told=is_told)
+                self._give(match_id, running, part[half:], entries, received, is_told=is_told)
                 return
             running.failures += 1
             self._refuse(match_id, entries, part, str(error))
@@ -341,13 +410,13 @@ class ShardWorker:
                 self._give_up(match_id, running, f"after {running.failures} failures: {error}")
             return
         running.tail.append(part.events)
-        counts = running.match.counts
-        if counts.accepted - before.accepted < len(part):
+        if counts.accepted - accepted < len(part):
             counted = zip(part.places, told.is_accepted.tolist(), strict=True)
             running.missed += [entries[place].entry for place, is_accepted in counted if not is_accepted]
-            self._metrics.late.labels(self._label).inc(counts.late_or_duplicate - before.late_or_duplicate)
-            self._metrics.duplicate.labels(self._label).inc(counts.duplicate - before.duplicate)
-        self._tell(match_id, told, received)
+            self._metrics.late.labels(self._label).inc(counts.late_or_duplicate - late)
+            self._metrics.duplicate.labels(self._label).inc(counts.duplicate - duplicate)
+        if not is_told:
+            self._tell(match_id, told, received)
 
     def _back(self, match_id: str, running: _Running) -> LiveMatch:
         """The match as it was before the events that it could not take, with the model that it has kept."""
@@ -375,7 +444,7 @@ class ShardWorker:
 
     def _tell(self, match_id: str, told: Told, received: int) -> None:
         if told.signals:
-            self._due.add(match_id)
+            (self._told if self._matches[match_id].is_pinned else self._due).add(match_id)
             self._signals += [(signal, received) for signal in told.signals]
 
     def _hear_all(self) -> None:
@@ -393,6 +462,7 @@ class ShardWorker:
             besides: matches that are not idle.
         """
         self._rested_at = time.monotonic()
+        self._forget()
         for match_id, running in self._matches.items():
             silent_ms = int((asked - running.heard) * 1000)
             if match_id in besides or running.is_over or silent_ms < self._live.idle_flush_ms:
@@ -417,44 +487,61 @@ class ShardWorker:
             self._due.add(match_id)
 
     async def _commit_due(self, received: int) -> None:
-        everything = bool(self._letters) or time.monotonic() - self._committed_at >= self._agent.commit_ms / 1000
-        if everything or self._due:
-            await self._commit(received, everything=everything)
+        """Sends what was told, with the states that must go along and those whose turn it is."""
+        is_due = time.monotonic() - self._committed_at >= self._agent.commit_ms / 1000
+        self._due.update(self._longest_unwritten())
+        if self._letters or self._due or self._signals or is_due:
+            await self._commit(received, everything=bool(self._letters))
+
+    def _longest_unwritten(self) -> list[str]:
+        """The matches whose turn it is to be written: so many a turn that each is within about `commit_ms`."""
+        now = time.monotonic()
+        elapsed_ms, self._paced_at = (now - self._paced_at) * 1000, now
+        unwritten = [(r.behind.rank, name) for name, r in self._matches.items() if r.behind is not None]
+        self._allowance = min(len(unwritten), self._allowance + len(unwritten) * elapsed_ms / self._agent.commit_ms)
+        count = int(self._allowance)
+        self._allowance -= count
+        many = [name for name, r in self._matches.items() if r.unwritten >= self._agent.commit_events]
+        return [*many, *(name for _, name in nsmallest(count, unwritten))] if count else many
 
     async def _commit(self, received: int, *, everything: bool) -> None:
-        """Writes the state of matches that told something, or of all that changed."""
+        """Writes what was told, and the state of matches that must be written, or of all that changed."""
         changed = [name for name, running in self._matches.items() if running.behind is not None]
         due = self._due.union(changed) if everything else self._due
         states = {name: self._state(self._matches[name]) for name in sorted(due)}
+        told = {name: self._matches[name].at for name in sorted(self._told - due)}
         behind = [r.behind for name, r in self._matches.items() if r.behind is not None and name not in due]
         checkpoint = min(behind, key=lambda at: at.rank, default=self._read)
-        if not (states or self._letters) and checkpoint == self._written:
+        if not (states or told or self._letters) and checkpoint == self._written:
             self._committed_at = time.monotonic()
             return
         sent = now_ms()
         signals = [(to_json(signal), self._stamps(signal, at, sent)) for signal, at in self._signals]
-        await self._streams.commit(self.shard, Commit(self._token, checkpoint, states, signals, self._letters))
+        commit = Commit(self._token, checkpoint, states, signals, self._letters, told)
+        await self._streams.commit(self.shard, commit)
         self._written = checkpoint
         for match_id, state in states.items():
             running = self._matches[match_id]
             running.committed, running.tail, running.missed, running.behind = dict(state.fields), [], [], None
+            running.unwritten = 0
+            running.is_pinned = running.match is not None and running.match.model_version is not None
             if running.is_over:
                 running.match = None
         self._count(received)
-        self._signals, self._letters, self._due = [], [], set()
-        if everything:
-            self._committed_at = time.monotonic()
-            self._forget()
+        self._signals, self._letters, self._due, self._told = [], [], set(), set()
+        self._committed_at = time.monotonic()
 
     def _state(self, running: _Running) -> MatchState:
-        told = {_AT: running.at.encode(), _FIRST: running.first.encode(), _TRIMMED: str(running.trimmed).encode()}
+        about = {_AT: running.at.encode(), _FIRST: running.first.encode(), _TRIMMED: str(running.trimmed).encode()}
+        if is_after(running.told, running.at):
+            about[TOLD] = running.told.encode()
         if running.lost_reason:
-            told[_LOST] = running.lost_reason.encode()
+            about[_LOST] = running.lost_reason.encode()
         if running.is_over:
-            told[_OVER] = b"1"
+            about[_OVER] = b"1"
         if running.match is not None and not (running.lost_reason or running.is_over):
-            told = running.match.to_fields() | told
-        return MatchState(told, running.missed, running.is_over)
+            about = running.match.to_fields() | about
+        return MatchState(about, running.missed, running.is_over)
 
     def _stamps(self, signal: Signal | Ended, read_ms: int, sent_ms: int) -> bytes:
         stamps: dict[str, int | str] = {"read_ms": read_ms, "sent_ms": sent_ms, "shard": self.shard.number}
@@ -462,6 +549,9 @@ class ShardWorker:
             running = self._matches[signal.match_id]
             stamps |= {"first": running.first, "last": running.at, "trimmed": running.trimmed}
         return msgspec.json.encode(stamps)
+
+    def _live_matches(self) -> list[LiveMatch]:
+        return [running.match for running in self._matches.values() if running.match is not None]
 
     def _forget(self) -> None:
         """Drops from memory what is over and quiet; its last state tells so if an event comes after all."""
@@ -475,9 +565,6 @@ class ShardWorker:
         self._metrics.commits.labels(self._label).inc()
         self._metrics.latency.observe(max(0, now_ms() - received) / 1000)
         self._metrics.letters.labels(self._label).inc(len(self._letters))
-        running = [r.match for r in self._matches.values() if r.match is not None]
-        self._metrics.matches.labels(self._label).set(len(running))
-        self._metrics.held.labels(self._label).set(sum(match.held for match in running))
         for told, _ in self._signals:
             self._metrics.signals.labels(told.kind).inc()
             if isinstance(told, Signal) and told.kind == "final":

@@ -11,15 +11,17 @@ writes the signals, and only for the owner that holds the newest fencing token.
 
 import hashlib
 import time
+from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, NamedTuple
 
 import redis.asyncio as redis
 from redis.exceptions import RedisError
 
 from configs.live import AgentConfig
-from pipeline.live.decoding import decode
+from pipeline.live.decoding import Decoder
 from resources.errors import ResourceError
 
 EVENTS = "events:canonical"
@@ -28,6 +30,8 @@ DLQ = f"{EVENTS}:dlq"
 EVENT = b"event"
 KEYS = "gridmotion:live"
 START = "0-0"
+TOLD = "told"
+"""The field of a match's state that names the entry up to which its signals are sent, if that lies beyond the state."""
 _SHOWN = 4096  # bytes of an entry too large to be kept whole
 _SCANNED = 5000  # entries of one round trip
 TRIMMED_FIELD = "trimmed"
@@ -98,6 +102,9 @@ class Entry(NamedTuple):
     event: bytes | None
 
 
+_entry = partial(tuple.__new__, Entry)  # what `Entry._make` does, without a call of Python for each entry
+
+
 @dataclass(frozen=True)
 class Read:
     """Entries that follow a checkpoint.
@@ -149,6 +156,8 @@ class Commit:
         states: of matches, by match id.
         signals: each as its id, its JSON and the stamps of its way.
         letters: entries that could not be taken.
+        told: of further matches, the entry up to which their signals are sent with this commit; their states stay as
+            they were written before, and whoever goes on from one takes what lies between in silence.
     """
 
     token: int
@@ -156,6 +165,7 @@ class Commit:
     states: Mapping[str, MatchState] = field(default_factory=dict)
     signals: Sequence[tuple[bytes, bytes]] = ()
     letters: Sequence[Letter] = ()
+    told: Mapping[str, str] = field(default_factory=dict)
 
 
 _COMMIT = """
@@ -164,7 +174,8 @@ local at = 2
 local function take() at = at + 1; return ARGV[at - 1] end
 redis.call('HSET', KEYS[2], 'entry', take(), 'rank', take())
 local keep, most_signals, most_letters, most_missed = take(), take(), take(), tonumber(take())
-for place = 6, #KEYS, 2 do
+local states_end = 5 + 2 * take()
+for place = 6, states_end, 2 do
   local over, fields = take(), tonumber(take())
   local written = {}
   for _ = 1, fields * 2 do written[#written + 1] = take() end
@@ -185,6 +196,7 @@ for place = 6, #KEYS, 2 do
     redis.call('SADD', KEYS[3], take())
   end
 end
+for place = states_end + 1, #KEYS do redis.call('HSET', KEYS[place], 'told', take()) end
 for _ = 1, tonumber(take()) do
   redis.call('XADD', KEYS[4], 'MAXLEN', '~', most_signals, '*', 'signal', take(), 'stamps', take())
 end
@@ -267,7 +279,7 @@ class Streams:
             options = {"count": self._config.batch_events, "block": self._config.block_ms}
             told = _entries_of(await asked(self.client.xread({shard.stream: after.entry}, **options)))
         rank = after.rank + lost
-        entries = [Entry(name, rank + place, event) for place, (name, event) in enumerate(told, 1)]
+        entries = [_entry((name, rank + place, event)) for place, (name, event) in enumerate(told, 1)]
         return Read(entries, lost if entries else 0, max(0, about.added - rank - len(entries)))
 
     async def states(self, shard: Shard) -> dict[str, dict[bytes, bytes]]:
@@ -293,7 +305,7 @@ class Streams:
         entry, rank = commit.checkpoint
         config = self._config
         args: list[Any] = [commit.token, entry, rank, config.ended_keep_ms]
-        args += [config.output_entries, config.dlq_entries, config.missed_entries]
+        args += [config.output_entries, config.dlq_entries, config.missed_entries, len(commit.states)]
         for match_id, state in commit.states.items():
             keys += [shard.match_key(match_id), shard.missed_key(match_id)]
             args += [match_id if state.is_over else "", len(state.fields)]
@@ -302,6 +314,9 @@ class Streams:
             args += [len(state.missed), *state.missed]
             if not state.is_over:
                 args.append(match_id)
+        for match_id, last in commit.told.items():
+            keys.append(shard.match_key(match_id))
+            args.append(last)
         args.append(len(commit.signals))
         for signal, stamps in commit.signals:
             args += [signal, stamps]
@@ -410,10 +425,10 @@ class Streams:
         missed = await self.missed(shard, match_id)
         own: list[bytes] = []
         late: list[bytes] = []
-        at = first
+        at, decoder = first, Decoder(max_bytes=self._config.max_entry_bytes)
         while found := await asked(self.client.xrange(shard.stream, min=at, max=last, count=_SCANNED)):
             events = [fields.get(EVENT) for _, fields in found]
-            part = decode(events, max_bytes=self._config.max_entry_bytes).of_match.get(match_id)
+            part = decoder.decode(events).of_match.get(match_id)
             for place in part.places if part else ():
                 (late if found[place][0].decode() in missed else own).append(events[place])
             at = f"({found[-1][0].decode()}"
@@ -515,6 +530,12 @@ class _About(NamedTuple):
 def is_after(entry: str, other: str) -> bool:
     """Whether an entry comes after another, by their ids."""
     return _parts(entry) > _parts(other)
+
+
+def upto(entries: Sequence[Entry], until: str) -> list[Entry]:
+    """Those of entries in order that do not come after another, by their ids."""
+    last = _parts(until)
+    return list(entries[: bisect_right(entries, last, key=lambda entry: _parts(entry.entry))])
 
 
 def just_before(entry: str) -> str:

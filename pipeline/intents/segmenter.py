@@ -25,6 +25,7 @@ All state is integers (probabilities as millionths), so that any chunking gives 
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 from numba import njit
@@ -84,6 +85,26 @@ class SegmenterState:
         return np.array([known[player] for player in players], dtype=np.int64)
 
 
+class Advanced(NamedTuple):
+    """What further rows made of the segments.
+
+    A segment is a row of int64 (m, 7): slot, round, from ms, to ms, intent, confidence in millionths, who decided most
+    of its rows.
+
+    Attributes:
+        closed: those that ended, in the order of the rows that ended them.
+        closed_by: the row that ended each, int64 (m,).
+        opened: those that were open once a row was taken in and had not been before, in the order of these rows; `to
+            ms` is the end of that row's instant, waiting rows are left out of the confidence.
+        opened_by: that row of each, int64 (m,).
+    """
+
+    closed: Ints
+    closed_by: Ints
+    opened: Ints
+    opened_by: Ints
+
+
 def advance(
     state: SegmenterState,
     player: Ints,
@@ -95,7 +116,7 @@ def advance(
     least_ms: Ints,
     margin: int,
     grid_ms: int,
-) -> Ints:
+) -> Advanced:
     """Takes in further rows, which must follow those before in each player's time.
 
     Args:
@@ -108,13 +129,9 @@ def advance(
         least_ms: least length of each intent, int64 (9,).
         margin: by how many millionths another intent must exceed the open segment's.
         grid_ms: distance of two instants.
-
-    Returns:
-        The segments that these rows closed, int64 (m, 7): slot, round, from ms, to ms, intent, confidence in
-        millionths, decider.
     """
-    return np.asarray(
-        _advance(
+    return Advanced(
+        *_advance(
             player,
             t,
             rounds,
@@ -132,29 +149,8 @@ def advance(
 
 
 def finish(state: SegmenterState, *, grid_ms: int) -> Ints:
-    """Closes what is open, as at the end of a log; the same columns as `advance`."""
+    """Closes what is open, as at the end of a log; as `Advanced.closed`."""
     return np.asarray(_finish(state.slots, state.sums, state.open, state.waiting, grid_ms))
-
-
-def standing(state: SegmenterState, *, grid_ms: int) -> Ints:
-    """The open segment of each player so far; the same columns as `advance`, intent -1 where none is open.
-
-    Args:
-        state: left as it is.
-        grid_ms: distance of two instants.
-
-    Returns:
-        int64 (players, 7), one row per slot in order; `to ms` is the end of the newest instant, waiting rows left
-        out of the confidence.
-    """
-    slots = state.slots
-    found = np.empty((len(slots), 7), np.int64)
-    found[:, 0], found[:, 1], found[:, 2] = np.arange(len(slots)), slots[:, _ROUND], slots[:, _FROM]
-    found[:, 3], found[:, 4] = slots[:, _LAST] + grid_ms, slots[:, _INTENT]
-    rows = np.maximum(slots[:, _ROWS], 1)
-    found[:, 5] = (slots[:, _SUM] + rows // 2) // rows
-    found[:, 6] = state.open.argmax(axis=1)
-    return found
 
 
 def since(state: SegmenterState) -> Ints:
@@ -221,14 +217,17 @@ def _close(out, player, slot, sums, opened, waiting, grid_ms):
 
 @njit(cache=True)
 def _advance(player, t, rounds, probabilities, decider, slots, sums, opened, waiting, least, margin, grid_ms):
-    closed = np.empty((player.shape[0], 7), np.int64)
-    count = 0
+    rows = player.shape[0]
+    closed, closed_by = np.empty((rows, 7), np.int64), np.empty(rows, np.int64)
+    begun, begun_by = np.empty((rows, 7), np.int64), np.empty(rows, np.int64)
+    count, begun_count = 0, 0
     deciders = opened.shape[1]
     for row in range(player.shape[0]):
         who = player[row]
         slot, mine = slots[who], probabilities[row]
         if slot[_LAST] != _NEVER and (t[row] - slot[_LAST] > grid_ms or rounds[row] != slot[_ROUND]):
             _close(closed[count], who, slot, sums[who], opened[who], waiting[who], grid_ms)
+            closed_by[count] = row
             count += 1
         best = 0
         for intent in range(1, mine.shape[0]):
@@ -260,9 +259,13 @@ def _advance(player, t, rounds, probabilities, decider, slots, sums, opened, wai
             if present >= 0:
                 start = slot[_SINCE]
                 _write(closed[count], who, slot, opened[who], start)
+                closed_by[count] = row
                 count += 1
             _open(slot, sums[who], opened[who], waiting[who], best, start)
-    return closed[:count].copy()
+            _write(begun[begun_count], who, slot, opened[who], slot[_LAST] + grid_ms)
+            begun_by[begun_count] = row
+            begun_count += 1
+    return closed[:count].copy(), closed_by[:count].copy(), begun[:begun_count].copy(), begun_by[:begun_count].copy()
 
 
 @njit(cache=True)

@@ -18,7 +18,7 @@ from pipeline.errors import PipelineError
 from pipeline.intents.heuristics import Rules
 from pipeline.intents.prediction import Prediction, deciders
 from pipeline.intents.review import reasons
-from pipeline.intents.segmenter import Ints, SegmenterState, advance, finish
+from pipeline.intents.segmenter import Advanced, Ints, SegmenterState, advance, finish
 from pipeline.intents.vocabulary import INTENTS, PROBABILITIES
 from pipeline.tables import conform
 
@@ -85,7 +85,7 @@ def extend(state: SegmenterState, intents: pl.DataFrame, *, model_version: str, 
         config: as in `segment`.
 
     Returns:
-        The segments that these rows closed, as `segmenter.advance` returns them.
+        The segments that these rows closed, as `segmenter.Advanced.closed` has them.
 
     Raises:
         UnknownDecider: if a row was decided by an unknown rule or another model.
@@ -101,13 +101,13 @@ def extend(state: SegmenterState, intents: pl.DataFrame, *, model_version: str, 
     rounds = intents["round"].cast(pl.Int64).fill_null(NO_ROUND).to_numpy()
     return take_in(
         state, slots[_places(intents["player"], players)], intents["t_ms"].to_numpy(), rounds, prediction, config
-    )
+    ).closed
 
 
 def take_in(
     state: SegmenterState, slots: Ints, t_ms: Ints, rounds: Ints, prediction: Prediction, config: IntentsConfig
-) -> Ints:
-    """What `extend` does, from arrays.
+) -> Advanced:
+    """What `extend` does, from arrays, and which segments opened.
 
     Args:
         state: changed in place.

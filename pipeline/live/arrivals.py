@@ -18,7 +18,8 @@ from pipeline.features.pack import NAMED, NotOneMatch, matrix, observed
 
 _KEPT = ("arrival", "event_id", "telling")
 _TELLING = ("MATCH_STARTED", "ROUND_STARTED")
-_KINDS = {name: code for code, name in enumerate(kernel.KINDS)}
+KINDS = {name: code for code, name in enumerate(kernel.KINDS)}
+"""The kernel's code of each type that it knows."""
 _OTHER = TYPE_RANK["OTHER"]
 
 
@@ -32,7 +33,8 @@ class Arrivals:
         seq: (n,) int64.
         rank: (n,) int64, place of the type in the total order.
         event_id: n ids.
-        names: for each of `NAMED` n names or None.
+        names: (n, 4) int32, the place in `texts` of what stands in each column of `NAMED`, -1 for none.
+        texts: the names by place, those of others among them.
         events: (n, `kernel.EVENT_COLUMNS`) int32, C order; -1 where a name's index belongs.
         telling: n payloads of MATCH_STARTED and ROUND_STARTED, None for any other type.
     """
@@ -42,7 +44,8 @@ class Arrivals:
     seq: NDArray[np.int64]
     rank: NDArray[np.int64]
     event_id: Sequence[str]
-    names: Mapping[str, Sequence[str | None]]
+    names: NDArray[np.int32]
+    texts: Sequence[str]
     events: NDArray[np.int32]
     telling: Sequence[str | None]
 
@@ -50,16 +53,40 @@ class Arrivals:
         return len(self.t_ms)
 
     def __getitem__(self, part: slice) -> "Arrivals":
+        return self.part(part, self.match_id)
+
+    def part(self, part: slice, match_id: str) -> "Arrivals":
+        """Some of them, which are of that match."""
         return Arrivals(
-            self.match_id,
+            match_id,
             self.t_ms[part],
             self.seq[part],
             self.rank[part],
             self.event_id[part],
-            {name: values[part] for name, values in self.names.items()},
+            self.names[part],
+            self.texts,
             self.events[part],
             self.telling[part],
         )
+
+    def in_order(self, order: NDArray[np.intp]) -> "Arrivals":
+        """The same events in another order."""
+        places = order.tolist()
+        return Arrivals(
+            self.match_id,
+            self.t_ms[order],
+            self.seq[order],
+            self.rank[order],
+            [self.event_id[place] for place in places],
+            self.names[order],
+            self.texts,
+            self.events[order],
+            [self.telling[place] for place in places],
+        )
+
+    def named(self, column: str) -> list[str | None]:
+        """What stands in one of the columns of `NAMED`."""
+        return [None if place < 0 else self.texts[place] for place in self.names[:, list(NAMED).index(column)].tolist()]
 
     @property
     def kind(self) -> NDArray[np.int64]:
@@ -77,47 +104,26 @@ def arrivals(events: pl.DataFrame) -> Arrivals:
     Raises:
         NotOneMatch: if there is none, or they are of more than one match.
     """
-    found = arrivals_by_match(events)
+    found = events["match_id"].unique().to_list()
     if len(found) != 1:
         raise NotOneMatch(f"expected events of one match, got those of {sorted(found)}")
-    ((arrived, _),) = found.values()
-    return arrived
-
-
-def arrivals_by_match(events: pl.DataFrame) -> dict[str, tuple[Arrivals, NDArray[np.intp]]]:
-    """Events of several matches as arrays, and which rows of the frame those of each match are.
-
-    Args:
-        events: as `arrivals` takes them.
-    """
     tells = pl.col("event_type").is_in(_TELLING)
     numbered = events.with_row_index("arrival").with_columns(telling=pl.when(tells).then("payload"))
     positions = numbered.filter(pl.col("event_type") == "POSITION_UPDATE").rename({"actor": "player"})
     taken = observed(numbered, positions, keep=_KEPT).sort("arrival")
-    t_ms, seq, rank = (np.array(taken[name], dtype=np.int64) for name in ("t_ms", "seq", "rank"))
-    texts = {name: np.array(taken[name].to_list(), dtype=object) for name in (*NAMED, "event_id", "telling")}
-    rows = matrix(taken.with_columns(numbered["round"], *(pl.lit(-1).alias(name) for name in NAMED)))
-    matches = events["match_id"].to_list()
-    names = list(dict.fromkeys(matches))
-    places = {name: place for place, name in enumerate(names)}
-    of = np.array([places[name] for name in matches], dtype=np.int64)
-    order = np.argsort(of, kind="stable")
-    found = {}
-    for name, chosen in zip(names, np.split(order, np.cumsum(np.bincount(of))[:-1]), strict=True):
-        found[name] = (
-            Arrivals(
-                name,
-                t_ms[chosen],
-                seq[chosen],
-                rank[chosen],
-                texts["event_id"][chosen].tolist(),
-                {column: texts[column][chosen].tolist() for column in NAMED},
-                rows[chosen],
-                texts["telling"][chosen].tolist(),
-            ),
-            chosen,
-        )
-    return found
+    columns = {name: taken[name].to_list() if name in taken.columns else [None] * taken.height for name in NAMED}
+    names, texts = _numbered(columns)
+    return Arrivals(
+        found[0],
+        np.array(taken["t_ms"], dtype=np.int64),
+        np.array(taken["seq"], dtype=np.int64),
+        np.array(taken["rank"], dtype=np.int64),
+        taken["event_id"].to_list(),
+        names,
+        texts,
+        matrix(taken.with_columns(numbered["round"], *(pl.lit(-1).alias(name) for name in NAMED))),
+        taken["telling"].to_list(),
+    )
 
 
 def arrivals_of(drafts: Sequence[Draft]) -> Arrivals:
@@ -132,7 +138,7 @@ def arrivals_of(drafts: Sequence[Draft]) -> Arrivals:
     found = {draft.match_id for draft in drafts}
     if len(found) != 1:
         raise NotOneMatch(f"expected events of one match, got those of {sorted(found)}")
-    kinds = [_KINDS.get(draft.event_type, kernel.NOTHING) for draft in drafts]
+    kinds = [KINDS.get(draft.event_type, kernel.NOTHING) for draft in drafts]
     names: dict[str, list[str | None]] = {name: [None] * len(drafts) for name in NAMED}
     rows = []
     for place, (draft, kind) in enumerate(zip(drafts, kinds, strict=True)):
@@ -153,23 +159,25 @@ def arrivals_of(drafts: Sequence[Draft]) -> Arrivals:
         np.array([draft.seq for draft in drafts], dtype=np.int64),
         np.array([TYPE_RANK.get(draft.event_type, _OTHER) for draft in drafts], dtype=np.int64),
         [draft.event_id for draft in drafts],
-        names,
+        *_numbered(names),
         np.array(rows, dtype=np.int32),
         [draft.payload if draft.event_type in _TELLING else None for draft in drafts],
     )
 
 
-def joined(parts: Sequence[Arrivals]) -> Arrivals:
-    """Events of one match that arrived in several parts, one after the other."""
+def joined(one: Arrivals, other: Arrivals) -> Arrivals:
+    """Events of one match that arrived in two parts, one after the other."""
+    names = np.where(other.names < 0, other.names, other.names + len(one.texts)).astype(np.int32)
     return Arrivals(
-        parts[0].match_id,
-        np.concatenate([part.t_ms for part in parts]),
-        np.concatenate([part.seq for part in parts]),
-        np.concatenate([part.rank for part in parts]),
-        [event_id for part in parts for event_id in part.event_id],
-        {name: [value for part in parts for value in part.names[name]] for name in NAMED},
-        np.concatenate([part.events for part in parts]),
-        [telling for part in parts for telling in part.telling],
+        one.match_id,
+        np.concatenate([one.t_ms, other.t_ms]),
+        np.concatenate([one.seq, other.seq]),
+        np.concatenate([one.rank, other.rank]),
+        [*one.event_id, *other.event_id],
+        np.concatenate([one.names, names]),
+        [*one.texts, *other.texts],
+        np.concatenate([one.events, other.events]),
+        [*one.telling, *other.telling],
     )
 
 
@@ -189,3 +197,12 @@ def together(events: pl.DataFrame, tracks: pl.DataFrame) -> pl.DataFrame:
     return events.join(
         pl.concat([moves, tracks.select(details)], how="horizontal"), on="event_id", how="left", maintain_order="left"
     )
+
+
+def _numbered(columns: Mapping[str, Sequence[str | None]]) -> tuple[NDArray[np.int32], list[str]]:
+    """Names by the places of their texts, and the texts."""
+    places: dict[str, int] = {}
+    numbers = [
+        [-1 if name is None else places.setdefault(name, len(places)) for name in columns[column]] for column in NAMED
+    ]
+    return np.array(numbers, dtype=np.int32).T, list(places)

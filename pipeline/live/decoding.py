@@ -11,18 +11,21 @@ not know yet; one fast clock moves no watermark.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import polars as pl
+import numpy as np
 
 from configs.events import ValidityConfig, load_events
-from pipeline.events.drafts import TEXTS, Draft, draft_frame
+from pipeline.events.drafts import Draft
 from pipeline.events.lines import Block
 from pipeline.events.quarantine import BadField
 from pipeline.events.sources.canonical import read_line
 from pipeline.events.sources.canonical_scan import Scanner
-from pipeline.live.arrivals import Arrivals, arrivals_by_match, arrivals_of
+from pipeline.live.arrivals import Arrivals, arrivals_of, joined
+from pipeline.live.scanning import by_match
 
-MANY = 400
+MANY = 3
 """From so many entries on they are scanned as a block of lines: that has its price, and then costs little an entry."""
+
+_PAGE_ROWS = 2000  # entries of a usual read; a page has room for more if need be
 
 
 @dataclass(frozen=True)
@@ -72,63 +75,74 @@ class Decoded:
     refused: list[Refused]
 
 
-def decode(
-    entries: Sequence[bytes | None], *, max_bytes: int, validity: ValidityConfig | None = None, many: int = MANY
-) -> Decoded:
+class Decoder:
     """Takes entries apart, few of them one by one and many at once, to the same events.
 
+    It keeps its memory, and the names that it has seen, from call to call; nothing of that shows in what it gives.
+
     Args:
-        entries: the field `event` of each entry, None where it has none.
         max_bytes: of an entry.
         validity: limits of fields; those of `configs/events.yaml` if None.
         many: from so many entries on they are scanned.
     """
-    validity = validity or load_events().validity
-    if len(entries) < many:
-        drafts, refused = _carefully(entries, range(len(entries)), max_bytes, validity)
+
+    def __init__(self, *, max_bytes: int, validity: ValidityConfig | None = None, many: int = MANY) -> None:
+        self._max_bytes, self._many = max_bytes, many
+        self._validity = validity or load_events().validity
+        self._scanner: Scanner | None = None
+
+    def decode(self, entries: Sequence[bytes | None]) -> Decoded:
+        """The events of each match among entries.
+
+        Args:
+            entries: the field `event` of each, None where it has none.
+        """
+        found: dict[str, Part] = {}
+        left: Sequence[int] = range(len(entries))
+        if len(entries) >= self._many:
+            found, left = self._scanned(entries)
+        refused: list[Refused] = []
         of_match: dict[str, list[Draft]] = {}
-        for draft in drafts:
-            of_match.setdefault(draft.match_id, []).append(draft)
-        parts = {name: Part(arrivals_of(own), [draft.source_line for draft in own]) for name, own in of_match.items()}
-        return Decoded(parts, refused)
-    frame, left = _scanned(entries, max_bytes, validity)
-    drafts, refused = _carefully(entries, left, max_bytes, validity)
-    if drafts:
-        frame = pl.concat([frame, draft_frame(drafts).select(frame.columns)])
-    frame = frame.sort("source_line")
-    places = frame["source_line"].to_numpy()
-    found = arrivals_by_match(frame) if frame.height else {}
-    return Decoded({name: Part(events, places[rows].tolist()) for name, (events, rows) in found.items()}, refused)
+        for place in left:
+            try:
+                draft = _read(entries[place], place, self._max_bytes, self._validity)
+            except BadField as bad:
+                refused.append(Refused(place, bad.field, bad.reason))
+            else:
+                of_match.setdefault(draft.match_id, []).append(draft)
+        for match_id, drafts in of_match.items():
+            own = Part(arrivals_of(drafts), [draft.source_line for draft in drafts])
+            found[match_id] = _merged(found[match_id], own) if match_id in found else own
+        return Decoded(found, refused)
+
+    def _scanned(self, entries: Sequence[bytes | None]) -> tuple[dict[str, Part], list[int]]:
+        """Events of which the scanner is certain, and the places of what has to be read."""
+        if self._scanner is None:
+            self._scanner = Scanner(self._validity, _PAGE_ROWS)
+        plain = [data if data is not None and len(data) <= self._max_bytes else b"" for data in entries]
+        block = b"\n".join(plain) + b"\n"
+        if block.count(b"\n") != len(plain):
+            block = b"\n".join(b"" if b"\n" in data else data for data in plain) + b"\n"
+        self._scanner.read(Block(0, block))
+        found = {name: Part(*scanned) for name, scanned in by_match(self._scanner.lend()).items()}
+        is_left = np.ones(len(entries), np.bool_)
+        for part in found.values():
+            is_left[part.places] = False
+        return found, np.flatnonzero(is_left).tolist()
 
 
-def _scanned(
-    entries: Sequence[bytes | None], max_bytes: int, validity: ValidityConfig
-) -> tuple[pl.DataFrame, list[int]]:
-    """Events of which the scanner is certain, by place in `source_line`, and the places of what has to be read."""
-    plain = [
-        data if data is not None and len(data) <= max_bytes and b"\n" not in data and data.strip() else b""
-        for data in entries
-    ]
-    scanner = Scanner(validity, len(entries))
-    care, _ = scanner.read(Block(0, b"\n".join(plain) + b"\n"))
-    frame = scanner.take().with_columns(pl.col(TEXTS).cast(pl.String), pl.col("source_line").cast(pl.Int64))
-    left = {line.number for line in care} | {place for place, data in enumerate(plain) if not data}
-    if frame["t_ms"].null_count():
-        left |= set(frame.filter(pl.col("t_ms").is_null())["source_line"].to_list())
-        frame = frame.filter(pl.col("t_ms").is_not_null())
-    return frame, sorted(left)
+def decode(
+    entries: Sequence[bytes | None], *, max_bytes: int, validity: ValidityConfig | None = None, many: int = MANY
+) -> Decoded:
+    """What a `Decoder` that is made for them gives of entries."""
+    return Decoder(max_bytes=max_bytes, validity=validity, many=many).decode(entries)
 
 
-def _carefully(
-    entries: Sequence[bytes | None], places: Sequence[int], max_bytes: int, validity: ValidityConfig
-) -> tuple[list[Draft], list[Refused]]:
-    drafts, refused = [], []
-    for place in places:
-        try:
-            drafts.append(_read(entries[place], place, max_bytes, validity))
-        except BadField as bad:
-            refused.append(Refused(place, bad.field, bad.reason))
-    return drafts, refused
+def _merged(one: Part, other: Part) -> Part:
+    """The events of two parts in the order of their coming."""
+    places = np.array([*one.places, *other.places])
+    order = np.argsort(places, kind="stable")
+    return Part(joined(one.events, other.events).in_order(order), places[order].tolist())
 
 
 def _read(data: bytes | None, place: int, max_bytes: int, validity: ValidityConfig) -> Draft:

@@ -30,6 +30,11 @@ def named(player: str, team: str | None, side: str | None) -> str:
     return f"{player}\0{team or ''}\0{side or ''}"
 
 
+def together(who: Sequence[str]) -> bytes:
+    """Whom the rows of an instant are about."""
+    return "\n".join(who).encode() + b"\n"
+
+
 def rows_of(values: Floats) -> Floats:
     """Feature vectors (features, n) as rows in memory, every unknown value with the same bits."""
     rows = np.array(values.T, order="C")
@@ -37,13 +42,13 @@ def rows_of(values: Floats) -> Floats:
     return rows
 
 
-def extended(link: str, t_ms: int, who: Sequence[str], rounds: Ints, rows: Floats, probabilities: Floats) -> str:
+def extended(link: str, t_ms: int, who: bytes, rounds: Ints, rows: Floats, probabilities: Floats) -> str:
     """The link behind a further instant.
 
     Args:
         link: the one before; `START` at first.
         t_ms: of the instant.
-        who: player, team and side of each row, as `named` puts them.
+        who: player, team and side of each row, as `named` and `together` put them.
         rounds: of the rows, -1 for none, int64 (n,).
         rows: their vectors as `rows_of` gives them.
         probabilities: of their intents, (n, 9).
@@ -53,10 +58,10 @@ def extended(link: str, t_ms: int, who: Sequence[str], rounds: Ints, rows: Float
     """
     digest = hashlib.sha256(link.encode())
     digest.update(struct.pack("<q", t_ms))
-    digest.update("\n".join(who).encode() + b"\n")
-    digest.update(rounds.astype(np.int64).tobytes())
-    digest.update(rows.tobytes())
-    digest.update(probabilities.astype(np.float32).tobytes())
+    digest.update(who)
+    digest.update(np.ascontiguousarray(rounds, dtype=np.int64).data)
+    digest.update(np.ascontiguousarray(rows, dtype=np.float32).data)
+    digest.update(np.ascontiguousarray(probabilities, dtype=np.float32).data)
     return digest.hexdigest()
 
 
@@ -79,5 +84,5 @@ def of_tables(features: pl.DataFrame, intents: pl.DataFrame) -> str:
     for first, end in zip([0, *cuts], [*cuts, len(t_ms)], strict=True):
         if first < end:
             part = slice(first, end)
-            link = extended(link, int(t_ms[first]), who[part], rounds[part], rows[part], probabilities[part])
+            link = extended(link, int(t_ms[first]), together(who[part]), rounds[part], rows[part], probabilities[part])
     return link

@@ -18,7 +18,7 @@ map and rosters, and a ROUND_STARTED of round and sides, holds from its place in
 import struct
 import zlib
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 
 import msgspec
 import numpy as np
@@ -41,6 +41,7 @@ from pipeline.live.watermark import NEVER, Watermark
 from pipeline.versions import code_version
 
 _MAGIC = b"gridmotion live 1\n"
+_held = partial(tuple.__new__, Held)  # what `Held._make` does, without a call of Python for each event
 _CHECKSUM = struct.Struct("<I")  # CRC-32: tells of torn and damaged bytes
 
 
@@ -128,20 +129,22 @@ class LiveFeatures:
             len(self._places["players"]),
         )
         raw, width = events.tobytes(), events.shape[1] * events.itemsize
+        rows = [raw[place : place + width] for place in range(0, len(raw), width)]
         is_accepted = self._reorder.hold(
-            [
-                Held(t_ms, seq, rank, event_id, raw[place * width : (place + 1) * width], telling)
-                for place, (t_ms, seq, rank, event_id, telling) in enumerate(
+            list(
+                map(
+                    _held,
                     zip(
                         arrived.t_ms.tolist(),
                         arrived.seq.tolist(),
                         arrived.rank.tolist(),
                         arrived.event_id,
+                        rows,
                         arrived.telling,
                         strict=True,
-                    )
+                    ),
                 )
-            ],
+            ),
             np.concatenate([[before], after[:-1]]),
             after,
         )
@@ -174,10 +177,13 @@ class LiveFeatures:
         """The events with an index for each name; the cast grows by names that are new."""
         events = arrived.events.copy()
         known = self._known()
-        for column, name in zip(NAME_COLUMNS, NAMED, strict=True):
+        texts = arrived.texts
+        for column, name, told in zip(NAME_COLUMNS, NAMED, arrived.names.T, strict=True):
+            if not (told >= 0).any():
+                continue
             places = self._places[NAMED[name]]
             events[:, column] = [
-                -1 if value is None else places.setdefault(value, len(places)) for value in arrived.names[name]
+                -1 if place < 0 else places.setdefault(texts[place], len(places)) for place in told.tolist()
             ]
         self._grow(known)
         return events
@@ -188,7 +194,10 @@ class LiveFeatures:
         self._carry.grow(opened(self._carry.cast, payload))
 
     def _decide(self) -> Rows:
-        """The kernel takes in what the watermark releases, and evaluates up to it."""
+        """The kernel takes in what the watermark releases, and evaluates up to it, as soon as an instant is due."""
+        grid_ms = self._config.grid_ms
+        if self._watermark.at_ms // grid_ms == self._decided_ms // grid_ms:
+            return NO_ROWS
         released = self._reorder.release(self._watermark.at_ms)
         rows = np.frombuffer(bytearray(b"".join(event.event for event in released)), dtype=np.int32)
         rows = rows.reshape(-1, kernel.EVENT_COLUMNS)

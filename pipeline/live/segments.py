@@ -8,10 +8,10 @@ The segmenter takes one instant at a time, so what opens and what ends can't dep
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from configs.features import load_features
 from configs.intents import IntentsConfig, load_intents
@@ -21,14 +21,14 @@ from pipeline.features.carry import Rows
 from pipeline.features.cast import Cast
 from pipeline.intents.prediction import Prediction, Predictor
 from pipeline.intents.review import job_id, reasons_of
-from pipeline.intents.segmenter import Ints, SegmenterState, finish, since, standing
+from pipeline.intents.segmenter import Ints, SegmenterState, finish, since
 from pipeline.intents.segments import MILLION, NO_ROUND, begin, segment_id, take_in
 from pipeline.intents.vocabulary import INTENTS
 from pipeline.live import digest
 from pipeline.live.signals import Kind, Signal, signal_id
 
 _ARRAYS = ("slots", "sums", "open", "waiting")
-_PLAYED = [kernel.KEY_TEAM, kernel.KEY_SIDE]
+_WHO = [kernel.KEY_PLAYER, kernel.KEY_TEAM, kernel.KEY_SIDE]
 Played = tuple[int, int]  # places of team and side in the cast, -1 for none
 
 
@@ -38,7 +38,15 @@ class _Seen:
     def __init__(self, played: list[tuple[int, Played]], against: list[int], features_hash: str) -> None:
         self.played = played  # from which instant on, for whom
         self.against = against  # instants at which the model alone was sure of another intent
-        self.features_hash = features_hash
+        self.newest: bytes | None = None  # the newest vector, of which few are ever hashed
+        self._features_hash = features_hash
+
+    @property
+    def features_hash(self) -> str:
+        """Of the newest row."""
+        if self.newest is not None:
+            self._features_hash, self.newest = _hash(self.newest), None
+        return self._features_hash
 
     def forget_before(self, t_ms: int) -> None:
         while len(self.played) > 1 and self.played[1][0] <= t_ms:
@@ -58,6 +66,7 @@ class LiveSegments:
         review: what else is a reason; `configs/review.yaml` if None.
 
     Attributes:
+        model_version: the model that answers where no rule does.
         ended: how many segments have ended.
         rows_digest: names all rows so far, as `digest` does.
     """
@@ -74,13 +83,11 @@ class LiveSegments:
         self._config, self._review = config or load_intents(), review or load_review().reasons
         self._state = begin(self._config)
         self._seen: dict[str, _Seen] = {}
+        self._lineup = b""  # of the newest instant: who played for whom
+        self._told_of = b"", b""  # of an instant: who played for whom, and its bytes in the digest
+        self.model_version = predictor.model.version
         self.ended = 0
         self.rows_digest = digest.START
-
-    @property
-    def model_version(self) -> str:
-        """The model that answers where no rule does."""
-        return self._predictor.model.version
 
     def take(self, rows: Rows, cast: Cast) -> tuple[list[Signal], Prediction]:
         """What further rows tell.
@@ -93,58 +100,80 @@ class LiveSegments:
             The signals in the order of their instants, and what was predicted of each row.
         """
         prediction = self._predictor.predict(rows.values)
-        signals: list[Signal] = []
-        t_ms = rows.keys[:, kernel.KEY_T]
-        cuts = np.flatnonzero(np.diff(t_ms)) + 1
-        for first, end in zip([0, *cuts.tolist()], [*cuts.tolist(), len(t_ms)], strict=True):
-            if first < end:
-                signals += self._instant(slice(first, end), rows, cast, prediction)
+        if not len(rows):
+            return [], prediction
+        keys, vectors = rows.keys, digest.rows_of(rows.values)
+        t_ms = keys[:, kernel.KEY_T].copy()
+        rounds = np.where(keys[:, kernel.KEY_ROUND] == kernel.NULL, NO_ROUND, keys[:, kernel.KEY_ROUND])
+        cuts = [0, *(np.flatnonzero(np.diff(t_ms)) + 1).tolist(), len(t_ms)]
+        self._look(keys, cuts, cast)
+        players = [cast.players[place] for place in keys[:, kernel.KEY_PLAYER].tolist()]
+        for first, end in pairwise(cuts):
+            part = slice(first, end)
+            who = self._named(keys[part], cast)
+            at_ms, own = int(t_ms[first]), prediction.probabilities[part]
+            self.rows_digest = digest.extended(self.rows_digest, at_ms, who, rounds[part], vectors[part], own)
+        for row in np.flatnonzero(prediction.against >= self._review.disagreement.model_at_least).tolist():
+            self._seen[players[row]].against.append(int(t_ms[row]))
+        slots = self._state.indices(players)
+        taken = take_in(self._state, slots, t_ms, rounds, prediction, self._config)
+        instants = np.repeat(np.arange(len(cuts) - 1), np.diff(cuts))
+        told = [(instants[row], 0, row, place) for place, row in enumerate(taken.closed_by.tolist())]
+        told += [(instants[row], 1, slots[row], place) for place, row in enumerate(taken.opened_by.tolist())]
+        signals = []
+        for _, is_open, _, place in sorted(told):  # what ends at an instant comes before what opens there
+            row = int((taken.opened_by if is_open else taken.closed_by)[place])
+            at_ms = int(t_ms[row])
+            if is_open:
+                features_hash = _hash(vectors[row].tobytes())
+                signals.append(self._signal("open", taken.opened[place], at_ms, cast, features_hash))
+                continue
+            before = np.flatnonzero(slots[:row] == slots[row])
+            features_hash = (
+                _hash(vectors[before[-1]].tobytes()) if len(before) else self._seen[players[row]].features_hash
+            )
+            signals.append(self._signal("final", taken.closed[place], at_ms, cast, features_hash))
+        needed = since(self._state)
+        for player, row in dict(zip(players, range(len(players)), strict=True)).items():
+            seen = self._seen[player]
+            seen.newest = vectors[row].tobytes()
+            seen.forget_before(int(needed[slots[row]]))
         return signals, prediction
 
     def finish(self, cast: Cast) -> list[Signal]:
         """The segments that end as nothing follows."""
         grid_ms = load_features().grid_ms
         closed = finish(self._state, grid_ms=grid_ms)
-        return [self._signal("final", row, int(row[3]), cast) for row in closed]
-
-    def _instant(self, part: slice, rows: Rows, cast: Cast, prediction: Prediction) -> list[Signal]:
-        keys, grid_ms = rows.keys[part], load_features().grid_ms
-        at_ms = int(keys[0, kernel.KEY_T])
-        players = [cast.players[place] for place in keys[:, kernel.KEY_PLAYER].tolist()]
-        own = Prediction(*(values[part] for values in _arrays(prediction)))
-        rounds = np.where(keys[:, kernel.KEY_ROUND] == kernel.NULL, NO_ROUND, keys[:, kernel.KEY_ROUND])
-        slots = self._state.indices(players)
-        before = standing(self._state, grid_ms=grid_ms)
-        vectors = digest.rows_of(rows.values[:, part])
-        hashes = [hashlib.sha256(vector).hexdigest()[:16] for vector in vectors]
-        who = [
-            digest.named(player, _name(cast.teams, team), _name(cast.sides, side))
-            for player, (team, side) in zip(players, keys[:, _PLAYED].tolist(), strict=True)
+        hashes = [self._seen[self._state.players[int(row[0])]].features_hash for row in closed]
+        return [
+            self._signal("final", row, int(row[3]), cast, features_hash)
+            for row, features_hash in zip(closed, hashes, strict=True)
         ]
-        self.rows_digest = digest.extended(self.rows_digest, at_ms, who, rounds, vectors, own.probabilities)
-        self._look(players, keys, own, at_ms)
-        closed = take_in(self._state, slots, keys[:, kernel.KEY_T].copy(), rounds, own, self._config)
-        after = standing(self._state, grid_ms=grid_ms)
-        opened = after[(after[:, 4] >= 0) & (before[:, [2, 4]] != after[:, [2, 4]]).any(axis=1)]
-        signals = [self._signal("final", row, at_ms, cast) for row in closed]
-        for player, features_hash in zip(players, hashes, strict=True):
-            self._seen[player].features_hash = features_hash
-        signals += [self._signal("open", row, at_ms, cast) for row in opened]
-        needed = since(self._state)
-        for player, slot in zip(players, slots.tolist(), strict=True):
-            self._seen[player].forget_before(int(needed[slot]))
-        return signals
 
-    def _look(self, players: list[str], keys: Ints, prediction: Prediction, at_ms: int) -> None:
-        for player, key, against in zip(players, keys.tolist(), prediction.against.tolist(), strict=True):
-            seen = self._seen.setdefault(player, _Seen([], [], ""))
-            played = (key[kernel.KEY_TEAM], key[kernel.KEY_SIDE])
-            if not seen.played or seen.played[-1][1] != played:
-                seen.played.append((at_ms, played))
-            if against >= self._review.disagreement.model_at_least:
-                seen.against.append(at_ms)
+    def _look(self, keys: Ints, cuts: Sequence[int], cast: Cast) -> None:
+        """Remembers from which instant on each player played for whom, which hardly ever changes."""
+        for first, end in pairwise(cuts):
+            lineup = keys[first:end, _WHO].tobytes()
+            if lineup == self._lineup:
+                continue
+            self._lineup = lineup
+            for at_ms, place, team, side in keys[first:end, [kernel.KEY_T, *_WHO]].tolist():
+                seen = self._seen.setdefault(cast.players[place], _Seen([], [], ""))
+                if not seen.played or seen.played[-1][1] != (team, side):
+                    seen.played.append((at_ms, (team, side)))
 
-    def _signal(self, kind: Kind, row: Ints, at_ms: int, cast: Cast) -> Signal:
+    def _named(self, keys: Ints, cast: Cast) -> bytes:
+        """Whom the rows of an instant are about, mostly the same as of the one before."""
+        lineup = keys[:, _WHO].tobytes()
+        if lineup != self._told_of[0]:
+            who = [
+                digest.named(cast.players[place], _name(cast.teams, team), _name(cast.sides, side))
+                for place, team, side in keys[:, _WHO].tolist()
+            ]
+            self._told_of = lineup, digest.together(who)
+        return self._told_of[1]
+
+    def _signal(self, kind: Kind, row: Ints, at_ms: int, cast: Cast, features_hash: str) -> Signal:
         slot, round_, from_ms, to_ms, intent, confidence, decider = map(int, row)
         player, name = self._state.players[slot], INTENTS[intent]
         seen = self._seen[player]
@@ -184,7 +213,7 @@ class LiveSegments:
             model_version=self.model_version,
             review_reasons=why,
             review_job_id=job_id(named, self.model_version) if why else None,
-            features_hash=seen.features_hash,
+            features_hash=features_hash,
         )
 
     def state(self) -> dict[str, Any]:
@@ -213,9 +242,9 @@ class LiveSegments:
         self.ended, self.rows_digest = state["ended"], state["rows_digest"]
 
 
+def _hash(vector: bytes) -> str:
+    return hashlib.sha256(vector).hexdigest()[:16]
+
+
 def _name(names: Sequence[str], place: int) -> str | None:
     return names[place] if place >= 0 else None
-
-
-def _arrays(prediction: Prediction) -> tuple[NDArray[Any], ...]:
-    return prediction.probabilities, prediction.intent, prediction.decider, prediction.against

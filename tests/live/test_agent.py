@@ -148,16 +148,18 @@ def test_duplicates_and_shuffling_within_the_bound_change_nothing(on_server, mod
     assert signals[-1].accepted == len(simulated.lines) and signals[-1].duplicate + signals[-1].late > 0
 
 
-@pytest.mark.parametrize("deaths", [6, pytest.param(50, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(("deaths", "commit_ms"), [(6, 1), (6, 600_000), pytest.param(50, 1, marks=pytest.mark.slow)])
 def test_agents_that_die_before_or_after_a_commit_lose_nothing_and_double_nothing(
-    on_server, models, simulated, as_segments, monkeypatch, deaths
+    on_server, models, simulated, as_segments, monkeypatch, deaths, commit_ms
 ):
-    dice, commit, count = random.Random(deaths), Streams.commit, 0
+    """States that are written in every turn, and states that are hardly ever: then signals run ahead of them."""
+    dice, commit, count, ahead = random.Random(deaths), Streams.commit, 0, 0
 
     async def deadly(self, shard, what):
-        nonlocal count
-        count += what.states != {}
-        if count > 1 and what.states and dice.random() < 0.5:
+        nonlocal count, ahead
+        news = bool(what.states or what.told)
+        count, ahead = count + news, ahead + bool(what.told)
+        if count > 1 and news and dice.random() < 0.5:
             count = 0
             if dice.random() < 0.5:
                 await commit(self, shard, what)
@@ -165,7 +167,13 @@ def test_agents_that_die_before_or_after_a_commit_lose_nothing_and_double_nothin
         await commit(self, shard, what)
 
     async def work(client):
-        config = AGENT.model_copy(update={"batch_events": len(simulated.lines) // (6 * deaths), "commit_ms": 1})
+        config = AGENT.model_copy(
+            update={
+                "batch_events": len(simulated.lines) // (6 * deaths),
+                "commit_ms": commit_ms,
+                "commit_events": commit_ms,
+            }
+        )
         streams, died = Streams(client, config), 0
         await replay(streams, sent(simulated), shards=1, speed=None)
         monkeypatch.setattr(Streams, "commit", deadly)
@@ -179,7 +187,37 @@ def test_agents_that_die_before_or_after_a_commit_lose_nothing_and_double_nothin
         return (await run_until_ended(client, models))[0], died
 
     signals, died = on_server(work)
-    assert died == deaths
+    assert died == deaths and (ahead > deaths) is (commit_ms > 1)
+    assert len({signal.signal_id for signal in signals}) == len(signals)
+    assert as_segments(signals).equals(simulated.segments)
+
+
+def test_what_was_told_ahead_of_a_state_is_not_told_again_by_whoever_goes_on_from_it(
+    on_server, models, simulated, as_segments
+):
+    """Three owners, each of which leaves off in the midst; the second has not come to where the first had been."""
+    config = AGENT.model_copy(update={"commit_ms": 600_000, "commit_events": 600_000, "batch_events": 100})
+
+    async def work(client):
+        await replay(Streams(client, config), sent(simulated), shards=1, speed=None)
+        shard, stood = Shard(0, 1), []
+        for token, turns in ((1, len(simulated.lines) // 200), (2, 3)):
+            await client.set(shard.key("token"), token)
+            worker = _worker(client, models, token, config)
+            await worker._load()
+            for turn in range(turns):
+                read = await worker._streams.read(shard, worker._read, wait=False)
+                await worker._take(read.entries, 0)
+                if turn == turns - 1 and token == 2:
+                    await worker._commit(0, everything=True)
+                else:
+                    await worker._commit_due(0)
+            state = await worker._streams.state(shard, simulated.match_id)
+            stood.append((state[b"at"], state[b"told"], await client.xlen(SIGNALS)))
+        return (await run_until_ended(client, models, config=config))[0], stood
+
+    signals, (first, second) = on_server(work)
+    assert first[0] < second[0] < first[1] == second[1] and 0 < first[2] == second[2]
     assert len({signal.signal_id for signal in signals}) == len(signals)
     assert as_segments(signals).equals(simulated.segments)
 

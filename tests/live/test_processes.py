@@ -17,7 +17,7 @@ from pipeline.intents.prediction import predict
 from pipeline.intents.segments import segment
 from pipeline.live.signals import from_json
 from resources.replay import replay
-from resources.stream import SIGNALS, Shard, Streams
+from resources.stream import EVENTS, SIGNALS, TOLD, Shard, Streams
 
 PATIENCE_S = 240
 
@@ -58,8 +58,11 @@ async def _signals(client):
     return [from_json(fields[b"signal"]) for _, fields in await client.xrange(SIGNALS)]
 
 
-async def _rank(client):
-    return int(await client.hget(Shard(0, 1).key("checkpoint"), "rank") or 0)
+async def _reached(client, match_id):
+    """How many entries lie up to the last one of which something is written: the match's state, or what it told."""
+    found = await client.hmget(Shard(0, 1).match_key(match_id), "at", TOLD)
+    known = [tuple(map(int, entry.split(b"-"))) for entry in found if entry]
+    return len(await client.xrange(EVENTS, max="{}-{}".format(*max(known)))) if known else 0
 
 
 async def _until(condition, process):
@@ -97,7 +100,7 @@ def test_agents_killed_at_seeded_points_lose_nothing_and_double_nothing(
             await asyncio.sleep(dice.uniform(0, 0.25))
             owner.send_signal(signal.SIGKILL)
             owner.wait()
-            reached.append(await _rank(client))
+            reached.append(await _reached(client, simulated.match_id))
             owner, begin = waiting.pop(0), time.monotonic()
         await _until(lambda: _over(client), owner)
         owner.send_signal(signal.SIGTERM)

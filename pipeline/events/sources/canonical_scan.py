@@ -9,6 +9,7 @@ import math
 import mmap
 from functools import lru_cache
 from itertools import accumulate
+from typing import NamedTuple
 
 import numpy as np
 import polars as pl
@@ -36,6 +37,26 @@ _ASKS = {
 }
 _LINE_FEED = ord("\n")
 _LEFT = frozenset(("MATCH_STARTED", "OTHER"))
+
+
+class Written(NamedTuple):
+    """Rows where the kernel wrote them, in the order of their lines, until the next block is read.
+
+    Attributes:
+        rows: their columns.
+        texts: the texts by number.
+        height: how many rows there are.
+        words: the texts by number as strings, the first none; grows in place while texts keep their numbers.
+        id_bytes: the ids one behind the other.
+        payload_bytes: the payloads likewise.
+    """
+
+    rows: kernel.Rows
+    texts: kernel.Texts
+    height: int
+    words: list[str]
+    id_bytes: bytes
+    payload_bytes: bytes
 
 
 class Scanner:
@@ -67,6 +88,18 @@ class Scanner:
         )
         return [Line(n, block.data[at:end]) for at, end, n in left[: 3 * care].reshape(-1, 3).tolist()], lines
 
+    def lend(self) -> Written:
+        """The rows since it was last called, as they lie: for few lines, of which a frame would cost more than they do.
+
+        Whoever calls this does not call `take`.
+        """
+        page = self._page
+        if page is None:
+            return self._page_for(0).lend()
+        if not page.has_room(0):
+            self._page = None
+        return page.lend()
+
     @property
     def rows(self) -> int:
         """How many events `take` would give."""
@@ -86,9 +119,9 @@ class Scanner:
         return self._page
 
     def _put_aside(self) -> None:
-        if self._page is not None:
+        if self._page is not None and self._page.count:
             self._full.append(self._page.frame())
-            self._page = None
+        self._page = None
 
     def _copy(self, data: bytes) -> int:
         """Puts a block where its last line is ended, and zeros follow; gives its size."""
@@ -143,6 +176,7 @@ class _Page:
             room=_MOST_TEXTS,
             byte_room=_MOST_TEXTS * _BYTES_PER_TEXT,
         )
+        self._words = [""]
 
     @property
     def count(self) -> int:
@@ -159,6 +193,18 @@ class _Page:
             and 2 * spot[kernel.TEXT_COUNT] < self.texts.room
             and 2 * spot[kernel.TEXTS_END] < self.texts.byte_room
         )
+
+    def lend(self) -> Written:
+        """The rows where they lie; what is read next is written over them."""
+        spot, words = self.spot, self._words
+        ids, payloads = (
+            column[: spot[end]].tobytes()
+            for column, end in ((self.rows.ids, kernel.IDS_END), (self.rows.payloads, kernel.PAYLOADS_END))
+        )
+        words += self._texts_from(len(words))
+        written = Written(self.rows, self.texts, self.count, words, ids, payloads)
+        spot[[kernel.ROW_COUNT, kernel.IDS_END, kernel.PAYLOADS_END]] = 0
+        return written
 
     def frame(self) -> pl.DataFrame:
         """The rows in total order as a frame, which holds on to their memory."""
@@ -223,10 +269,16 @@ class _Page:
 
     def _known(self) -> pl.Series:
         """The texts by number, as codes; their list lasts as long as this."""
+        return pl.Series([None, *self._texts_from(1)], dtype=text_codes())
+
+    def _texts_from(self, first: int) -> list[str]:
+        """The texts from that number on."""
         known, texts = self.spot[kernel.TEXT_COUNT] + 1, self.texts
-        ranges = zip(texts.starts[1:known].tolist(), texts.sizes[1:known].tolist(), strict=True)
+        if first == known:
+            return []
+        ranges = zip(texts.starts[first:known].tolist(), texts.sizes[first:known].tolist(), strict=True)
         written = texts.bytes[: self.spot[kernel.TEXTS_END]].tobytes()
-        return pl.Series([None, *(written[at : at + size].decode() for at, size in ranges)], dtype=text_codes())
+        return [written[at : at + size].decode() for at, size in ranges]
 
 
 def _memory(*sizes: int) -> list[NDArray[np.uint8]]:
