@@ -51,6 +51,28 @@ def agent(
     _run(work)
 
 
+def metrics(
+    port: Annotated[int, typer.Option(help="Port of /metrics, /healthz, /readyz.", min=0, max=65535)] = 9466,
+    host: Annotated[str, typer.Option(help="Address of these pages; nobody is asked who reads them.")] = "127.0.0.1",
+) -> None:
+    """Show what the runs of Dagster count of running matches to Prometheus, until SIGTERM."""
+    from configs.live import load_agent
+    from resources.motion_figures import show
+    from resources.motion_queue import MotionQueue
+    from resources.stream import Streams
+
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+
+    async def work() -> None:
+        client = _client()
+        try:
+            await show(MotionQueue(Streams(client, load_agent()), load_agent()), host, port)
+        finally:
+            await client.aclose()
+
+    _run(work)
+
+
 def replay(
     log: Annotated[Path, typer.Argument(help="A recorded log of any format.", exists=True, dir_okay=False)],
     speed: Annotated[str, typer.Option(help="Times as fast as it was: 1, 10, …, or max.")] = "1",

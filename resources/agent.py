@@ -80,7 +80,7 @@ class Agent:
         if threading.current_thread() is threading.main_thread():  # no other thread is told of signals: it has `stop`
             for number in (signal.SIGTERM, signal.SIGINT):
                 loop.add_signal_handler(number, self.stop)
-        self.metrics.model.labels(self._models.champion().model.version).set(1)
+        self.metrics.run_models({self._models.champion().model.version})
         self._warm()
         pages = None
         if port is not None:
@@ -133,6 +133,7 @@ class Agent:
                 self._start(shard, token)
         self._renewed_at = time.monotonic()
         self.metrics.owned.set(len(self._workers))
+        self.metrics.run_models(self._models.latest.union(*(w.model_versions for w, _ in self._workers.values())))
 
     def _start(self, shard: Shard, token: int) -> None:
         self.metrics.leases.labels("taken").inc()

@@ -24,6 +24,7 @@ import msgspec
 
 from configs.live import AgentConfig, LiveConfig
 from pipeline.errors import PipelineError
+from pipeline.features.carry import NO_ROWS
 from pipeline.intents.model import IntentModel
 from pipeline.intents.prediction import Predictor
 from pipeline.live.arrivals import Arrivals
@@ -33,6 +34,7 @@ from pipeline.live.signals import Ended, Signal, to_json
 from resources.errors import ResourceError
 from resources.live_metrics import LiveMetrics
 from resources.stream import (
+    GIVEN_UP_FIELD,
     START,
     TRIMMED_FIELD,
     Checkpoint,
@@ -76,6 +78,11 @@ class Models:
                 raise
             logger.exception("the registry does not answer: %s goes on", self._latest.model.version)
         return self._latest
+
+    @property
+    def latest(self) -> set[str]:
+        """The version that answered last when it was asked which model answers now; none before the first time."""
+        return set() if self._latest is None else {self._latest.model.version}
 
     def of_version(self, version: str) -> Predictor:
         """Rules and the model of that version."""
@@ -237,6 +244,12 @@ class ShardWorker:
         await self._commit(now_ms(), everything=True)
         return Drained(taken, lost, sum(running.match is not None for running in self._matches.values()))
 
+    @property
+    def model_versions(self) -> set[str]:
+        """The models that its running matches keep."""
+        running = (match.match.model_version for match in self._matches.values() if match.match is not None)
+        return {version for version in running if version is not None}
+
     async def _load(self) -> None:
         self._read = await self._streams.checkpoint(self.shard) or await self._streams.beginning(self.shard)
         now, server_ms = time.monotonic(), await self._streams.server_ms()
@@ -347,6 +360,7 @@ class ShardWorker:
             running.missed += [entries[place].entry for place, is_accepted in counted if not is_accepted]
             self._metrics.late.labels(self._label).inc(counts.late_or_duplicate - before.late_or_duplicate)
             self._metrics.duplicate.labels(self._label).inc(counts.duplicate - before.duplicate)
+            self._metrics.ahead.labels(self._label).inc(counts.ahead - before.ahead)
         self._tell(match_id, told, received)
 
     def _back(self, match_id: str, running: _Running) -> LiveMatch:
@@ -364,8 +378,13 @@ class ShardWorker:
         return match
 
     def _give_up(self, match_id: str, running: _Running, why: str) -> None:
-        """From here on its events are kept in the dlq."""
-        running.match, running.lost_reason = None, f"the match was given up {why}"
+        """From here on its events are kept in the dlq; its readers, the dlq and the figures are told so."""
+        running.lost_reason = f"the match was given up {why}"
+        if running.match is not None:
+            self._tell(match_id, Told([running.match.given_up()], NO_ROWS), now_ms())
+        self._letters.append(Letter(running.at, GIVEN_UP_FIELD, running.lost_reason, None, match_id))
+        self._metrics.given_up.labels(self._label).inc()
+        running.match = None
         self._due.add(match_id)
         logger.error("match %s: %s", match_id, running.lost_reason)
 
@@ -408,7 +427,7 @@ class ShardWorker:
                 try:
                     told = running.match.finish() if running.is_over else running.match.rest(silent_ms)
                 except PipelineError as error:
-                    running.is_over = False
+                    running.is_over, running.match = False, self._back(match_id, running)
                     self._give_up(match_id, running, str(error))
                 else:
                     self._tell(match_id, told, received)

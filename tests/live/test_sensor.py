@@ -16,8 +16,6 @@ from assets.partitions import MATCH
 from configs.live import load_agent, load_live
 from pipeline.features.snapshot import SnapshotMismatch
 from pipeline.intents.model import PriorModel
-from pipeline.intents.prediction import predict
-from pipeline.intents.segments import segment
 from resources.agent import Agent
 from resources.following import Follower, ShardsFailed
 from resources.live_parts import LiveParts
@@ -133,14 +131,6 @@ def dagster(redis_server, tmp_path, monkeypatch):
         followed = Dagster(redis_server, tmp_path, instance)
         followed.on_server(lambda client: client.flushall())
         yield followed
-
-
-@pytest.fixture(scope="session")
-def expected(simulated):
-    model = PriorModel.configured()
-    return segment(
-        predict(simulated.features, model), simulated.features, model_version=model.version, review_threshold=0.6
-    )
 
 
 def check_of(result):
