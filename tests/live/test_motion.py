@@ -1,4 +1,4 @@
-"""Motion of running matches: who asks for it and in which order, what runs make and tell, what hangs or dies on the way."""
+"""Motion of running matches: who asks for it and when, what runs make and tell, what hangs or dies on the way."""
 
 import asyncio
 import hashlib
@@ -34,7 +34,7 @@ from resources.stream import SIGNALS, Shard, Streams
 
 AGENT = load_agent().model_copy(update={"block_ms": 20, "commit_ms": 100})
 QUEUE = load_motion_queue().model_copy(
-    update={"ripe_ms": 0, "stale_ms": 3_600_000, "clips_per_run": 3, "most_runs": 2, "most_waiting": 12}
+    update={"ripe_ms": 0, "stale_ms": 3_600_000, "clips_per_run": 2, "most_runs": 2, "most_waiting": 5}
 )
 
 
@@ -72,13 +72,14 @@ def test_what_is_new_and_interesting_comes_first_and_what_is_old_or_too_much_is_
 
 
 def test_a_run_is_for_one_match_and_there_are_no_more_runs_than_places():
-    waiting = sort_out([*wishes(5, match="m", interest=5.0), *wishes(2, match="n")], 0, QUEUE).waiting
+    many = QUEUE.model_copy(update={"most_waiting": 9})
+    waiting = sort_out([*wishes(5, match="m", interest=5.0), *wishes(2, match="n")], 0, many).waiting
     first, second = batches(waiting, 0, 2, QUEUE)
-    assert (first.match_id, len(first.wishes), first.priority) == ("m", 3, 8)
+    assert (first.match_id, len(first.wishes), first.priority) == ("m", 2, 8)
     assert (second.match_id, len(second.wishes)) == ("m", 2)
     assert not {known.segment_id for known in first.wishes} & {known.segment_id for known in second.wishes}
-    assert [batch.match_id for batch in batches(waiting, 0, 9, QUEUE)] == ["m", "m", "n"]
-    assert batches(waiting, 0, 0, QUEUE) == [] and len(without(waiting, first.wishes)) == 4
+    assert [batch.match_id for batch in batches(waiting, 0, 9, QUEUE)] == ["m", "m", "m", "n"]
+    assert batches(waiting, 0, 0, QUEUE) == [] and len(without(waiting, first.wishes)) == 5
     unripe = QUEUE.model_copy(update={"ripe_ms": 1})
     assert batches(waiting, 0, 2, unripe) == [] and len(batches(waiting, 1, 2, unripe)) == 2
 
@@ -213,7 +214,7 @@ def test_confident_segments_are_made_once_told_once_and_have_the_keys_of_batch(f
     clips, rows = live.clips(), live.rows()
     made = rows.filter("feasible")
     assert len(clips) == made.height > 0 and {clip.segment_id for clip in clips} == set(made["segment_id"]) <= asked
-    assert all(clip.clip_uri == live.store.uri(uri) for clip, uri in zip(clips, made["uri"], strict=True))
+    assert {clip.clip_uri for clip in clips} == {live.store.uri(uri) for uri in made["uri"]}
     assert all(live.store.read(uri)[:4] == b"glTF" for uri in made["uri"])
     assert len({signal.signal_id for signal in live.signals()}) == len(live.signals())
     # Done again, as a run that was retried: nothing is made, told or counted twice.
@@ -244,6 +245,10 @@ def _batch(live, match, segments, studio):
     _, events, tracks, _ = recording(match.match_id, match.lines)
     chosen = choose(frame.filter(pl.col("segment_id").is_in(segments)), tracks, budget=len(segments))
     return studio.make(chosen, tracks, log=lambda _: None, deaths=deaths_of(events))
+
+
+class Died(BaseException):
+    """Stands in for SIGKILL: nothing catches it."""
 
 
 class Quick(ClipStudio):
@@ -306,7 +311,7 @@ def all_runs(live, most=200):
 def test_what_is_too_much_is_shed_and_counted_and_every_other_wish_is_fulfilled_once(followed, quick, simulated):
     live = followed(quick())
     live.read(simulated)
-    before = [signal for signal in live.signals()]
+    before = live.signals()
     confident = [signal for signal in before if wish("1-0", signal, 0)]
     assert len(confident) > QUEUE.most_waiting
     requests = all_runs(live)
@@ -347,12 +352,11 @@ def test_a_run_that_dies_between_two_clips_is_done_again_without_telling_one_twi
     def dies(*words):
         left[0] -= 1
         if left[0] == 0:
-            raise KeyboardInterrupt
+            raise Died
         return tell(*words)
 
     monkeypatch.setattr(live_motion, "_tell", dies)
-    with pytest.raises(KeyboardInterrupt):
-        live.run(request)
+    assert not live.run(request).success
     told = live.clips()
     assert len(told) == 1 and not live.store.files("live/clips")
     monkeypatch.setattr(live_motion, "_tell", tell)
@@ -398,12 +402,15 @@ def test_a_backend_that_hangs_is_left_after_its_time_and_intents_go_on(followed,
         signals = live.signals()
         thread.join()
     assert live.results[0].success
-    assert segments_of(signal for signal in signals if signal.kind == "final").equals(expected)
+    finals = segments_of(signal for signal in signals if signal.kind == "final")
+    players = expected["player"].n_unique()  # the match is not over: whatever a player does last has not ended
+    assert finals.join(expected, on=finals.columns, how="semi", nulls_equal=True).height == finals.height
+    assert finals.height == expected.height - players
     rows, figures = live.rows(), live.figures()
     assert rows.height > 0 and set(rows["backend"]) == {"local"}
     assert all(json.loads(fallback)[0]["backend"] == hanging.name for fallback in rows["fallback"])
     failed = {name: count for name, count in figures.items() if name.startswith("fallbacks:")}
-    assert sum(failed.values()) == rows.height and f"fallbacks:{hanging.name}:timeout" in failed
+    assert sum(failed.values()) == rows.height and f"fallbacks:{hanging.name}:timed out" in failed
     assert len(live.clips()) == rows.height
 
 
