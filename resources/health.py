@@ -125,9 +125,7 @@ def _motion_server(environment: Settings) -> Finding:
 def _redis(environment: Settings) -> Finding:
     secret = environment.redis_url
     if secret is None:
-        return Finding(
-            "Redis", "REDIS_URL not set", "fallback", "batch only: no match is followed live (docs/live.md)"
-        )
+        return Finding("Redis", "REDIS_URL not set", "fallback", "batch only: no match is followed live (docs/live.md)")
 
     url = secret.get_secret_value()
 

@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 _EVERY_S = 2.0  # figures are read; Prometheus asks every ten seconds or less often
 _OLD_S = 10.0
 
-_COUNTERS = {
+COUNTERS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "generated": ("motions_generated", "clips made for running matches", ("backend",)),
     "hits": ("motion_cache_hits", "clips of running matches that had been made before", ("backend",)),
     "fallbacks": (
@@ -37,6 +37,7 @@ _COUNTERS = {
     "infeasible": ("motions_infeasible", "segments of which no motion can be made", ()),
     "shed": ("motions_shed", "segments that asked for motion and got none", ("reason",)),
 }
+"""By the first word of the field in which it is counted: name, help, labels."""
 
 
 class MotionFigures(Collector):
@@ -62,7 +63,7 @@ class MotionFigures(Collector):
 
     def collect(self) -> Iterable[Metric]:
         """The metrics, each with the values that there are."""
-        for name, (metric, text, labels) in _COUNTERS.items():
+        for name, (metric, text, labels) in COUNTERS.items():
             family = CounterMetricFamily(metric, text, labels=labels)
             for told, value in self._of(name):
                 family.add_metric(told, value)

@@ -1,4 +1,4 @@
-"""Dashboard and alerts ask only for what an agent tells."""
+"""Dashboard and alerts ask only for what an agent, or the page of the runs that make motion, tells."""
 
 import json
 import re
@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from resources.live_metrics import LiveMetrics
+from resources.motion_figures import COUNTERS, MotionFigures
 
 OPS = Path(__file__).parents[2] / "ops"
 _WORDS = frozenset(("absent", "by", "count", "histogram_quantile", "increase", "max", "or", "rate", "sum"))
@@ -21,21 +22,37 @@ def expressions():
 
 
 def told():
-    """Every name on an agent's page and the labels of each."""
+    """Every name on an agent's page and on that of the runs."""
     names = {}
-    for metric in LiveMetrics().registry.collect():
+    for metric in [*LiveMetrics().registry.collect(), *MotionFigures().registry.collect()]:
         suffixes = {"counter": ["_total"], "histogram": ["_bucket", "_sum", "_count"]}.get(metric.type, [""])
         names |= {metric.name + suffix: metric for suffix in suffixes}
     return names
 
 
 @pytest.mark.parametrize("expression", expressions())
-def test_every_metric_of_an_expression_is_on_the_page_of_an_agent(expression):
+def test_every_metric_of_an_expression_is_on_a_page(expression):
     bare = re.sub(r"\{[^}]*\}|\[[^]]*\]|by \([^)]*\)", " ", expression)
     names = set(re.findall(r"[a-z_]{3,}", bare)) - _WORDS
     assert names and names <= told().keys()
-    page = LiveMetrics().page().decode()
+    page = LiveMetrics().page().decode() + MotionFigures().page().decode()
     assert all(re.sub(r"_bucket$", "", name).removesuffix("_total") in page for name in names)
+
+
+@pytest.mark.parametrize("expression", expressions())
+def test_every_label_of_an_expression_is_one_of_its_metrics(expression):
+    shown = set(re.findall(r"by \(([^)]*)\)", expression)) | set(re.findall(r"\{([a-z_]+)[=~!]", expression))
+    asked = {label.strip() for labels in shown for label in labels.split(",")} - {"le"}
+    names = set(re.findall(r"[a-z_]{3,}", expression)) & told().keys()
+    assert asked <= set().union(*(labels_of(name) for name in names))
+
+
+def labels_of(name):
+    counters = {f"{metric}_total": labels for metric, _, labels in COUNTERS.values()}
+    if name in counters or name.startswith("motion_latency"):
+        return set(counters.get(name, ()))
+    metrics = [value for value in vars(LiveMetrics()).values() if hasattr(value, "_labelnames")]
+    return next(set(m._labelnames) for m in metrics if name in (m._name, f"{m._name}_total", f"{m._name}_bucket"))
 
 
 def test_an_unknown_metric_would_be_found():
