@@ -5,7 +5,6 @@ Belongs here: arguments, tables for people, the life of a process. Does not belo
 """
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -32,11 +31,12 @@ def agent(
 ) -> None:
     """Turn canonical events into signals as they come, until SIGTERM."""
     from resources.agent import Agent
+    from resources.logs import to_stderr
     from resources.registry import ModelRegistry
     from resources.settings import settings
     from resources.shard_worker import Models
 
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    to_stderr()
     environment = settings()
     registry = ModelRegistry(environment.tracking_uri, artifact_root=environment.mlflow_home / "artifacts")
     models = Models(registry.champion, registry.of_version)
@@ -57,11 +57,12 @@ def metrics(
 ) -> None:
     """Show what the runs of Dagster count of running matches to Prometheus, until SIGTERM."""
     from configs.live import load_agent
+    from resources.logs import to_stderr
     from resources.motion_figures import show
     from resources.motion_queue import MotionQueue
     from resources.stream import Streams
 
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    to_stderr()
 
     async def work() -> None:
         client = _client()

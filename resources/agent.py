@@ -137,7 +137,7 @@ class Agent:
 
     def _start(self, shard: Shard, token: int) -> None:
         self.metrics.leases.labels("taken").inc()
-        logger.info("shard %d: taken with token %d", shard.number, token)
+        logger.info("taken with token %d", token, extra={"shard": shard.number})
         worker = ShardWorker(
             shard, token, self._streams, self._models, self._threshold, self.metrics, self._agent, self._live
         )
@@ -152,12 +152,12 @@ class Agent:
             pass
         except Fenced as error:
             owns = False
-            logger.warning("%s", error)
+            logger.warning("%s", error, extra={"shard": number})
         except (ResourceError, PipelineError) as error:
-            logger.error("shard %d: %s; it is loaded anew", number, error)
+            logger.error("%s; the shard is loaded anew", error, extra={"shard": number})
             self.metrics.failures.labels(type(error).__name__).inc()
         except Exception as error:
-            logger.exception("shard %d: unexpected; it is loaded anew", number)
+            logger.exception("unexpected; the shard is loaded anew", extra={"shard": number})
             self.metrics.failures.labels(type(error).__name__).inc()
         self.metrics.forget(str(number))
         if owns:

@@ -258,7 +258,8 @@ class ShardWorker:
             running.heard = now - max(0, server_ms - milliseconds(running.at)) / 1000
             self._matches[match_id] = running
         self._committed_at = now
-        logger.info("shard %d: from %s on, %d matches running", self.shard.number, self._read.entry, len(self._matches))
+        running = len(self._matches)
+        logger.info("from %s on, %d matches running", self._read.entry, running, extra={"shard": self.shard.number})
 
     def _restored(self, fields: dict[str, bytes]) -> _Running:
         told = {name: fields.get(name, b"").decode() for name in (_AT, _FIRST, _LOST, _TRIMMED)}
@@ -282,7 +283,7 @@ class ShardWorker:
         """Tells of what was trimmed unread: in the log, in the dlq, and at the end of each match that may lack it."""
         self._metrics.lost.labels(self._label).inc(lost)
         why = f"{lost} entries behind this one were trimmed before they were read; land the recorded log"
-        logger.error("shard %d, entry %s: %s", self.shard.number, self._read.entry, why)
+        logger.error("%s", why, extra={"shard": self.shard.number, "entry": self._read.entry})
         self._letters.append(Letter(self._read.entry, TRIMMED_FIELD, why, None))
         for match_id, running in self._matches.items():
             if not running.is_over:
@@ -386,7 +387,7 @@ class ShardWorker:
         self._metrics.given_up.labels(self._label).inc()
         running.match = None
         self._due.add(match_id)
-        logger.error("match %s: %s", match_id, running.lost_reason)
+        logger.error("%s", running.lost_reason, extra={"match_id": match_id, "shard": self.shard.number})
 
     def _refuse(self, match_id: str, entries: Sequence[Entry], part: Part, reason: str) -> None:
         for entry in (entries[place] for place in part.places):

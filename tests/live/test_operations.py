@@ -1,6 +1,7 @@
 """Dashboard and alerts ask only for what an agent, or the page of the runs that make motion, tells."""
 
 import json
+import logging
 import re
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 import yaml
 
 from resources.live_metrics import LiveMetrics
+from resources.logs import to_stderr
 from resources.motion_figures import COUNTERS, MotionFigures
 
 OPS = Path(__file__).parents[2] / "ops"
@@ -83,3 +85,19 @@ def test_every_alert_says_what_to_do():
             assert rule["labels"]["severity"] in ("page", "ticket")
     panels = json.loads((OPS / "dashboard.json").read_text())["panels"]
     assert len({panel["id"] for panel in panels}) == len(panels) >= 12
+
+
+def test_a_line_of_the_log_is_json_that_tells_match_and_shard(capsys):
+    before = logging.getLogger().handlers, logging.getLogger().level, logging.getLogger("resources").level
+    try:
+        logging.getLogger("resources").setLevel(logging.ERROR)  # as the command line has it
+        to_stderr()
+        logging.getLogger("resources.agent").info("taken with %d", 3, extra={"shard": 1, "match_id": "m"})
+        logging.getLogger("another").info("is not told")
+        (line,) = capsys.readouterr().err.splitlines()
+    finally:
+        logging.getLogger().handlers, logging.getLogger().level = before[:2]
+        logging.getLogger("resources").setLevel(before[2])
+    told = json.loads(line)
+    assert (told["says"], told["shard"], told["match_id"], told["level"]) == ("taken with 3", 1, "m", "INFO")
+    assert told["from"] == "resources.agent" and told["at"].endswith("+00:00")
