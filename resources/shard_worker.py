@@ -387,7 +387,9 @@ class ShardWorker:
         self._metrics.given_up.labels(self._label).inc()
         running.match = None
         self._due.add(match_id)
-        logger.error("%s", running.lost_reason, extra={"match_id": match_id, "shard": self.shard.number})
+        about = {"match_id": match_id, "shard": self.shard.number}
+        logger.error("the match was given up; the dlq says why, field %r", GIVEN_UP_FIELD, extra=about)
+        logger.debug("%s", running.lost_reason, extra=about)  # it may name a player
 
     def _refuse(self, match_id: str, entries: Sequence[Entry], part: Part, reason: str) -> None:
         for entry in (entries[place] for place in part.places):
