@@ -1,7 +1,7 @@
-"""What the runs that make motion count, as a page for Prometheus: `gridmotion metrics`.
+"""What the runs of Dagster count of running matches, as a page for Prometheus: `gridmotion metrics`.
 
-Belongs here: names of these metrics, and how they follow from the hash that the runs write. Does not belong here: what
-is counted when (`motion_queue`), figures of agents (`live_metrics`).
+Belongs here: names of the metrics of motion, and how all of them follow from the hashes that the runs write. Does not
+belong here: what is counted when (`motion_queue`, `run_counts`), figures of agents and their names (`live_metrics`).
 """
 
 import asyncio
@@ -9,16 +9,19 @@ import logging
 import signal
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
+from itertools import groupby
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from resources.live_metrics import serve
+from resources import run_counts
+from resources.live_metrics import LiveMetrics, serve
 from resources.motion_queue import BUCKETS_S, MotionQueue
+from resources.run_counts import Count
 from resources.stream import StreamUnreachable
 
 logger = logging.getLogger(__name__)
@@ -47,11 +50,18 @@ class MotionFigures(Collector):
         self.registry = CollectorRegistry()
         self.registry.register(self)
         self._told: dict[str, int] = {}
+        self._runs: Sequence[Count] = ()
+        self._texts = {metric.name: metric.documentation for metric in LiveMetrics().registry.collect()}
         self._read_at = float("-inf")
 
-    def take(self, told: dict[str, int]) -> None:
-        """The figures of this moment, as `MotionQueue.figures` gives them."""
-        self._told, self._read_at = told, time.monotonic()
+    def take(self, told: dict[str, int], runs: Sequence[Count] = ()) -> None:
+        """The figures of this moment.
+
+        Args:
+            told: of motion, as `MotionQueue.figures` gives them.
+            runs: of the runs that read events, as `run_counts.read` gives them.
+        """
+        self._told, self._runs, self._read_at = told, runs, time.monotonic()
 
     def age_s(self) -> float:
         """How long ago they were read, in seconds."""
@@ -71,6 +81,12 @@ class MotionFigures(Collector):
                 family.add_metric([], 0)
             yield family
         yield self._latency()
+        for name, counts in groupby(self._runs, key=lambda count: count.name):
+            first, *others = counts
+            family = CounterMetricFamily(name, self._texts.get(name, name), labels=sorted(first.labels))
+            for count in (first, *others):
+                family.add_metric([value for _, value in sorted(count.labels.items())], count.value)
+            yield family
 
     def _of(self, name: str) -> Iterator[tuple[list[str], int]]:
         for field, value in self._told.items():
@@ -112,7 +128,7 @@ async def show(queue: MotionQueue, host: str, port: int, stop: asyncio.Event | N
     try:
         while not stop.is_set():
             try:
-                figures.take(await queue.figures())
+                figures.take(await queue.figures(), await run_counts.read(queue.client))
             except StreamUnreachable as error:
                 logger.warning("the server of the streams does not answer: %s", error)
             with suppress(TimeoutError):

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
+import redis.asyncio as redis
 from redis.exceptions import RedisError
 
 from configs.live import AgentConfig
@@ -61,6 +62,11 @@ class MotionQueue:
     def __init__(self, streams: Streams, config: AgentConfig) -> None:
         self._streams, self._config = streams, config
         self._once = streams.client.register_script(_ONCE)
+
+    @property
+    def client(self) -> "redis.Redis":
+        """Of the server."""
+        return self._streams.client
 
     async def news(self, after: Checkpoint, count: int) -> tuple[Told, int]:
         """The signals behind a checkpoint, at most so many, and what time it is by the server's clock in ms."""

@@ -258,8 +258,8 @@ class ShardWorker:
             running.heard = now - max(0, server_ms - milliseconds(running.at)) / 1000
             self._matches[match_id] = running
         self._committed_at = now
-        running = len(self._matches)
-        logger.info("from %s on, %d matches running", self._read.entry, running, extra={"shard": self.shard.number})
+        about = {"shard": self.shard.number}
+        logger.info("from %s on, %d matches running", self._read.entry, len(self._matches), extra=about)
 
     def _restored(self, fields: dict[str, bytes]) -> _Running:
         told = {name: fields.get(name, b"").decode() for name in (_AT, _FIRST, _LOST, _TRIMMED)}

@@ -22,6 +22,7 @@ from pipeline.live.closing import segments_of
 from pipeline.live.motion import Wish, batches, sort_out, urgency, wish, without
 from pipeline.live.signals import SCHEMA_VERSION, Signal, from_json, with_clip
 from resources.clips import ClipStudio
+from resources.following import Follower
 from resources.live_metrics import LiveMetrics
 from resources.motion_backends.hymotion_rest import HyMotionRest
 from resources.motion_backends.local import LocalBackend
@@ -217,6 +218,9 @@ def test_confident_segments_are_made_once_told_once_and_have_the_keys_of_batch(f
     assert {clip.clip_uri for clip in clips} == {live.store.uri(uri) for uri in made["uri"]}
     assert all(live.store.read(uri)[:4] == b"glTF" for uri in made["uri"])
     assert len({signal.signal_id for signal in live.signals()}) == len(live.signals())
+    kept = live.on_server(lambda client: Follower(Streams(client, AGENT), live.store, AGENT).keep(10_000))
+    assert kept.news[simulated.match_id].clips == len(clips)
+    assert sum(kept.news[simulated.match_id].ended.values()) == len(finals)
     # Done again, as a run that was retried: nothing is made, told or counted twice.
     before, figures = live.signals(), live.figures()
     files = live.store.files("motion")

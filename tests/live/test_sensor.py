@@ -20,10 +20,12 @@ from assets.partitions import MATCH
 from configs.live import load_agent, load_live
 from pipeline.features.snapshot import SnapshotMismatch
 from pipeline.intents.model import PriorModel
+from resources import run_counts
 from resources.agent import Agent
 from resources.files import StoreError
 from resources.following import Follower, ShardsFailed
 from resources.live_parts import LiveParts
+from resources.motion_figures import MotionFigures
 from resources.replay import replay
 from resources.reviews import Reviews
 from resources.reviews.errors import ReviewError
@@ -167,6 +169,13 @@ def test_without_an_agent_ticks_and_runs_read_each_entry_once_and_the_end_equals
     assert len(keys) == len(runs) > 1 and dagster.instance.get_dynamic_partitions(MATCH) == [simulated.match_id]
     again = dagster.tick()
     assert again.run_requests == [] and again.asset_events == []
+    counts = dagster.on_server(run_counts.read)  # what an agent would tell Prometheus
+    assert sum(count.value for count in counts if count.name == "live_events") == len(simulated.lines)
+    intents = {count.labels["intent"]: count.value for count in counts if count.name == "intents_predicted"}
+    assert intents == dict(expected.group_by("intent").len().iter_rows())
+    figures = MotionFigures()
+    figures.take({}, counts)
+    assert f'live_events_total{{shard="0"}} {float(len(simulated.lines))}' in figures.page().decode()
 
 
 def test_a_line_that_is_no_event_does_not_keep_the_end_from_being_compared(dagster, simulated, expected):
