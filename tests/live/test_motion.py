@@ -14,6 +14,7 @@ import pytest
 import redis.asyncio as redis
 
 from assets import live_motion
+from assets.definitions import build_defs, open_store
 from assets.live_motion import Waiting, live_motion_sensor
 from configs.backends import load_backends
 from configs.live import load_agent, load_live, load_motion_queue
@@ -29,6 +30,7 @@ from resources.motion_backends.local import LocalBackend
 from resources.motion_figures import show
 from resources.motion_queue import MotionQueue
 from resources.replay import replay
+from resources.settings import Settings
 from resources.shard_worker import Models, ShardWorker
 from resources.store import Store
 from resources.stream import SIGNALS, Shard, Streams
@@ -102,9 +104,9 @@ def test_the_signal_of_a_clip_has_an_id_of_its_own_and_comes_back_from_its_text(
 class Followed:
     """The sensor and its runs on an instance and a store of their own, and a shard that was read."""
 
-    def __init__(self, build, url, folder, instance, studio=None):
-        self.url, self.instance = url, instance
-        self.definitions, self.environment = build(folder, url, studio)
+    def __init__(self, environment, instance, studio=None):
+        self.url, self.instance, self.environment = environment.redis_url.get_secret_value(), instance, environment
+        self.definitions = build_defs(environment, **({} if studio is None else {"studio": studio}))
         self.store, self.studio = self.definitions.resources["store"], self.definitions.resources["studio"]
         self.cursor, self.results = None, []
 
@@ -170,28 +172,16 @@ class Followed:
 
 
 @pytest.fixture
-def build():
-    from assets.definitions import build_defs
-    from resources.settings import Settings
-
-    def build(folder, url, studio):
-        environment = Settings(gridmotion_store=str(folder / "store"), redis_url=url)
-        over = {} if studio is None else {"studio": studio}
-        return build_defs(environment, **over), environment
-
-    return build
-
-
-@pytest.fixture
-def followed(redis_server, tmp_path, monkeypatch, build):
+def followed(redis_server, tmp_path, monkeypatch):
     """Makes it, by an empty server."""
     monkeypatch.setattr(live_motion, "load_motion_queue", lambda: QUEUE)
     made = []
 
-    def followed(studio=None):
+    def followed(studio=None, **settings):
         instance = dg.DagsterInstance.ephemeral()
         made.append(instance)
-        found = Followed(build, redis_server, tmp_path, instance, studio)
+        environment = Settings(redis_url=redis_server, **{"gridmotion_store": str(tmp_path / "store"), **settings})
+        found = Followed(environment, instance, studio)
         found.on_server(lambda client: client.flushall())
         return found
 
@@ -200,10 +190,12 @@ def followed(redis_server, tmp_path, monkeypatch, build):
         instance.dispose()
 
 
-def test_confident_segments_are_made_once_told_once_and_have_the_keys_of_batch(followed, simulated, monkeypatch):
+@pytest.mark.parametrize("which", ["simulated", pytest.param("real", marks=pytest.mark.slow)])
+def test_confident_segments_are_made_once_told_once_and_have_the_keys_of_batch(request, followed, monkeypatch, which):
+    match = request.getfixturevalue(which)
     monkeypatch.setattr(live_motion, "load_motion_queue", lambda: QUEUE.model_copy(update={"clips_per_run": 1}))
     live = followed()
-    live.read(simulated)
+    live.read(match)
     requests = live.tick()
     assert len(requests) == QUEUE.most_runs and all(request.tags["dagster/priority"] > "0" for request in requests)
     assert len({request.run_key for request in requests}) == len(requests)
@@ -219,8 +211,8 @@ def test_confident_segments_are_made_once_told_once_and_have_the_keys_of_batch(f
     assert all(live.store.read(uri)[:4] == b"glTF" for uri in made["uri"])
     assert len({signal.signal_id for signal in live.signals()}) == len(live.signals())
     kept = live.on_server(lambda client: Follower(Streams(client, AGENT), live.store, AGENT).keep(10_000))
-    assert kept.news[simulated.match_id].clips == len(clips)
-    assert sum(kept.news[simulated.match_id].ended.values()) == len(finals)
+    assert kept.news[match.match_id].clips == len(clips)
+    assert sum(kept.news[match.match_id].ended.values()) == len(finals)
     # Done again, as a run that was retried: nothing is made, told or counted twice.
     before, figures = live.signals(), live.figures()
     files = live.store.files("motion")
@@ -229,7 +221,7 @@ def test_confident_segments_are_made_once_told_once_and_have_the_keys_of_batch(f
     assert figures["generated:local"] == len(clips) and "hits:local" not in figures
     # What the analysis of the recorded log asks for the same segments is there already.
     studio = ClipStudio(live.store, LocalBackend(), 40)
-    batch = _batch(live, simulated, sorted(asked), studio)
+    batch = _batch(live, match, sorted(asked), studio)
     assert (
         batch.select("segment_id", "clip_key")
         .sort("segment_id")
@@ -332,6 +324,26 @@ def test_what_is_too_much_is_shed_and_counted_and_every_other_wish_is_fulfilled_
     assert all_runs(live)
     again = live.figures()
     assert live.clips() == clips and again == figures
+
+
+@pytest.mark.slow
+def test_clips_of_a_running_match_lie_in_the_object_store_where_their_signals_say(
+    followed, quick, simulated, s3_server, tmp_path
+):
+    about = {"gridmotion_store": None, "s3_bucket": "gridmotion", "aws_endpoint_url": s3_server}
+    about |= {name: f"sqlite:///{tmp_path / name}.db" for name in ("database_url", "mlflow_tracking_uri")}
+    studio = quick()
+    studio.store = open_store(Settings(**about))
+    live = followed(studio, **about)
+    live.read(simulated)
+    requests = live.tick()
+    assert requests and all(live.run(request).success for request in requests)
+    clips = live.clips()
+    for clip in clips:
+        for uri in (clip.clip_uri, clip.preview_uri):
+            assert uri.startswith("s3://gridmotion/gridmotion/motion/")
+            assert live.store.read(uri.removeprefix(f"{live.store.url}/")) == b"glTF"
+    assert clips and live.rows()["segment_id"].n_unique() == len(clips)
 
 
 def test_a_tick_without_a_place_keeps_wishes_and_stale_ones_are_shed(followed, quick, simulated, monkeypatch):
