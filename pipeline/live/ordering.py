@@ -12,7 +12,7 @@ before it alone, and accepted events leave in `(t_ms, seq, rank, event_id)` what
 
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -135,7 +135,12 @@ class Reorder:
         return {
             "held": [tuple(event) for event in self._held],
             "latest_ms": self.latest_ms,
-            "counts": astuple(self.counts),
+            "counts": [
+                self.counts.accepted,
+                self.counts.duplicate,
+                self.counts.late_or_duplicate,
+                self.counts.ahead,
+            ],
         }
 
     @classmethod
