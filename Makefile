@@ -15,7 +15,7 @@ export OMP_NUM_THREADS ?= 1
 export POLARS_MAX_THREADS ?= 1
 export NUMBA_NUM_THREADS ?= 1
 
-.PHONY: help setup demo test test-slow fuzz lint format audit dev bench bench-quick lock docs clean
+.PHONY: help setup demo test test-slow faults fuzz lint format audit dev bench bench-quick lock docs clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | column -t -s "$$(printf '\t')"
@@ -37,6 +37,10 @@ test: setup ## the whole suite but what is slow
 
 test-slow: setup ## what takes longer
 	$(BIN)/pytest -n 2 --dist worksteal -m slow
+
+faults: TIMES ?= 1
+faults: setup ## what servers, networks, clocks and producers do to running matches, TIMES=1 times in a row
+	for n in $$(seq $(TIMES)); do echo "time $$n of $(TIMES)"; $(BIN)/pytest -n 2 --dist worksteal tests/live || exit 1; done
 
 fuzz: SECONDS ?= 600
 fuzz: setup ## damage logs for SECONDS=600 and look for a crash, a hang or a lost event, one process per reader

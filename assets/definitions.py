@@ -16,6 +16,7 @@ from assets import (
     intents,
     jobs,
     live,
+    live_motion,
     many,
     models,
     moments,
@@ -106,6 +107,7 @@ def build_defs(environment: Settings | None = None, **overrides: Any) -> dg.Defi
         trajectories.trajectory_evaluation,
         trajectories.text_films,
         live.live_segments,
+        live_motion.live_clips,
     ]
     return dg.Definitions(
         assets=dg.map_asset_specs(lambda spec: spec.replace_attributes(owners=[OWNERS[spec.group_name or ""]]), assets),
@@ -122,6 +124,7 @@ def build_defs(environment: Settings | None = None, **overrides: Any) -> dg.Defi
             backfill.backfill,
             live.follow_live,
             live.close_live_match,
+            live_motion.make_live_clips,
         ],
         schedules=[
             schedules.daily_grid_fetch,
@@ -137,6 +140,7 @@ def build_defs(environment: Settings | None = None, **overrides: Any) -> dg.Defi
             reviews.accepted_sensor,
             live.live_sensor,
             live.live_healing_sensor,
+            live_motion.live_motion_sensor,
         ],
         # A match takes seconds and a spawned step would import everything again (2 to 5 s each): one process per run.
         executor=dg.in_process_executor,

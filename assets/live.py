@@ -9,7 +9,6 @@ left to it. Of the others a run reads exactly the entries that the tick saw, all
 reader at a time, run or agent, as both take its lease.
 """
 
-import asyncio
 import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -24,7 +23,7 @@ from configs.live import load_agent, load_follow, load_live
 from pipeline.intents.model import IntentModel, PriorModel
 from pipeline.intents.review import jobs
 from pipeline.live.closing import Comparison, Recorded, changed_by_late, compared, recorded
-from resources.connection import connect
+from resources.connection import on_streams
 from resources.files import FileMissing
 from resources.following import Follower
 from resources.live_parts import End, Kept, LiveParts, News
@@ -33,7 +32,7 @@ from resources.reviews import Reviews
 from resources.settings import Settings
 from resources.shard_worker import Models
 from resources.store import Store
-from resources.stream import START, Lines, Standing, Streams, StreamUnreachable, is_after, milliseconds
+from resources.stream import START, Lines, Standing, StreamUnreachable, is_after, milliseconds
 
 GROUP = "live"
 KEY = "live_segments"
@@ -44,6 +43,15 @@ CHECK = dg.AssetCheckSpec(
     partitions_def=matches,
     description="batch over the events that live accepted gives the rows and segments that live told, bit for bit",
 )
+
+AT_WORK = [
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+]
+"""Of runs that are not over."""
 
 _AT_ONCE = 1000  # partitions of one request, of which the database takes no endless ones
 
@@ -225,7 +233,7 @@ def live_segments(
     metadata: dict[str, Any] = {"accepted": end.signal.accepted, "late_or_repeated": len(lines.missed)}
     gaps = _gaps(end, lines)
     comparison = Comparison((), told.clear())
-    if len(lines.counted) == end.signal.accepted:
+    if len(lines.counted) == end.signal.accepted and end.signal.reason != "given_up":
         batch = recorded(match_id, lines.counted, model, threshold=threshold)
         comparison = compared(told, end.signal, batch)
         metadata |= _late(batch, match_id, lines, model, threshold)
@@ -271,9 +279,7 @@ def live_sensor(
     """One tick: keep and tell what is new, request what is due."""
     if environment.redis_url is None:
         return dg.SkipReason("REDIS_URL is not set: no match is followed live")
-    at_work = [dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.STARTING]
-    at_work += [dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
-    if context.instance.get_runs(dg.RunsFilter(job_name=JOB, statuses=at_work), limit=1):
+    if context.instance.get_runs(dg.RunsFilter(job_name=JOB, statuses=AT_WORK), limit=1):
         return dg.SkipReason("the run of an earlier tick is still at work; the next one reads what it leaves")
     cursor, live, agent, follow = Cursor.read(context.cursor), load_live(), load_agent(), load_follow()
 
@@ -364,6 +370,7 @@ def _observed(match_id: str, about: News, by: str) -> dg.AssetMaterialization:
         metadata={
             "segments_ended": sum(about.ended.values()),
             "segments_opened": about.opened,
+            "clips": about.clips,
             "intents": dg.MetadataValue.json(dict(sorted(about.ended.items()))),
             "match_time_s": round(about.at_ms / 1000, 3),
             "slowest_signal_ms": about.latency_ms,
@@ -376,6 +383,8 @@ def _observed(match_id: str, about: News, by: str) -> dg.AssetMaterialization:
 def _gaps(end: End, lines: Lines) -> list[str]:
     """What is missing for a match to be told or compared as a whole, in words."""
     found = []
+    if end.signal.reason == "given_up":
+        found.append("the match was given up; what it could not take is in the dlq")
     if end.stamps.trimmed:
         found.append(f"{end.stamps.trimmed} entries of its shard were trimmed before they were read")
     if (counted := len(lines.counted)) < end.signal.accepted:
@@ -419,12 +428,4 @@ def _open_reviews(reviews: Reviews, match_id: str, batch: Recorded) -> dict[str,
 
 
 def _on_streams(environment: Settings, store: Store, work: Callable[[Follower], Awaitable[T]]) -> T:
-    async def connected() -> T:
-        config = load_agent()
-        client = connect(environment, config)
-        try:
-            return await work(Follower(Streams(client, config), store, config))
-        finally:
-            await client.aclose()
-
-    return asyncio.run(connected())
+    return on_streams(environment, lambda streams, config: work(Follower(streams, store, config)))

@@ -5,7 +5,6 @@ Belongs here: arguments, tables for people, the life of a process. Does not belo
 """
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -32,11 +31,12 @@ def agent(
 ) -> None:
     """Turn canonical events into signals as they come, until SIGTERM."""
     from resources.agent import Agent
+    from resources.logs import to_stderr
     from resources.registry import ModelRegistry
     from resources.settings import settings
     from resources.shard_worker import Models
 
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    to_stderr()
     environment = settings()
     registry = ModelRegistry(environment.tracking_uri, artifact_root=environment.mlflow_home / "artifacts")
     models = Models(registry.champion, registry.of_version)
@@ -45,6 +45,29 @@ def agent(
         client = _client()
         try:
             await Agent(client, models, environment.hitl_conf_threshold).run(host=host, port=port or None)
+        finally:
+            await client.aclose()
+
+    _run(work)
+
+
+def metrics(
+    port: Annotated[int, typer.Option(help="Port of /metrics, /healthz, /readyz.", min=0, max=65535)] = 9466,
+    host: Annotated[str, typer.Option(help="Address of these pages; nobody is asked who reads them.")] = "127.0.0.1",
+) -> None:
+    """Show what the runs of Dagster count of running matches to Prometheus, until SIGTERM."""
+    from configs.live import load_agent
+    from resources.logs import to_stderr
+    from resources.motion_figures import show
+    from resources.motion_queue import MotionQueue
+    from resources.stream import Streams
+
+    to_stderr()
+
+    async def work() -> None:
+        client = _client()
+        try:
+            await show(MotionQueue(Streams(client, load_agent()), load_agent()), host, port)
         finally:
             await client.aclose()
 

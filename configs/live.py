@@ -13,6 +13,7 @@ class LiveConfig(Config):
     """Bounds of order and time.
 
     Attributes:
+        max_ahead_ms: how far ahead of the front of its match, as it is after it, an event may lie and still count.
         lateness_ms: how far behind the front of its match an event may arrive and still count. At least 1, since events
             of one millisecond arrive one by one.
         idle_flush_ms: how long (wall clock) nothing may arrive until what is known is evaluated without waiting longer.
@@ -22,6 +23,7 @@ class LiveConfig(Config):
     """
 
     lateness_ms: int = Field(ge=1)
+    max_ahead_ms: int = Field(ge=1, default=900_000)
     idle_flush_ms: int = Field(ge=1)
     max_held_events: int = Field(ge=1)
     max_names: int = Field(ge=1, default=128)
@@ -84,10 +86,35 @@ class FollowConfig(Config):
     most_tries: int = Field(ge=1)
 
 
+class MotionQueueConfig(Config):
+    """Which segments of running matches wait for motion, and for how long.
+
+    Attributes:
+        clips_per_run: most segments of a run.
+        most_runs: runs of the queue that may wait or work; no further one is requested meanwhile.
+        most_waiting: segments that wait for a run; of more the least urgent are shed.
+        ripe_ms: how long ago a segment has to have ended.
+        stale_ms: after so long a segment that still waits is shed.
+        half_life_ms: what ended so much earlier counts half.
+        most_priority: that of the most urgent run.
+        run_s: after so long a run is ended.
+    """
+
+    clips_per_run: int = Field(ge=1)
+    most_runs: int = Field(ge=1)
+    most_waiting: int = Field(ge=1)
+    ripe_ms: int = Field(ge=0)
+    stale_ms: int = Field(ge=1)
+    half_life_ms: int = Field(ge=1)
+    most_priority: int = Field(ge=1)
+    run_s: int = Field(ge=1)
+
+
 class _LiveFile(Config):
     order: LiveConfig
     agent: AgentConfig
     follow: FollowConfig
+    motion: MotionQueueConfig
 
 
 def load_live() -> LiveConfig:
@@ -115,3 +142,12 @@ def load_follow() -> FollowConfig:
         ConfigError: if the file is missing or a value is refused.
     """
     return load("live", _LiveFile).follow
+
+
+def load_motion_queue() -> MotionQueueConfig:
+    """The part of `configs/live.yaml` about motion of running matches.
+
+    Raises:
+        ConfigError: if the file is missing or a value is refused.
+    """
+    return load("live", _LiveFile).motion

@@ -81,7 +81,7 @@ class Agent:
         if threading.current_thread() is threading.main_thread():  # no other thread is told of signals: it has `stop`
             for number in (signal.SIGTERM, signal.SIGINT):
                 loop.add_signal_handler(number, self.stop)
-        self.metrics.model.labels(self._models.champion().model.version).set(1)
+        self.metrics.run_models({self._models.champion().model.version})
         self._warm()
         pages = None
         if port is not None:
@@ -137,10 +137,11 @@ class Agent:
                 self._start(shard, token)
         self._renewed_at = time.monotonic()
         self.metrics.owned.set(len(self._workers))
+        self.metrics.run_models(self._models.latest.union(*(w.model_versions for w, _ in self._workers.values())))
 
     def _start(self, shard: Shard, token: int) -> None:
         self.metrics.leases.labels("taken").inc()
-        logger.info("shard %d: taken with token %d", shard.number, token)
+        logger.info("taken with token %d", token, extra={"shard": shard.number})
         worker = ShardWorker(
             shard, token, self._streams, self._models, self._threshold, self.metrics, self._agent, self._live
         )
@@ -155,12 +156,12 @@ class Agent:
             pass
         except Fenced as error:
             owns = False
-            logger.warning("%s", error)
+            logger.warning("%s", error, extra={"shard": number})
         except (ResourceError, PipelineError) as error:
-            logger.error("shard %d: %s; it is loaded anew", number, error)
+            logger.error("%s; the shard is loaded anew", error, extra={"shard": number})
             self.metrics.failures.labels(type(error).__name__).inc()
         except Exception as error:
-            logger.exception("shard %d: unexpected; it is loaded anew", number)
+            logger.exception("unexpected; the shard is loaded anew", extra={"shard": number})
             self.metrics.failures.labels(type(error).__name__).inc()
         self.metrics.forget(str(number))
         if owns:

@@ -3,11 +3,18 @@
 Belongs here: the address, its secret, how long an answer is waited for. Does not belong here: what is asked (`stream`).
 """
 
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
 import redis.asyncio as redis
 
-from configs.live import AgentConfig
+from configs.live import AgentConfig, load_agent
 from resources.errors import ResourceError
 from resources.settings import Settings
+from resources.stream import Streams
+
+T = TypeVar("T")
 
 
 class NoStreams(ResourceError):
@@ -32,3 +39,22 @@ def connect(environment: Settings, config: AgentConfig) -> "redis.Redis":
         )
     except ValueError:
         raise NoStreams("REDIS_URL is no address: redis://, rediss:// or unix://") from None
+
+
+def on_streams(environment: Settings, work: Callable[[Streams, AgentConfig], Awaitable[T]]) -> T:
+    """What some work on the streams gives, over a connection of its own.
+
+    Raises:
+        NoStreams: as of `connect`.
+        StreamUnreachable: if the server does not answer.
+    """
+
+    async def connected() -> T:
+        config = load_agent()
+        client = connect(environment, config)
+        try:
+            return await work(Streams(client, config), config)
+        finally:
+            await client.aclose()
+
+    return asyncio.run(connected())

@@ -10,6 +10,7 @@ from contextlib import suppress
 
 from configs.live import AgentConfig, LiveConfig
 from pipeline.errors import PipelineError
+from resources import run_counts
 from resources.errors import ResourceError
 from resources.live_metrics import LiveMetrics
 from resources.live_parts import EndStamps, Kept, LiveParts
@@ -78,15 +79,16 @@ class Follower:
         token = await ownership.take(shard)
         if token is None:
             return None
-        is_done = asyncio.Event()
+        is_done, metrics = asyncio.Event(), LiveMetrics()
         renewing = asyncio.create_task(self._renew(ownership, shard, is_done))
         try:
-            worker = ShardWorker(shard, token, self._streams, models, threshold, LiveMetrics(), self._config, live)
+            worker = ShardWorker(shard, token, self._streams, models, threshold, metrics, self._config, live)
             return await worker.drain(entry)
         finally:
             is_done.set()
             await renewing
             await ownership.give_back(shard)
+            await run_counts.add(self._streams.client, metrics)
 
     async def _renew(self, ownership: Ownership, shard: Shard, is_done: asyncio.Event) -> None:
         """Told of its end, not cancelled: until Python 3.12 a wait may swallow that, and go on for ever.

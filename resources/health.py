@@ -125,9 +125,7 @@ def _motion_server(environment: Settings) -> Finding:
 def _redis(environment: Settings) -> Finding:
     secret = environment.redis_url
     if secret is None:
-        return Finding(
-            "Redis", "REDIS_URL not set", "fallback", "batch only; the live path is not part of this version"
-        )
+        return Finding("Redis", "REDIS_URL not set", "fallback", "batch only: no match is followed live (docs/live.md)")
 
     url = secret.get_secret_value()
 
@@ -139,7 +137,7 @@ def _redis(environment: Settings) -> Finding:
                 version = client.info("server")["redis_version"]
         except (redis.RedisError, ValueError) as error:
             return "failed", f"{type(error).__name__}: check that the server runs and REDIS_URL names it"
-        return "ok", f"answers, speaks Redis {version}; the live path is not part of this version"
+        return "ok", f"answers, speaks Redis {version}"
 
     return _guarded("Redis", without_secrets(url), ping)
 

@@ -5,8 +5,9 @@ of Dagster runs. It listens on the loopback address unless told otherwise: none 
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
+from typing import Protocol
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
@@ -22,6 +23,13 @@ class NoPages(ResourceError):
     """The address of the pages can't be listened on, as when another agent has it."""
 
 
+class Page(Protocol):
+    """What `/metrics` tells."""
+
+    def page(self) -> bytes:
+        """All figures in the text format of Prometheus."""
+
+
 class LiveMetrics:
     """The figures of one agent, in a registry of its own."""
 
@@ -31,6 +39,8 @@ class LiveMetrics:
         self.events = self._counter("live_events_total", "entries read", shard)
         self.late = self._counter("live_late_or_duplicate_events_total", "events that came too late or again", shard)
         self.duplicate = self._counter("live_duplicate_events_total", "events whose id still waited", shard)
+        self.ahead = self._counter("live_ahead_events_total", "events ahead of their match beyond any clock", shard)
+        self.given_up = self._counter("live_given_up_total", "matches that could not be gone on with", shard)
         self.letters = self._counter("live_dlq_total", "entries put into the dlq", shard)
         self.lost = self._counter("live_lost_entries_total", "entries trimmed before they were read", shard)
         self.signals = self._counter("live_signals_total", "signals sent", ("kind",))
@@ -46,13 +56,22 @@ class LiveMetrics:
         self.held = self._gauge("live_held_events", "events that wait for their turn", shard)
         self.owned = self._gauge("live_shards_owned", "shards that this agent owns", ())
         self.model = self._gauge("live_model_info", "1 for each model that runs", ("version",))
+        self._models: set[str] = set()
         self.batch = self._histogram("live_batch_events", "entries of a read", _SIZES)
         self.latency = self._histogram("live_commit_latency_seconds", "from reading to the commit", _LATENCY_S)
 
     def begin(self, shard: str) -> None:
         """Counters of a shard from 0 on: an increase is only seen of what was there before it."""
-        for counter in (self.lost, self.late, self.duplicate, self.letters):
+        for counter in (self.lost, self.late, self.duplicate, self.ahead, self.given_up, self.letters):
             counter.labels(shard)
+
+    def run_models(self, versions: Collection[str]) -> None:
+        """Which models answer now: those that running matches keep, and the one of the next match."""
+        for version in self._models - set(versions):
+            self.model.remove(version)
+        for version in versions:
+            self.model.labels(version).set(1)
+        self._models = set(versions)
 
     def forget(self, shard: str) -> None:
         """How a shard stands is told by its next owner."""
@@ -74,7 +93,7 @@ class LiveMetrics:
 
 
 async def serve(
-    metrics: LiveMetrics, host: str, port: int, *, is_alive: Callable[[], bool], is_ready: Callable[[], bool]
+    metrics: Page, host: str, port: int, *, is_alive: Callable[[], bool], is_ready: Callable[[], bool]
 ) -> asyncio.Server:
     """Starts to answer `GET` of the three pages.
 

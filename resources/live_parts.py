@@ -8,6 +8,7 @@ Below `live/` of the store:
 - `recorded.json`: up to which signal all are kept, and which matches ended of late;
 - `segments/match_id=<id>/part-<signal>.parquet`: segments that ended behind that signal, while the match runs;
 - `segments/match_id=<id>/part-0.parquet`: all of them, once it is over;
+- `clips/match_id=<id>/part-<hash of its segments>.parquet`: clips that were made while it ran;
 - `ended/match_id=<id>.json`: its last signal;
 - `unproven/match_id=<id>.json`: there as long as its end could not be held against batch.
 
@@ -17,7 +18,7 @@ more, as a part is named after the signal that it begins behind.
 
 import io
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
@@ -84,6 +85,7 @@ class News:
     Attributes:
         ended: segments that ended, by intent.
         opened: how many opened.
+        clips: segments whose motion can be seen.
         at_ms: match time of the newest signal.
         latency_ms: the longest time from reading to sending.
         is_over: whether the match is over.
@@ -91,6 +93,7 @@ class News:
 
     ended: Counter[str] = field(default_factory=Counter)
     opened: int = 0
+    clips: int = 0
     at_ms: int = 0
     latency_ms: int = 0
     is_over: bool = False
@@ -99,6 +102,7 @@ class News:
         """Takes in what came later."""
         self.ended += other.ended
         self.opened += other.opened
+        self.clips += other.clips
         self.at_ms, self.latency_ms = max(self.at_ms, other.at_ms), max(self.latency_ms, other.latency_ms)
         self.is_over = self.is_over or other.is_over
 
@@ -144,6 +148,9 @@ class LiveParts:
             signal, way = from_json(data), msgspec.json.decode(stamps)
             about = news.setdefault(signal.match_id, News())
             about.at_ms = max(about.at_ms, signal.at_ms)
+            if signal.kind == "clip":
+                about.clips += 1
+                continue
             about.latency_ms = max(about.latency_ms, way["sent_ms"] - way["read_ms"])
             if isinstance(signal, Ended):
                 about.is_over = True
@@ -215,6 +222,11 @@ class LiveParts:
     def _write(self, path: str, segments: pl.DataFrame, model_version: str, *inputs: str) -> str:
         stamp = Stamp(code_version("live"), "", input_hash(*inputs), model_version)
         return self._store.write_rows(path, "segments", segments, stamp).uri
+
+
+def clips_path(match_id: str, entries: Sequence[str]) -> str:
+    """Where the clips of some segments of a running match are listed, by the entries of their signals."""
+    return f"{FOLDER}/clips/match_id={match_id}/part-{input_hash(*entries)[:16]}.parquet"
 
 
 def _folder(match_id: str) -> str:

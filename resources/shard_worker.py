@@ -28,6 +28,7 @@ import msgspec
 
 from configs.live import AgentConfig, LiveConfig
 from pipeline.errors import PipelineError
+from pipeline.features.carry import NO_ROWS
 from pipeline.intents.model import IntentModel
 from pipeline.intents.prediction import Predictor
 from pipeline.live.arrivals import Arrivals
@@ -37,6 +38,7 @@ from pipeline.live.signals import Ended, Signal, to_json
 from resources.errors import ResourceError
 from resources.live_metrics import LiveMetrics
 from resources.stream import (
+    GIVEN_UP_FIELD,
     START,
     TOLD,
     TRIMMED_FIELD,
@@ -82,6 +84,11 @@ class Models:
                 raise
             logger.exception("the registry does not answer: %s goes on", self._latest.model.version)
         return self._latest
+
+    @property
+    def latest(self) -> set[str]:
+        """The version that answered last when it was asked which model answers now; none before the first time."""
+        return set() if self._latest is None else {self._latest.model.version}
 
     def of_version(self, version: str) -> Predictor:
         """Rules and the model of that version."""
@@ -264,6 +271,12 @@ class ShardWorker:
         await self._commit(now_ms(), everything=True)
         return Drained(taken, lost, sum(running.match is not None for running in self._matches.values()))
 
+    @property
+    def model_versions(self) -> set[str]:
+        """The models that its running matches keep."""
+        running = (match.match.model_version for match in self._matches.values() if match.match is not None)
+        return {version for version in running if version is not None}
+
     async def _following(self, *, wait: bool) -> Read:
         """The entries behind what was read, perhaps asked for already."""
         ahead, self._ahead = self._ahead, None
@@ -295,7 +308,8 @@ class ShardWorker:
             running.heard = now - max(0, server_ms - milliseconds(running.at)) / 1000
             self._matches[match_id] = running
         self._committed_at = now
-        logger.info("shard %d: from %s on, %d matches running", self.shard.number, self._read.entry, len(self._matches))
+        about = {"shard": self.shard.number}
+        logger.info("from %s on, %d matches running", self._read.entry, len(self._matches), extra=about)
 
     def _restored(self, fields: dict[str, bytes]) -> _Running:
         told = {name: fields.get(name, b"").decode() for name in (_AT, _FIRST, _LOST, _TRIMMED, TOLD)}
@@ -321,7 +335,7 @@ class ShardWorker:
         """Tells of what was trimmed unread: in the log, in the dlq, and at the end of each match that may lack it."""
         self._metrics.lost.labels(self._label).inc(lost)
         why = f"{lost} entries behind this one were trimmed before they were read; land the recorded log"
-        logger.error("shard %d, entry %s: %s", self.shard.number, self._read.entry, why)
+        logger.error("%s", why, extra={"shard": self.shard.number, "entry": self._read.entry})
         self._letters.append(Letter(self._read.entry, TRIMMED_FIELD, why, None))
         for match_id, running in self._matches.items():
             if not running.is_over:
@@ -393,7 +407,7 @@ class ShardWorker:
             self._metrics.late.labels(self._label).inc(len(part))
             return
         counts = running.match.counts
-        accepted, late, duplicate = counts.accepted, counts.late_or_duplicate, counts.duplicate
+        accepted, late, duplicate, ahead = counts.accepted, counts.late_or_duplicate, counts.duplicate, counts.ahead
         try:
             told = running.match.take(part.events)
         except PipelineError as error:
@@ -415,6 +429,7 @@ class ShardWorker:
             running.missed += [entries[place].entry for place, is_accepted in counted if not is_accepted]
             self._metrics.late.labels(self._label).inc(counts.late_or_duplicate - late)
             self._metrics.duplicate.labels(self._label).inc(counts.duplicate - duplicate)
+            self._metrics.ahead.labels(self._label).inc(counts.ahead - ahead)
         if not is_told:
             self._tell(match_id, told, received)
 
@@ -433,10 +448,17 @@ class ShardWorker:
         return match
 
     def _give_up(self, match_id: str, running: _Running, why: str) -> None:
-        """From here on its events are kept in the dlq."""
-        running.match, running.lost_reason = None, f"the match was given up {why}"
+        """From here on its events are kept in the dlq; its readers, the dlq and the figures are told so."""
+        running.lost_reason = f"the match was given up {why}"
+        if running.match is not None:
+            self._tell(match_id, Told([running.match.given_up()], NO_ROWS), now_ms())
+        self._letters.append(Letter(running.at, GIVEN_UP_FIELD, running.lost_reason, None, match_id))
+        self._metrics.given_up.labels(self._label).inc()
+        running.match = None
         self._due.add(match_id)
-        logger.error("match %s: %s", match_id, running.lost_reason)
+        about = {"match_id": match_id, "shard": self.shard.number}
+        logger.error("the match was given up; the dlq says why, field %r", GIVEN_UP_FIELD, extra=about)
+        logger.debug("%s", running.lost_reason, extra=about)  # it may name a player
 
     def _refuse(self, match_id: str, entries: Sequence[Entry], part: Part, reason: str) -> None:
         for entry in (entries[place] for place in part.places):
@@ -478,7 +500,7 @@ class ShardWorker:
                 try:
                     told = running.match.finish() if running.is_over else running.match.rest(silent_ms)
                 except PipelineError as error:
-                    running.is_over = False
+                    running.is_over, running.match = False, self._back(match_id, running)
                     self._give_up(match_id, running, str(error))
                 else:
                     self._tell(match_id, told, received)

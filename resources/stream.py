@@ -34,8 +34,9 @@ TOLD = "told"
 """The field of a match's state that names the entry up to which its signals are sent, if that lies beyond the state."""
 _SHOWN = 4096  # bytes of an entry too large to be kept whole
 _SCANNED = 5000  # entries of one round trip
-TRIMMED_FIELD = "trimmed"
-"""Where a letter of the dlq names a field: what it tells of is gone, and can not be sent again."""
+TRIMMED_FIELD, GIVEN_UP_FIELD = "trimmed", "given up"
+"""Where a letter of the dlq names such a field, it tells of entries that are gone, or of a match: nothing of it can be
+sent again."""
 
 
 class StreamUnreachable(ResourceError):
@@ -363,7 +364,7 @@ class Streams:
         stream than one of the shards' is not sent: the dlq is no way to write elsewhere.
         """
         found = await self.letters(first=letter_id, count=1)
-        if not found or found[0][0] != letter_id or found[0][1]["field"] == TRIMMED_FIELD:
+        if not found or found[0][0] != letter_id or found[0][1]["field"] in (TRIMMED_FIELD, GIVEN_UP_FIELD):
             return False
         about = found[0][1]
         if about["stream"] not in {Shard(number, self._config.shards).stream for number in range(self._config.shards)}:

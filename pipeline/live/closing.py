@@ -79,20 +79,35 @@ def recorded(match_id: str, lines: Sequence[bytes], model: IntentModel, *, thres
         model: the one that the match kept.
         threshold: a confidence below it is a reason for review.
     """
+    read = recording(match_id, lines)
+    if read is None:
+        return Recorded(empty("features"), empty("intents"), empty("segments"), empty("tracks"), len(lines))
+    match, events, tracks, refused = read
+    features = match_features(match, events, tracks)
+    intents = predict(features, model)
+    segments = segment(intents, features, model_version=model.version, review_threshold=threshold)
+    return Recorded(features, intents, segments, tracks, refused)
+
+
+def recording(match_id: str, lines: Sequence[bytes]) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame, int] | None:
+    """The events of a match as a recording of them has them.
+
+    Args:
+        match_id: the match.
+        lines: canonical events.
+
+    Returns:
+        Tables `matches`, `events` and `tracks`, and how many events were refused; None if not one can be used.
+    """
     with tempfile.TemporaryDirectory(prefix="gridmotion-") as folder:
         log = Path(folder) / "match.jsonl"
         log.write_bytes(b"".join(line.replace(b"\n", b" ") + b"\n" for line in lines))
         try:
             reading = read_log(log, log_id=match_id)
         except UnusableLog:
-            return Recorded(empty("features"), empty("intents"), empty("segments"), empty("tracks"), len(lines))
+            return None
         match = reading.matches[match_id]
-        tracks = match.tracks.read()
-        features = match_features(match.match, match.events.read(), tracks)
-        refused = reading.quarantine.read().height
-    intents = predict(features, model)
-    segments = segment(intents, features, model_version=model.version, review_threshold=threshold)
-    return Recorded(features, intents, segments, tracks, refused)
+        return match.match, match.events.read(), match.tracks.read(), reading.quarantine.read().height
 
 
 def compared(told: pl.DataFrame, ended: Ended, batch: Recorded) -> Comparison:

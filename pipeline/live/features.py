@@ -51,7 +51,7 @@ class Taken:
 
     Attributes:
         rows: of the instants that are thereby decided.
-        is_accepted: which arrivals count, (n,); the others are late or duplicates.
+        is_accepted: which arrivals count, (n,); the others are late, duplicates, or too far ahead.
     """
 
     rows: Rows
@@ -128,9 +128,44 @@ class LiveFeatures:
             events[:, kernel.TARGET].astype(np.int64),
             len(self._places["players"]),
         )
+        if len(apart := self._ahead(arrived.t_ms, after)):
+            return self._without(arrived, events, before, after, apart)
+        is_accepted = self._hold(arrived, events, before, after)
+        return Taken(self._decide(), is_accepted)
+
+    def _ahead(self, t_ms: NDArray[np.int64], after: NDArray[np.int64]) -> NDArray[np.intp]:
+        """Places of events that lie further ahead of the match than any clock may: they would be its end."""
+        most = self._live.lateness_ms + self._live.max_ahead_ms
+        return np.flatnonzero((t_ms - most > after) & (after != NEVER))
+
+    def _without(
+        self,
+        arrived: Arrivals,
+        events: NDArray[np.int32],
+        before: int,
+        after: NDArray[np.int64],
+        apart: NDArray[np.intp],
+    ) -> Taken:
+        """The arrivals but for those at some places, which don't count."""
+        self.counts.ahead += len(apart)
+        is_apart = np.zeros(len(arrived), dtype=np.bool_)
+        is_apart[apart] = True
+        is_accepted = ~is_apart
+        cuts = np.flatnonzero(np.diff(is_apart)) + 1
+        for first, end in zip([0, *cuts.tolist()], [*cuts.tolist(), len(arrived)], strict=True):
+            if not is_apart[first]:
+                part = slice(first, end)
+                mark = before if first == 0 else int(after[first - 1])
+                is_accepted[part] = self._hold(arrived[part], events[part], mark, after[part])
+        return Taken(self._decide(), is_accepted)
+
+    def _hold(
+        self, arrived: Arrivals, events: NDArray[np.int32], before: int, after: NDArray[np.int64]
+    ) -> NDArray[np.bool_]:
+        """Which of the arrivals count; these wait for their turn."""
         raw, width = events.tobytes(), events.shape[1] * events.itemsize
         rows = [raw[place : place + width] for place in range(0, len(raw), width)]
-        is_accepted = self._reorder.hold(
+        return self._reorder.hold(
             list(
                 map(
                     _held,
@@ -148,7 +183,6 @@ class LiveFeatures:
             np.concatenate([[before], after[:-1]]),
             after,
         )
-        return Taken(self._decide(), is_accepted)
 
     def rest(self, silent_ms: int) -> Rows:
         """Evaluate what is known once nothing has arrived for the configured time; the match may go on afterwards.

@@ -10,6 +10,7 @@ came; only `rest`, which a wall clock asks for, decides how long an event is wai
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
+from typing import Literal
 
 import msgspec
 import numpy as np
@@ -111,8 +112,19 @@ class LiveMatch:
         last = self._tell(self._features.finish())
         ends: list[Signal] = self._segments.finish(self._features.cast) if self._segments else []
         self.is_over = True
+        return Told(
+            [*last.signals, *ends, self._ended("told" if self.is_told_over else "abandoned")],
+            last.rows,
+            last.prediction,
+        )
+
+    def given_up(self) -> Ended:
+        """What is told of a match that can't be gone on with: how far it came; what stands open does not end."""
+        return self._ended("given_up")
+
+    def _ended(self, reason: Literal["told", "abandoned", "given_up"]) -> Ended:
         counts = self.counts
-        ended = Ended(
+        return Ended(
             signal_id=signal_id(self.match_id, "ended"),
             match_id=self.match_id,
             at_ms=self._features.latest_ms,
@@ -123,9 +135,9 @@ class LiveMatch:
             segments=self._segments.ended if self._segments else 0,
             model_version=self.model_version,
             rows_digest=self._segments.rows_digest if self._segments else "",
-            reason="told" if self.is_told_over else "abandoned",
+            reason=reason,
+            ahead=counts.ahead,
         )
-        return Told([*last.signals, *ends, ended], last.rows, last.prediction)
 
     def table(self, *parts: Rows) -> pl.DataFrame:
         """The rows of one or more calls as table `features`."""

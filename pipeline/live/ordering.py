@@ -3,7 +3,8 @@
 Belongs here: which arrivals count, and the order in which they leave. Does not belong here: how far a match has come
 (`watermark`), what an event does (`pipeline.features.kernel`).
 
-An arrival is one of three. At or before the watermark it is *late or a duplicate*: what left the buffer is forgotten,
+Of what is not far ahead of the match (`features` says what is), an arrival is one of three.
+At or before the watermark it is *late or a duplicate*: what left the buffer is forgotten,
 so the two can't be told apart, and neither may change what is decided. After the watermark it is a *duplicate* if an
 event with its id is still held, else it is accepted. Whether an arrival counts therefore depends on the arrivals
 before it alone, and accepted events leave in `(t_ms, seq, rank, event_id)` whatever calls they came in.
@@ -51,6 +52,7 @@ class Counts:
     accepted: int = 0
     duplicate: int = 0
     late_or_duplicate: int = 0
+    ahead: int = 0
 
 
 class Reorder:
@@ -151,7 +153,12 @@ class Reorder:
         return {
             "held": [tuple(event) for event in self._held],
             "latest_ms": self.latest_ms,
-            "counts": [self.counts.accepted, self.counts.duplicate, self.counts.late_or_duplicate],
+            "counts": [
+                self.counts.accepted,
+                self.counts.duplicate,
+                self.counts.late_or_duplicate,
+                self.counts.ahead,
+            ],
         }
 
     @classmethod

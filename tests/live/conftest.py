@@ -15,6 +15,7 @@ from pipeline.events.lines import read_lines
 from pipeline.events.reader import read_log
 from pipeline.events.sources.simulator import simulate
 from pipeline.features.match import match_features
+from pipeline.intents.model import PriorModel
 from pipeline.intents.prediction import predict
 from pipeline.intents.segments import segment
 from pipeline.intents.vocabulary import INTENTS
@@ -116,6 +117,15 @@ def simulated(tmp_path_factory, read_recorded) -> Recorded:
     log = tmp_path_factory.mktemp("simulated") / "log.jsonl"
     log.write_text("".join(f"{line}\n" for line in simulate(rounds=1, seed=5).canonical_lines()))
     return read_recorded(log)
+
+
+@pytest.fixture(scope="session")
+def expected(simulated):
+    """The segments of the simulated round as the prior has them."""
+    model = PriorModel.configured()
+    return segment(
+        predict(simulated.features, model), simulated.features, model_version=model.version, review_threshold=0.6
+    )
 
 
 @pytest.fixture(scope="session")

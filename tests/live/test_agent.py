@@ -321,11 +321,20 @@ def test_a_match_that_can_not_be_gone_on_with_is_given_up_and_its_events_are_kep
         streams = Streams(client, AGENT)
         await replay(streams, [(0, "crowd", line) for line in lines], shards=1, speed=None)
         await replay(streams, sent(simulated), shards=1, speed=None)
-        signals, _ = await run_until_ended(client, models)
-        return signals, await streams.letters(), crowd
+        signals, agent = await run_until_ended(client, models, matches=2)
+        letters = await streams.letters()
+        (told,) = [letter_id for letter_id, about in letters if about["field"] == "given up"]
+        assert not await streams.replay(told)
+        return signals, letters, crowd, agent.metrics.page().decode()
 
-    signals, letters, crowd = on_server(work)
-    assert [signal.match_id for signal in signals if signal.kind == "ended"] == [simulated.match_id]
+    signals, letters, crowd, page = on_server(work)
+    ends = {signal.match_id: signal for signal in signals if signal.kind == "ended"}
+    assert {name: end.reason for name, end in ends.items()} == {"crowd": "given_up", simulated.match_id: "told"}
+    assert ends["crowd"].accepted == LIVE.max_names and len({signal.signal_id for signal in signals}) == len(signals)
+    assert 'live_given_up_total{shard="0"} 1.0' in page
+    (why,) = [about["reason"] for _, about in letters if about["field"] == "given up"]
+    assert "max_names" in why
+    letters = [letter for letter in letters if letter[1]["field"] != "given up"]
     assert len(letters) == crowd - LIVE.max_names
     assert "max_names" in letters[0][1]["reason"] and "given up" in letters[-1][1]["reason"]
     assert [about["event"] for _, about in letters][-1].startswith(b'{"event_id":"%d"' % (crowd - 1))

@@ -265,14 +265,19 @@ def test_a_model_promoted_in_the_middle_answers_the_next_match_not_this_one(serv
         await send(server, simulated, first=len(simulated.lines) // 2)
         await until_ended(server)
         client = redis.from_url(server.url)
+        shown = [running[0].metrics.page().decode()]
         await replay(
             Streams(client, AGENT), [(n, "another", line) for n, line in enumerate(other)], shards=1, speed=None
         )
         await client.aclose()
         await asyncio.sleep(0.5)
-        return await until_ended(server)
+        signals = await until_ended(server)
+        await asyncio.sleep(0.3)  # a lease is renewed meanwhile
+        return signals, [*shown, running[0].metrics.page().decode()]
 
-    signals = agents(server.url, work, models=models)
+    signals, (before, after) = agents(server.url, work, models=models)
+    old, new = (f'live_model_info{{version="leaning-{number}"}} 1.0' for number in (0, 1))
+    assert old in before and new not in before and new in after and old not in after
     versions = {(told.match_id, told.model_version) for told in signals}
     assert versions == {(simulated.match_id, "leaning-0"), ("another", "leaning-1")}
 

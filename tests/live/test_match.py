@@ -1,5 +1,6 @@
 """A running match as a whole: from lines to signals, and what batch makes of the same lines."""
 
+import dataclasses
 import itertools
 import random
 
@@ -154,3 +155,37 @@ def test_what_is_no_event_is_refused_with_field_and_reason(line, field, reason):
 def test_the_table_of_signals_has_the_columns_of_segments(run, simulated, as_segments):
     _, _, signals = run(simulated, (1000,))
     assert as_segments(signals).select(pl.col("segment_id").n_unique()).item() == simulated.segments.height
+
+
+@pytest.mark.parametrize("which", ["simulated", "real"])
+def test_a_clock_an_hour_ahead_does_not_count_and_makes_no_row(request, run, as_segments, which):
+    recorded = request.getfixturevalue(which)
+    moves = [n for n, line in enumerate(recorded.lines) if b'"POSITION_UPDATE"' in line]
+    lines, wrong = list(recorded.lines), 0
+    for place in reversed(moves[len(moves) // 3 : len(moves) // 3 + 30 : 10]):
+        event = msgspec.json.decode(recorded.lines[place])
+        event["event_id"] += "-ahead"
+        event["payload"]["ts"] += 3600
+        lines.insert(place + 1, msgspec.json.encode(event))
+        wrong += 1
+    _, plain, clean = run(recorded, (60, 900))
+    rows, told, signals = run(dataclasses.replace(recorded, lines=lines), (1, 7, 60, 900), restored=0.1)
+    assert rows.equals(recorded.features) and as_segments(signals).equals(recorded.segments)
+    accepted = np.concatenate([part.is_accepted for part in told if len(part.is_accepted)])
+    assert len(accepted) == len(lines) and (~accepted).sum() == wrong == 3 == signals[-1].ahead
+    assert plain and clean[-1].ahead == 0 and signals[-1].at_ms == clean[-1].at_ms
+
+
+def test_a_match_that_goes_on_after_a_long_silence_of_its_clock_is_not_ahead_of_itself(run, simulated):
+    """Two players who agree move the match; whoever comes first after the gap is not heard."""
+    shifted = []
+    half = len(simulated.lines) // 2
+    for n, line in enumerate(simulated.lines):
+        event = msgspec.json.decode(line)
+        event["payload"]["ts"] += 3600 if n >= half else 0
+        shifted.append(msgspec.json.encode(event))
+    match = LiveMatch(simulated.match_id, lambda: None, THRESHOLD)
+    features = match._features
+    decoded = decode(shifted, max_bytes=10**6).of_match[simulated.match_id].events
+    taken = features.take(decoded)
+    assert 1 <= features.counts.ahead <= 20 and taken.is_accepted[half + 20 :].all()

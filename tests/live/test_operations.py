@@ -1,6 +1,7 @@
-"""Dashboard and alerts ask only for what an agent tells."""
+"""Dashboard and alerts ask only for what an agent, or the page of the runs that make motion, tells."""
 
 import json
+import logging
 import re
 from pathlib import Path
 
@@ -8,6 +9,8 @@ import pytest
 import yaml
 
 from resources.live_metrics import LiveMetrics
+from resources.logs import to_stderr
+from resources.motion_figures import COUNTERS, MotionFigures
 
 OPS = Path(__file__).parents[2] / "ops"
 _WORDS = frozenset(("absent", "by", "count", "histogram_quantile", "increase", "max", "or", "rate", "sum"))
@@ -21,21 +24,37 @@ def expressions():
 
 
 def told():
-    """Every name on an agent's page and the labels of each."""
+    """Every name on an agent's page and on that of the runs."""
     names = {}
-    for metric in LiveMetrics().registry.collect():
+    for metric in [*LiveMetrics().registry.collect(), *MotionFigures().registry.collect()]:
         suffixes = {"counter": ["_total"], "histogram": ["_bucket", "_sum", "_count"]}.get(metric.type, [""])
         names |= {metric.name + suffix: metric for suffix in suffixes}
     return names
 
 
 @pytest.mark.parametrize("expression", expressions())
-def test_every_metric_of_an_expression_is_on_the_page_of_an_agent(expression):
+def test_every_metric_of_an_expression_is_on_a_page(expression):
     bare = re.sub(r"\{[^}]*\}|\[[^]]*\]|by \([^)]*\)", " ", expression)
     names = set(re.findall(r"[a-z_]{3,}", bare)) - _WORDS
     assert names and names <= told().keys()
-    page = LiveMetrics().page().decode()
+    page = LiveMetrics().page().decode() + MotionFigures().page().decode()
     assert all(re.sub(r"_bucket$", "", name).removesuffix("_total") in page for name in names)
+
+
+@pytest.mark.parametrize("expression", expressions())
+def test_every_label_of_an_expression_is_one_of_its_metrics(expression):
+    shown = set(re.findall(r"by \(([^)]*)\)", expression)) | set(re.findall(r"\{([a-z_]+)[=~!]", expression))
+    asked = {label.strip() for labels in shown for label in labels.split(",")} - {"le"}
+    names = set(re.findall(r"[a-z_]{3,}", expression)) & told().keys()
+    assert asked <= set().union(*(labels_of(name) for name in names))
+
+
+def labels_of(name):
+    counters = {f"{metric}_total": labels for metric, _, labels in COUNTERS.values()}
+    if name in counters or name.startswith("motion_latency"):
+        return set(counters.get(name, ()))
+    metrics = [value for value in vars(LiveMetrics()).values() if hasattr(value, "_labelnames")]
+    return next(set(m._labelnames) for m in metrics if name in (m._name, f"{m._name}_total", f"{m._name}_bucket"))
 
 
 def test_an_unknown_metric_would_be_found():
@@ -66,3 +85,19 @@ def test_every_alert_says_what_to_do():
             assert rule["labels"]["severity"] in ("page", "ticket")
     panels = json.loads((OPS / "dashboard.json").read_text())["panels"]
     assert len({panel["id"] for panel in panels}) == len(panels) >= 12
+
+
+def test_a_line_of_the_log_is_json_that_tells_match_and_shard(capsys):
+    before = logging.getLogger().handlers, logging.getLogger().level, logging.getLogger("resources").level
+    try:
+        logging.getLogger("resources").setLevel(logging.ERROR)  # as the command line has it
+        to_stderr()
+        logging.getLogger("resources.agent").info("taken with %d", 3, extra={"shard": 1, "match_id": "m"})
+        logging.getLogger("another").info("is not told")
+        (line,) = capsys.readouterr().err.splitlines()
+    finally:
+        logging.getLogger().handlers, logging.getLogger().level = before[:2]
+        logging.getLogger("resources").setLevel(before[2])
+    told = json.loads(line)
+    assert (told["says"], told["shard"], told["match_id"], told["level"]) == ("taken with 3", 1, "m", "INFO")
+    assert told["from"] == "resources.agent" and told["at"].endswith("+00:00")

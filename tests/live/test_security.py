@@ -9,13 +9,16 @@ from pydantic import SecretStr
 from redis.exceptions import NoPermissionError
 
 from configs.live import load_agent, load_live
+from pipeline.live.motion import Wish
 from pipeline.live.signals import from_json
+from resources import run_counts
 from resources.agent import Agent
 from resources.connection import NoStreams, connect
+from resources.motion_queue import MotionQueue
 from resources.replay import replay
 from resources.settings import Settings
 from resources.shard_worker import Models
-from resources.stream import DLQ, EVENT, EVENTS, SIGNALS, Shard, Streams
+from resources.stream import DLQ, EVENT, EVENTS, SIGNALS, Checkpoint, Shard, Streams
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "security.md"
 AGENT = load_agent().model_copy(update={"block_ms": 20, "commit_ms": 100, "renew_ms": 100})
@@ -81,6 +84,14 @@ def test_each_user_can_do_its_part_and_no_more(as_user, leaning, simulated, as_s
         await refused(reader.xadd(SIGNALS, {"signal": "x"}))
         await refused(reader.xrange(EVENTS))
         await refused(reader.xrange(DLQ))
+        queue = MotionQueue(Streams(agent, AGENT), AGENT)  # runs of Dagster are the same user
+        told, _ = await queue.news(Checkpoint(), 1000)
+        (final, *_) = await queue.finals([entry for entry, data, _ in told.entries if b'"kind":"final"' in data][:1])
+        assert await queue.tell(final, None, {"infeasible": 1}) and not await queue.tell(final, None, {"infeasible": 1})
+        await queue.shed([Wish("1-0", "s", "m", 0, 1.0)] * 2, "stale")
+        assert await queue.figures() == {"infeasible": 1, "shed:stale": 1}
+        await run_counts.add(agent, resident.metrics)
+        assert {count.name for count in await run_counts.read(agent)} >= {"live_events", "intents_predicted"}
         for denied in (agent.flushall(), agent.config_get("*"), agent.keys("*"), agent.set("other", 1)):
             await refused(denied)
         return [from_json(fields[b"signal"]) for _, fields in found], letters

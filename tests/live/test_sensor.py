@@ -1,7 +1,11 @@
 """Running matches as Dagster follows them: what a tick requests, what a run reads and keeps, how an end is judged."""
 
 import asyncio
+import contextlib
+import dataclasses
 import threading
+import uuid
+from urllib.parse import urlsplit, urlunsplit
 
 import dagster as dg
 import polars as pl
@@ -16,11 +20,12 @@ from assets.partitions import MATCH
 from configs.live import load_agent, load_live
 from pipeline.features.snapshot import SnapshotMismatch
 from pipeline.intents.model import PriorModel
-from pipeline.intents.prediction import predict
-from pipeline.intents.segments import segment
+from resources import run_counts
 from resources.agent import Agent
+from resources.files import StoreError
 from resources.following import Follower, ShardsFailed
 from resources.live_parts import LiveParts
+from resources.motion_figures import MotionFigures
 from resources.replay import replay
 from resources.reviews import Reviews
 from resources.reviews.errors import ReviewError
@@ -69,9 +74,9 @@ def test_a_cursor_comes_back_from_its_text():
 class Dagster:
     """The sensor and the runs that it requests, on an instance and a store of their own."""
 
-    def __init__(self, url, folder, instance):
+    def __init__(self, url, folder, instance, environment=None):
         self.url, self.instance = url, instance
-        self.environment = Settings(gridmotion_store=str(folder / "store"), redis_url=url)
+        self.environment = environment or Settings(gridmotion_store=str(folder / "store"), redis_url=url)
         self.definitions = build_defs(self.environment)
         self.resources = self.definitions.resources
         self.store, self.cursor, self.told = self.resources["store"], None, []
@@ -135,14 +140,6 @@ def dagster(redis_server, tmp_path, monkeypatch):
         yield followed
 
 
-@pytest.fixture(scope="session")
-def expected(simulated):
-    model = PriorModel.configured()
-    return segment(
-        predict(simulated.features, model), simulated.features, model_version=model.version, review_threshold=0.6
-    )
-
-
 def check_of(result):
     (check,) = result.get_asset_check_evaluations()
     return check
@@ -172,6 +169,13 @@ def test_without_an_agent_ticks_and_runs_read_each_entry_once_and_the_end_equals
     assert len(keys) == len(runs) > 1 and dagster.instance.get_dynamic_partitions(MATCH) == [simulated.match_id]
     again = dagster.tick()
     assert again.run_requests == [] and again.asset_events == []
+    counts = dagster.on_server(run_counts.read)  # what an agent would tell Prometheus
+    assert sum(count.value for count in counts if count.name == "live_events") == len(simulated.lines)
+    intents = {count.labels["intent"]: count.value for count in counts if count.name == "intents_predicted"}
+    assert intents == dict(expected.group_by("intent").len().iter_rows())
+    figures = MotionFigures()
+    figures.take({}, counts)
+    assert f'live_events_total{{shard="0"}} {float(len(simulated.lines))}' in figures.page().decode()
 
 
 def test_a_line_that_is_no_event_does_not_keep_the_end_from_being_compared(dagster, simulated, expected):
@@ -404,3 +408,156 @@ def test_a_run_that_looked_after_idle_matches_and_failed_is_requested_again(dags
     monkeypatch.setattr(Follower, "drain", gone)
     runs, closing = dagster.until_closed()
     assert [run.success for run in runs] == [False, False, True, True] and check_of(closing).passed
+
+
+class Relay:
+    """Stands between a client and a server, and may refuse connections or deny every request."""
+
+    def __init__(self, port):
+        self._to, self.manner = port, "passes"
+        self._loop = asyncio.new_event_loop()
+        started = threading.Event()
+        self._thread = threading.Thread(target=self._run, args=[started], daemon=True)
+        self._thread.start()
+        assert started.wait(10)
+
+    def _run(self, started):
+        async def serve():
+            self._server = await asyncio.start_server(self._relay, "127.0.0.1", 0)
+            self.port = self._server.sockets[0].getsockname()[1]
+            started.set()
+
+        self._loop.run_until_complete(serve())
+        self._loop.run_forever()
+
+    def end(self):
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+
+    async def _relay(self, reader, writer):
+        if self.manner == "refuses":
+            writer.close()
+            return
+        up_reader, up_writer = await asyncio.open_connection("127.0.0.1", self._to)
+
+        async def copy(source, target):
+            with contextlib.suppress(OSError):
+                while data := await source.read(65536):
+                    if self.manner == "refuses":
+                        break
+                    if self.manner == "denies":
+                        body = b"<Error><Code>AccessDenied</Code><Message>no</Message></Error>"
+                        writer.write(
+                            b"HTTP/1.1 403 Forbidden\r\nContent-Type: application/xml\r\nConnection: close\r\n"
+                            b"Content-Length: %d\r\n\r\n%b" % (len(body), body)
+                        )
+                        await writer.drain()
+                        break
+                    target.write(data)
+                    await target.drain()
+            for end in (writer, up_writer):
+                end.close()
+
+        await asyncio.gather(copy(reader, up_writer), copy(up_reader, writer))
+
+
+@pytest.fixture
+def relay(s3_server):
+    relay = Relay(int(s3_server.rpartition(":")[2]))
+    yield relay
+    relay.end()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("manner", ["refuses", "denies"])
+def test_an_object_store_that_refuses_while_parts_are_written_has_each_segment_once_in_the_end(
+    redis_server, tmp_path, monkeypatch, relay, simulated, expected, manner
+):
+    monkeypatch.setattr(live, "load_live", lambda: LIVE)
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    environment = Settings(
+        gridmotion_store=f"s3://gridmotion/{uuid.uuid4().hex}",
+        aws_endpoint_url=f"http://127.0.0.1:{relay.port}",
+        redis_url=redis_server,
+        database_url=f"sqlite:///{tmp_path / 'reviews.db'}",
+        mlflow_tracking_uri=f"sqlite:///{tmp_path / 'mlflow.db'}",
+    )
+    half = len(simulated.lines) // 2
+    with dg.DagsterInstance.ephemeral() as instance:
+        dagster = Dagster(redis_server, tmp_path, instance, environment)
+        dagster.on_server(lambda client: client.flushall())
+        dagster.send(simulated, last=half)
+        (request,) = dagster.tick().run_requests
+        relay.manner = manner
+        assert not dagster.run(request).success  # it has read and told; what it told is not kept
+        told = dagster.on_server(lambda client: client.xlen(SIGNALS))
+        with pytest.raises(StoreError):
+            dagster.tick()
+        relay.manner = "passes"
+        assert told > 0 and dagster.store.files("live") == []
+        dagster.tick()
+        kept = LiveParts(dagster.store)
+        assert dagster.on_server(lambda client: client.xlen(SIGNALS)) == told
+        assert kept.recorded().rank == told and 0 < kept.told(simulated.match_id).height < expected.height
+        dagster.send(simulated, first=half)
+        _, closing = dagster.until_closed(60)
+        assert check_of(closing).passed and whole(dagster, simulated.match_id).equals(expected)
+        assert sum(event.metadata["segments_ended"].value for event in dagster.told) <= expected.height
+
+
+@pytest.mark.slow
+def test_reviews_are_opened_once_each_however_often_events_come_and_a_database_goes(
+    redis_server, tmp_path, monkeypatch, simulated, postgres_server
+):
+    import psycopg2
+
+    monkeypatch.setattr(live, "load_live", lambda: LIVE)
+    monkeypatch.setattr(live.live_segments.op, "_retry_policy", None)
+    name = f"reviews_{uuid.uuid4().hex}"
+    admin = psycopg2.connect(postgres_server)
+    admin.autocommit = True
+
+    def tell(*statements):
+        with admin.cursor() as cursor:
+            for statement in statements:
+                cursor.execute(statement)
+
+    tell(f"CREATE DATABASE {name}")
+    at = urlsplit(postgres_server)
+    environment = Settings(
+        gridmotion_store=str(tmp_path / "store"),
+        redis_url=redis_server,
+        database_url=urlunsplit(at._replace(path=name)),
+    )
+    with dg.DagsterInstance.ephemeral() as instance:
+        dagster = Dagster(redis_server, tmp_path, instance, environment)
+        dagster.on_server(lambda client: client.flushall())
+        often = [line for n, line in enumerate(simulated.lines) for _ in range(1 + (n % 3 == 0))]
+        dagster.send(dataclasses.replace(simulated, lines=often))
+        tell(
+            f"ALTER DATABASE {name} ALLOW_CONNECTIONS false",
+            f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'",
+        )
+        _, closing = dagster.until_closed(60)
+        assert not closing.success
+        tell(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
+        job = dagster.definitions.resolve_job_def("close_live_match")
+        found = [job.execute_in_process(instance=instance, partition_key=simulated.match_id) for _ in range(3)]
+        told = [run.asset_materializations_for_node("live_segments")[0].metadata for run in found]
+        new = [about["review_jobs_new"].value for about in told]
+        jobs = dagster.resources["reviews"].reviews(simulated.match_id)
+        assert all(check_of(run).passed for run in found) and told[0]["late_or_repeated"].value > 0
+        assert new[0] > 0 and new[1:] == [0, 0]
+        assert jobs.height == jobs["segment_id"].n_unique() == new[0]
+    admin.close()
+
+
+def test_a_match_that_was_given_up_is_closed_as_such_and_the_check_says_so(dagster, simulated, monkeypatch):
+    monkeypatch.setattr(live, "load_live", lambda: LIVE.model_copy(update={"max_rounds": 1, "max_names": 4}))
+    dagster.send(simulated)
+    runs, closing = dagster.until_closed()
+    assert closing.success and not check_of(closing).passed and len(runs) > 1
+    assert "given up" in check_of(closing).metadata["reason"].value
+    assert LiveParts(dagster.store).is_unproven(simulated.match_id)
+    told = closing.asset_materializations_for_node("live_segments")[0].metadata
+    assert "review_jobs_new" not in told

@@ -1,0 +1,145 @@
+"""Motion of running matches on the server of the streams: what asks for it, what is told of it, what is counted.
+
+Belongs here: the ledger by which each segment's clip is told and counted once, and the figures of all runs together.
+Does not belong here: what is wished for (`pipeline.live.motion`), how a clip is made (`clips`), the page that shows the
+figures (`motion_figures`).
+
+Runs are many and short, and may be done again; so what they count stands on the server, written by the script that
+tells of the clip, under the segment's name: a run that does again what another one did tells nothing
+and counts nothing.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+import redis.asyncio as redis
+from redis.exceptions import RedisError
+
+from configs.live import AgentConfig
+from pipeline.live.motion import Wish
+from pipeline.live.signals import Signal, from_json, to_json
+from resources.stream import KEYS, SIGNALS, START, Checkpoint, Shard, Streams, StreamUnreachable, Told, asked, now_ms
+
+FIGURES = f"{KEYS}:motion"
+"""Hash of whole numbers; a field is `name` or `name:label:label`."""
+BUCKETS_S = (2.5, 5.0, 10.0, 20.0, 40.0, 80.0, 160.0, 320.0)
+"""Of the time from a segment's end to its clip: a tick, the start of a run, and its turn in the queue."""
+
+_ONCE = """
+if redis.call('SADD', KEYS[1], ARGV[1]) == 0 then return 0 end
+redis.call('PEXPIRE', KEYS[1], ARGV[2])
+if ARGV[4] ~= '' then
+  redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[3], '*', 'signal', ARGV[4], 'stamps', ARGV[5])
+end
+for place = 6, #ARGV, 2 do redis.call('HINCRBY', KEYS[3], ARGV[place], ARGV[place + 1]) end
+return 1
+"""
+
+
+class Final(NamedTuple):
+    """A segment that has ended, as its stream tells it.
+
+    Attributes:
+        signal: the signal.
+        sent_ms: when it was sent, wall clock.
+        shard: number of the shard of its match.
+    """
+
+    signal: Signal
+    sent_ms: int
+    shard: int
+
+
+class MotionQueue:
+    """The streams as the runs of the queue use them.
+
+    Args:
+        streams: of the server.
+        config: sizes of streams.
+    """
+
+    def __init__(self, streams: Streams, config: AgentConfig) -> None:
+        self._streams, self._config = streams, config
+        self._once = streams.client.register_script(_ONCE)
+
+    @property
+    def client(self) -> "redis.Redis":
+        """Of the server."""
+        return self._streams.client
+
+    async def news(self, after: Checkpoint, count: int) -> tuple[Told, int]:
+        """The signals behind a checkpoint, at most so many, and what time it is by the server's clock in ms."""
+        return await self._streams.told(after, count), await self._streams.server_ms()
+
+    async def finals(self, entries: Sequence[str]) -> list[Final]:
+        """The `final` signals at entries of their stream; those that it has no more are left out."""
+        pipe = self._streams.client.pipeline(transaction=False)
+        for entry in entries:
+            pipe.xrange(SIGNALS, min=entry, max=entry)
+        found = []
+        for told in await asked(pipe.execute()):
+            for _, fields in told:
+                signal, stamps = from_json(fields[b"signal"]), msgspec.json.decode(fields[b"stamps"])
+                if isinstance(signal, Signal) and signal.kind == "final":
+                    found.append(Final(signal, stamps["sent_ms"], stamps["shard"]))
+        return found
+
+    async def lines(self, match_id: str, shard: int) -> list[bytes]:
+        """The events of a match that counted, as far as they have come and its stream has them."""
+        place = Shard(shard, self._config.shards)
+        state = await self._streams.state(place, match_id)
+        first = state.get(b"first", START.encode()).decode()
+        return (await self._streams.lines(place, match_id, first, "+")).counted
+
+    async def tell(self, final: Final, clip: Signal | None, figures: Mapping[str, int]) -> bool:
+        """Tells that the motion of a segment can be seen and counts it; whether nobody had done so before.
+
+        Args:
+            final: the segment.
+            clip: the signal; None if there is nothing to see.
+            figures: what is counted.
+        """
+        sent = now_ms()
+        stamps = {"final_ms": final.sent_ms, "sent_ms": sent, "shard": final.shard}
+        words = [b"", b""] if clip is None else [to_json(clip), msgspec.json.encode(stamps)]
+        counted = {**figures, **({} if clip is None else _latency(max(0, sent - final.sent_ms)))}
+        shard = Shard(final.shard, self._config.shards)
+        about = self._about(shard, final.signal.match_id, final.signal.segment_id, words, counted)
+        return bool(await self._asked(self._once(**about)))
+
+    async def shed(self, wishes: Iterable[Wish], why: str) -> None:
+        """Counts wishes that nobody fulfils any more, each once."""
+        pipe = self._streams.client.pipeline(transaction=False)
+        for wish in wishes:
+            about = self._about(None, wish.match_id, f"{wish.segment_id} shed", [b"", b""], {f"shed:{why}": 1})
+            await self._once(**about, client=pipe)
+        if len(pipe):
+            await self._asked(pipe.execute())
+
+    async def figures(self) -> dict[str, int]:
+        """All that was counted so far."""
+        found: dict[bytes, bytes] = await asked(self._streams.client.hgetall(FIGURES))
+        return {name.decode(): int(value) for name, value in sorted(found.items())}
+
+    def _about(
+        self, shard: Shard | None, match_id: str, name: str, words: Sequence[bytes], figures: Mapping[str, int]
+    ) -> dict[str, Any]:
+        ledger = f"{FIGURES}:{match_id}" if shard is None else shard.key(f"clips:{match_id}")
+        args: list[Any] = [name, self._config.ended_keep_ms, self._config.output_entries, *words]
+        for field, value in figures.items():
+            args += [field, value]
+        return {"keys": [ledger, SIGNALS, FIGURES], "args": args}
+
+    @staticmethod
+    async def _asked(answer: Any) -> Any:
+        try:
+            return await answer
+        except (RedisError, OSError) as error:
+            raise StreamUnreachable(f"{type(error).__name__}: {error}") from error
+
+
+def _latency(milliseconds: int) -> dict[str, int]:
+    """One more observation of a histogram; each bucket counts what is at most its bound and above the one before."""
+    bucket = next((str(bound) for bound in BUCKETS_S if milliseconds <= bound * 1000), "+Inf")
+    return {f"latency_bucket:{bucket}": 1, "latency_ms": milliseconds}
