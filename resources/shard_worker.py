@@ -188,7 +188,7 @@ class ShardWorker:
         self._ahead: asyncio.Task[Read] | None = None
         self._asked = 0.0  # when the newest read was asked for, by the monotonic clock
         self._paced_at = time.monotonic()
-        self._allowance = 0.0
+        self._allowance = 1.0  # states; one at once, so that owners who die young get on all the same
         self._committed_at = self._rested_at = 0.0
         self._written: Checkpoint | None = None
         self.is_stopping = False
