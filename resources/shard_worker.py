@@ -340,19 +340,16 @@ class ShardWorker:
             if running is None:
                 self._refuse(match_id, entries, part, f"more than max_matches = {self._agent.max_matches} matches run")
                 continue
-            known = (n for n, place in enumerate(part.places) if is_after(entries[place].entry, running.at))
-            fresh = part[next(known, len(part)) :]
+            fresh = _behind(part, entries, running.at)
             if len(fresh):
                 first = entries[fresh.places[0]]
                 running.first = running.first or first.entry
                 before = running.failures
-                again = next(
-                    (n for n, place in enumerate(fresh.places) if is_after(entries[place].entry, running.told)),
-                    len(fresh),
-                )
-                for part, is_told in ((fresh[:again], True), (fresh[again:], False)):
-                    if len(part):
-                        self._give(match_id, running, part, entries, received, is_told=is_told)
+                news = _behind(fresh, entries, running.told) if is_after(running.told, running.at) else fresh
+                if again := len(fresh) - len(news):
+                    self._give(match_id, running, fresh[:again], entries, received, is_told=True)
+                if len(news):
+                    self._give(match_id, running, news, entries, received)
                 if running.failures == before:
                     running.failures = 0
                 running.behind = running.behind or Checkpoint(just_before(first.entry), first.rank - 1)
@@ -571,3 +568,9 @@ class ShardWorker:
                 self._metrics.intents.labels(told.intent).inc()
                 for reason in told.review_reasons:
                     self._metrics.reviews.labels(reason).inc()
+
+
+def _behind(part: Part, entries: Sequence[Entry], entry: str) -> Part:
+    """The events of a part that come after an entry."""
+    first = next((n for n, place in enumerate(part.places) if is_after(entries[place].entry, entry)), len(part))
+    return part[first:] if first else part
