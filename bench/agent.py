@@ -54,7 +54,7 @@ from resources.stream import EVENTS, SIGNALS, Shard, Streams
 
 MATCHES = (1, 10, 100)
 LATENCY_MS = 25
-MORE = (150, 200, 250, 300, 400)
+MORE = (150, 200, 300, 400, 600)
 """Numbers of matches among which the largest is sought that holds the bound."""
 PREFILLED, QUICK_PREFILLED = 60_000, 10_000
 REAL_TIME_S, QUICK_REAL_TIME_S = 20, 8
