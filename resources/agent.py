@@ -87,7 +87,7 @@ class Agent:
         if port is not None:
             pages = await serve(self.metrics, host, port, is_alive=lambda: True, is_ready=lambda: self.is_ready)
         gc.collect()
-        gc.freeze()  # libraries and compiled code stay; looking through them again and again stops all work for 0.1 s
+        gc.freeze()  # libraries and compiled code stay; looking through them stops all work for tens of ms
         try:
             while not self._stop.is_set():
                 try:
