@@ -86,6 +86,8 @@ class Agent:
         pages = None
         if port is not None:
             pages = await serve(self.metrics, host, port, is_alive=lambda: True, is_ready=lambda: self.is_ready)
+        gc.collect()
+        gc.freeze()  # libraries and compiled code stay; looking through them stops all work for tens of ms
         try:
             while not self._stop.is_set():
                 try:
@@ -95,6 +97,7 @@ class Agent:
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self._stop.wait(), self._agent.renew_ms / 1000)
         finally:
+            gc.unfreeze()
             await self._end()
             if pages is not None:
                 pages.close()
@@ -114,8 +117,6 @@ class Agent:
         LiveMatch.from_fields(
             match.to_fields(), self._models.champion, self._models.of_version, self._threshold, self._live
         ).finish()
-        gc.collect()
-        gc.freeze()  # libraries and compiled code stay; looking through them again and again stops all work for 0.1 s
 
     async def _share(self) -> None:
         """Renews leases, takes free shards up to the fair share, gives back what is beyond it."""

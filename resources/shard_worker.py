@@ -195,7 +195,7 @@ class ShardWorker:
         self._ahead: asyncio.Task[Read] | None = None
         self._asked = 0.0  # when the newest read was asked for, by the monotonic clock
         self._paced_at = time.monotonic()
-        self._allowance = 0.0
+        self._allowance = 1.0  # states; one at once, so that owners who die young get on all the same
         self._committed_at = self._rested_at = 0.0
         self._written: Checkpoint | None = None
         self.is_stopping = False
@@ -354,19 +354,16 @@ class ShardWorker:
             if running is None:
                 self._refuse(match_id, entries, part, f"more than max_matches = {self._agent.max_matches} matches run")
                 continue
-            known = (n for n, place in enumerate(part.places) if is_after(entries[place].entry, running.at))
-            fresh = part[next(known, len(part)) :]
+            fresh = _behind(part, entries, running.at)
             if len(fresh):
                 first = entries[fresh.places[0]]
                 running.first = running.first or first.entry
                 before = running.failures
-                again = next(
-                    (n for n, place in enumerate(fresh.places) if is_after(entries[place].entry, running.told)),
-                    len(fresh),
-                )
-                for part, is_told in ((fresh[:again], True), (fresh[again:], False)):
-                    if len(part):
-                        self._give(match_id, running, part, entries, received, is_told=is_told)
+                news = _behind(fresh, entries, running.told) if is_after(running.told, running.at) else fresh
+                if again := len(fresh) - len(news):
+                    self._give(match_id, running, fresh[:again], entries, received, is_told=True)
+                if len(news):
+                    self._give(match_id, running, news, entries, received)
                 if running.failures == before:
                     running.failures = 0
                 running.behind = running.behind or Checkpoint(just_before(first.entry), first.rank - 1)
@@ -593,3 +590,9 @@ class ShardWorker:
                 self._metrics.intents.labels(told.intent).inc()
                 for reason in told.review_reasons:
                     self._metrics.reviews.labels(reason).inc()
+
+
+def _behind(part: Part, entries: Sequence[Entry], entry: str) -> Part:
+    """The events of a part that come after an entry."""
+    first = next((n for n, place in enumerate(part.places) if is_after(entries[place].entry, entry)), len(part))
+    return part[first:] if first else part

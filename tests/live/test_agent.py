@@ -213,7 +213,8 @@ def test_what_was_told_ahead_of_a_state_is_not_told_again_by_whoever_goes_on_fro
                 else:
                     await worker._commit_due(0)
             state = await worker._streams.state(shard, simulated.match_id)
-            stood.append((state[b"at"], state[b"told"], await client.xlen(SIGNALS)))
+            at, told = (tuple(map(int, state[name].split(b"-"))) for name in (b"at", b"told"))
+            stood.append((at, told, await client.xlen(SIGNALS)))
         return (await run_until_ended(client, models, config=config))[0], stood
 
     signals, (first, second) = on_server(work)

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from bisect import bisect_right
 
 import pytest
 import redis.asyncio as redis
@@ -59,10 +60,13 @@ async def _signals(client):
 
 
 async def _reached(client, match_id):
-    """How many entries lie up to the last one of which something is written: the match's state, or what it told."""
+    """The last entry of which something is written: the match's state, or what it told."""
     found = await client.hmget(Shard(0, 1).match_key(match_id), "at", TOLD)
-    known = [tuple(map(int, entry.split(b"-"))) for entry in found if entry]
-    return len(await client.xrange(EVENTS, max="{}-{}".format(*max(known)))) if known else 0
+    return max((_id(entry) for entry in found if entry), default=(0, 0))
+
+
+def _id(entry):
+    return tuple(map(int, entry.split(b"-")))
 
 
 async def _until(condition, process):
@@ -105,7 +109,9 @@ def test_agents_killed_at_seeded_points_lose_nothing_and_double_nothing(
         await _until(lambda: _over(client), owner)
         owner.send_signal(signal.SIGTERM)
         assert owner.wait(PATIENCE_S) == 0
-        return await _signals(client), reached, took, await client.exists(Shard(0, 1).key("owner"))
+        ids = [_id(name) for name, _ in await client.xrange(EVENTS)]
+        ranks = [bisect_right(ids, entry) for entry in reached]
+        return await _signals(client), ranks, took, await client.exists(Shard(0, 1).key("owner"))
 
     signals, reached, took, is_owned = _on_server(redis_server, work)
     assert len({told.signal_id for told in signals}) == len(signals)

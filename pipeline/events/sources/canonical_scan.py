@@ -96,9 +96,10 @@ class Scanner:
         page = self._page
         if page is None:
             return self._page_for(0).lend()
+        written = page.lend()
         if not page.has_room(0):
             self._page = None
-        return page.lend()
+        return written
 
     @property
     def rows(self) -> int:
@@ -276,8 +277,9 @@ class _Page:
         known, texts = self.spot[kernel.TEXT_COUNT] + 1, self.texts
         if first == known:
             return []
-        ranges = zip(texts.starts[first:known].tolist(), texts.sizes[first:known].tolist(), strict=True)
-        written = texts.bytes[: self.spot[kernel.TEXTS_END]].tobytes()
+        begin = int(texts.starts[first])
+        ranges = zip((texts.starts[first:known] - begin).tolist(), texts.sizes[first:known].tolist(), strict=True)
+        written = texts.bytes[begin : self.spot[kernel.TEXTS_END]].tobytes()
         return [written[at : at + size].decode() for at, size in ranges]
 
 
