@@ -53,6 +53,12 @@ class PathConfig(Config):
     running_mps: float = Field(gt=0)
     sparse_eager: float = Field(ge=1)
     bound_m: float = Field(gt=0)
+    aim: float = Field(gt=0, lt=1)
+    restless_s: float = Field(gt=0)
+    restless: tuple[float, float]
+    calm: tuple[float, float]
+    mean_m: float = Field(gt=0)
+    pace: tuple[float, float]
     view_smoothing_s: float = Field(ge=0)
     max_speed_mps: float = Field(gt=0)
     max_fall_mps: float = Field(gt=0)
@@ -179,6 +185,7 @@ class Turning(Config):
     """How hips, chest and head share a difference between view and travel."""
 
     hip_gain: float
+    restless: float = Field(ge=0, le=1)
     hip_limit_deg: float
     backpedal_deg: tuple[float, float]
     rate_dps: float
@@ -204,6 +211,7 @@ class Turning(Config):
     step_look: float
     step_aim_s: float
     step_deg: tuple[float, float]
+    step_wait_s: float = Field(ge=0)
     step_pause_s: float
 
 
@@ -274,19 +282,22 @@ class Body(Config):
 
     drop_deg: float
     drop_phase_deg: float
-    push: tuple[float, float]
-    bank: tuple[float, float]
+    lag_s: float = Field(ge=0)
+    lag_m: float = Field(gt=0)
+    lag_deg: float = Field(gt=0)
+    lag_aim: float = Field(gt=0, lt=1)
+    lag_share: float = Field(ge=0, le=1)
     pelvis_lean: tuple[float, float]
     counter_twist: float
     counter_drop: float
     spine: tuple[float, float]
     settling_s: float = Field(ge=0)
+    restless: float = Field(ge=0, le=1)
     sink_m: float
     nod_rad: float
     sinking_s: float = Field(gt=0)
     easy_reach: float = Field(gt=0, le=1)
     loading_s: float = Field(ge=0)
-    banked: tuple[float, float]
     tilted: tuple[float, float]
     bladed: float
     kneel_lean_deg: float

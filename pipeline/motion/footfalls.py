@@ -167,7 +167,8 @@ class _Planner:
         turning = self.turning
         leaving, landing = (radians(angle) for angle in turning.step_deg)
         while t + turning.step_look * took < end:
-            errors = [self.error(foot, t + turning.step_look * took) for foot in (LEFT, RIGHT)]
+            soon = t + turning.step_look * took
+            errors = [min(self.error(foot, at) for at in (soon, soon + turning.step_wait_s)) for foot in (LEFT, RIGHT)]
             foot = LEFT if errors[LEFT] >= errors[RIGHT] else RIGHT
             if errors[foot] < 1.0:
                 t += 2.0 * self.frame
@@ -287,7 +288,7 @@ def plan(
         phase: 0 to 1, where in a step a clip begins that begins in motion.
     """
     planner = _Planner(path, headings, manner, places, gait, turning, phase)
-    stretches = _stretches(path.speed, gait.still_mps, planner.frame, gait.stretch_s)
+    stretches = _stretches(path.pace, gait.still_mps, planner.frame, gait.stretch_s)
     for first, last, moving in stretches:
         if moving:
             planner.go(first, last)

@@ -60,7 +60,7 @@ def synthesize(request: ClipRequest, config: MotionConfig | None = None) -> Clip
     manner = gait.manner(speed, wrap(look.travel - look.hips) * look.going, way.slope, config.gait)
     parts, action = score.actions(look, kneel, rng)
     settling = config.body.settling_s * fps
-    carriage = gait.settled(manner, settling)
+    carriage = gait.settled(manner, settling, 1.0 - config.body.restless * way.restless)
     carried = replace(look, going=np.clip(path.smooth(look.going, settling), 0.0, 1.0))
     plan = footfalls.plan(
         way,
