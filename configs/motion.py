@@ -205,6 +205,7 @@ class Turning(Config):
     head_limit_deg: float
     trunk_limit_deg: float
     neck_limit_deg: float
+    nod_limit_deg: float = Field(gt=0)
     step_angle_deg: float
     step_offset_m: float
     step_s: float
@@ -341,6 +342,17 @@ class Limits(Config):
             if isinstance(value, tuple) and not value[0] < value[1]:
                 raise ValueError(f"limits.{name}: the least is not less than the greatest")
         return self
+
+
+class Fitting(Config):
+    """How feet give way where legs can't follow them."""
+
+    apart_m: float = Field(gt=0)
+    spare_m: float = Field(ge=0)
+    frames: int = Field(gt=0)
+    shortest_s: float = Field(gt=0)
+    plans: int = Field(ge=0)
+    ways: int = Field(ge=1)
 
 
 class Actions(Config):
@@ -494,6 +506,7 @@ class MotionConfig(Config):
     poses: Poses
     body: Body
     limits: Limits
+    fitting: Fitting
     actions: Actions
     falling: Falling
     moments: Moments

@@ -138,6 +138,7 @@ def stand(
         + action.kneel * limbs.kneel_nod_rad
         + limbs.lean_nod * action.lean
     )
+    nod = chest_lean + limit(nod - chest_lean, np.radians(turning.nod_limit_deg))
     head_turn = limit(wrap(gaze - chest), np.radians(turning.neck_limit_deg))
     head = body(chest + head_turn, nod, limbs.head_tilt * chest_tilt + limbs.cheek * action.blade)
     neck = body(chest + 0.5 * head_turn, 0.5 * (chest_lean + nod), 0.6 * chest_tilt)
