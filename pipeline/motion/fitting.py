@@ -19,7 +19,7 @@ from pipeline.motion.feet import ANKLE_FROM_BALL, FootMotion
 from pipeline.motion.footfalls import Plan, Stance
 from pipeline.motion.legs import REST
 from pipeline.motion.rotations import Array, rotate
-from pipeline.motion.skeleton import THIGH_M
+from pipeline.motion.skeleton import SHANK_M, THIGH_M
 
 Flags = NDArray[np.bool_]
 
@@ -31,6 +31,7 @@ class Leg:
     Attributes:
         thigh: `(N, 4)` global rotation.
         shank: `(N, 4)` global rotation.
+        hip: `(N, 3)` metres.
         knee: `(N, 3)` metres.
         ankle: `(N, 3)` metres.
         ball: `(N, 3)` metres.
@@ -39,6 +40,7 @@ class Leg:
 
     thigh: Array
     shank: Array
+    hip: Array
     knee: Array
     ankle: Array
     ball: Array
@@ -48,7 +50,7 @@ class Leg:
 def leg(hip: Array, thigh: Array, shank: Array, ankle: Array, foot: FootMotion) -> Leg:
     """A leg of its solved parts: hip `(N, 3)`, rotations `(N, 4)`, the ankle reached `(N, 3)` and the foot below it."""
     knee = hip + rotate(thigh, np.array([0.0, -THIGH_M, 0.0]))
-    return Leg(thigh, shank, knee, ankle, ankle - rotate(foot.turned, ANKLE_FROM_BALL), foot)
+    return Leg(thigh, shank, hip, knee, ankle, ankle - rotate(foot.turned, ANKLE_FROM_BALL), foot)
 
 
 @dataclass(frozen=True)
@@ -76,71 +78,80 @@ class Faults:
         return bool(near.any() or ((self.ankle != 0.0) & ~contacts).any())
 
 
-def faults(legs: tuple[Leg, Leg], pelvis: Array, heading: Array, limits: Limits, config: Fitting) -> Faults:
-    """What is wrong with both legs.
+def faults(
+    legs: tuple[Leg, Leg], pelvis: Array, heading: Array, clip: slice, limits: Limits, config: Fitting
+) -> Faults:
+    """What is wrong with both legs, in the frames of a clip.
 
     Args:
         legs: left and right.
         pelvis: `(N, 4)` rotation.
         heading: `(N,)` direction of the hips.
+        clip: the frames that are looked at; in the others nothing is wrong.
         limits: ranges of joints.
         config: how near legs may come.
     """
-    axes = [rotate(pelvis, np.array(axis)) for axis in ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))]
-    hip, ankle = np.empty((heading.size, 2), dtype=np.bool_), np.empty((heading.size, 2))
-    for k, each in enumerate(legs):
-        thigh, shank = (rotate(turn, np.array([0.0, -1.0, 0.0])) for turn in (each.thigh, each.shank))
-        down, front = -np.sum(thigh * axes[1], axis=-1), np.sum(thigh * axes[2], axis=-1)
-        aside = (1.0 - 2.0 * k) * np.sum(thigh * axes[0], axis=-1)
-        flexion, abduction = np.degrees(np.arctan2(front, down)), np.degrees(np.arcsin(np.clip(aside, -1.0, 1.0)))
-        hip[:, k] = _outside(flexion, limits.hip_flexion) | _outside(abduction, limits.hip_abduction)
-        foot = each.ball - each.ankle
-        cosine = -np.sum(shank * foot, axis=-1) / np.linalg.norm(foot, axis=-1)
-        bent = np.degrees(REST - np.arccos(np.clip(cosine, -1.0, 1.0)))
-        low, high = limits.ankle_dorsiflexion
-        ankle[:, k] = np.radians(np.maximum(bent - high, 0.0) + np.minimum(bent - low, 0.0))
-    bones = np.stack([[each.knee, each.ankle, each.ball] for each in legs])
-    return Faults(hip, ankle, _near(bones, heading, config.apart_m, config.spare_m))
+    n = heading.size
+    hip, ankle, near = np.zeros((n, 2), dtype=np.bool_), np.zeros((n, 2)), np.zeros(n)
+    bones = tuple(np.ascontiguousarray(part) for each in legs for part in (each.knee, each.ankle, each.ball))
+    hips = tuple(np.ascontiguousarray(each.hip) for each in legs)
+    ranges = np.radians((*limits.hip_flexion, *limits.hip_abduction, *limits.ankle_dorsiflexion))
+    _bent(bones, hips, np.ascontiguousarray(pelvis), clip.start, clip.stop, ranges, hip, ankle)
+    _near(bones, heading, clip.start, clip.stop, config.apart_m, config.spare_m, near)
+    return Faults(hip, ankle, near)
 
 
-def _outside(angle: Array, within: tuple[float, float]) -> Flags:
-    result: Flags = (angle < within[0]) | (angle > within[1])
-    return result
+Bones = tuple[Array, Array, Array, Array, Array, Array]
+"""Knee, ankle and ball of the left leg, then of the right, each `(N, 3)`."""
 
 
 @njit(cache=True)
-def _near(bones: Array, heading: Array, apart: float, spare: float) -> Array:
-    """How far `(N,)` legs must come apart at the ankles; of joints `(2, 3, N, 3)`: knee, ankle, ball."""
-    n = heading.size
-    out = np.zeros(n)
-    for i in range(n):
-        if abs(bones[0, 1, i, 0] - bones[1, 1, i, 0]) + abs(bones[0, 1, i, 2] - bones[1, 1, i, 2]) > 1.2:
-            continue
+def _bent(
+    bones: Bones, hips: tuple[Array, Array], pelvis: Array, first: int, last: int, ranges: Array, hip: Flags, ankle: Array
+) -> None:
+    """Fills where hips are beyond their range, and by how much ankles are."""
+    for k in range(2):
+        knees, ankles, balls = bones[3 * k], bones[3 * k + 1], bones[3 * k + 2]
+        for i in range(first, last):
+            x, y, z, w = pelvis[i]
+            tx, ty, tz = knees[i, 0] - hips[k][i, 0], knees[i, 1] - hips[k][i, 1], knees[i, 2] - hips[k][i, 2]
+            aside = tx * (1.0 - 2.0 * (y * y + z * z)) + ty * 2.0 * (x * y + z * w) + tz * 2.0 * (x * z - y * w)
+            above = tx * 2.0 * (x * y - z * w) + ty * (1.0 - 2.0 * (x * x + z * z)) + tz * 2.0 * (y * z + x * w)
+            front = tx * 2.0 * (x * z + y * w) + ty * 2.0 * (y * z - x * w) + tz * (1.0 - 2.0 * (x * x + y * y))
+            flexion = np.arctan2(front, -above)
+            apart = np.arcsin(min(max((1.0 - 2.0 * k) * aside / THIGH_M, -1.0), 1.0))
+            hip[i, k] = flexion < ranges[0] or flexion > ranges[1] or apart < ranges[2] or apart > ranges[3]
+            sx, sy, sz = knees[i, 0] - ankles[i, 0], knees[i, 1] - ankles[i, 1], knees[i, 2] - ankles[i, 2]
+            fx, fy, fz = balls[i, 0] - ankles[i, 0], balls[i, 1] - ankles[i, 1], balls[i, 2] - ankles[i, 2]
+            cosine = (sx * fx + sy * fy + sz * fz) / (SHANK_M * np.sqrt(fx * fx + fy * fy + fz * fz))
+            bent = REST - np.arccos(min(max(cosine, -1.0), 1.0))
+            ankle[i, k] = max(bent - ranges[5], 0.0) + min(bent - ranges[4], 0.0)
+
+
+@njit(cache=True)
+def _near(bones: Bones, heading: Array, first: int, last: int, apart: float, spare: float, out: Array) -> None:
+    """Fills how far legs must come apart at the ankles."""
+    for i in range(first, last):
         cosine, sine = np.cos(heading[i]), np.sin(heading[i])
         for mine in range(2):
+            a, b = bones[mine], bones[mine + 1]
             for theirs in range(2):
-                s, t, x, y, z = _closest(
-                    bones[0, mine, i], bones[0, mine + 1, i], bones[1, theirs, i], bones[1, theirs + 1, i]
-                )
+                c, d = bones[3 + theirs], bones[4 + theirs]
+                ux, uy, uz = b[i, 0] - a[i, 0], b[i, 1] - a[i, 1], b[i, 2] - a[i, 2]
+                vx, vy, vz = d[i, 0] - c[i, 0], d[i, 1] - c[i, 1], d[i, 2] - c[i, 2]
+                wx, wy, wz = a[i, 0] - c[i, 0], a[i, 1] - c[i, 1], a[i, 2] - c[i, 2]
+                uu, vv = ux * ux + uy * uy + uz * uz, vx * vx + vy * vy + vz * vz
+                uv, uw, vw = ux * vx + uy * vy + uz * vz, ux * wx + uy * wy + uz * wz, vx * wx + vy * wy + vz * wz
+                across = uu * vv - uv * uv
+                s = min(max((uv * vw - vv * uw) / across, 0.0), 1.0) if across > 1e-12 else 0.0
+                t = (uv * s + vw) / vv
+                if t < 0.0 or t > 1.0:
+                    t = min(max(t, 0.0), 1.0)
+                    s = min(max((uv * t - uw) / uu, 0.0), 1.0)
+                x, y, z = wx + s * ux - t * vx, wy + s * uy - t * vy, wz + s * uz - t * vz
                 if x * x + y * y + z * z < apart * apart:
                     down = 0.5 * ((1.0 if mine else 0.5 + 0.5 * s) + (1.0 if theirs else 0.5 + 0.5 * t))
                     out[i] = max(out[i], (apart + spare - (x * cosine - z * sine)) / down)
-    return out
-
-
-@njit(cache=True)
-def _closest(a: Array, b: Array, c: Array, d: Array) -> tuple[float, float, float, float, float]:
-    """Where two segments, a to b and c to d, are nearest: shares of both, and the way from the second to the first."""
-    u, v, w = b - a, d - c, a - c
-    uu, uv, vv, uw, vw = np.dot(u, u), np.dot(u, v), np.dot(v, v), np.dot(u, w), np.dot(v, w)
-    across = uu * vv - uv * uv
-    s = min(max((uv * vw - vv * uw) / across, 0.0), 1.0) if across > 1e-12 else 0.0
-    t = (uv * s + vw) / vv
-    if t < 0.0 or t > 1.0:
-        t = min(max(t, 0.0), 1.0)
-        s = min(max((uv * t - uw) / uu, 0.0), 1.0)
-    way = w + s * u - t * v
-    return s, t, way[0], way[1], way[2]
 
 
 def given_way(

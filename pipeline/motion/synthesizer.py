@@ -177,7 +177,7 @@ def _fitted(
         )
         for _ in range(fit.ways):
             limbs = _legs(trunk, look, config)
-            found = fitting.faults(limbs, trunk.pelvis, look.hips, config.limits, fit)
+            found = fitting.faults(limbs, trunk.pelvis, look.hips, way.clip, config.limits, fit)
             contacts = np.stack([foot.contact for foot in trunk.feet], axis=-1)
             wrong = found.of_stances(contacts)
             if wrong.any() and again < fit.plans or not found.in_the_air(contacts):
