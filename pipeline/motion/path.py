@@ -103,19 +103,22 @@ def _gaussian(sigma_frames: float, radius: int) -> Array:
 
 @njit(cache=True)
 def _smooth(values: Array, weights: Array, out: Array) -> None:
-    n = values.shape[0]
+    n, reach = values.shape[0], weights.size - 1
+    wide = np.empty(n + 2 * reach)
+    total = np.empty(n)
     for column in range(values.shape[1]):
         for i in range(n):
-            total = weights[0] * values[i, column]
-            for k in range(1, weights.size):
-                left, right = i - k, i + k
-                before = values[left, column] if left >= 0 else 2.0 * values[0, column] - values[-left, column]
-                if right < n:
-                    after = values[right, column]
-                else:
-                    after = 2.0 * values[n - 1, column] - values[2 * (n - 1) - right, column]
-                total += weights[k] * (before + after)
-            out[i, column] = total
+            wide[reach + i] = values[i, column]
+            total[i] = weights[0] * values[i, column]
+        for k in range(1, reach + 1):
+            wide[reach - k] = 2.0 * values[0, column] - values[k, column]
+            wide[reach + n - 1 + k] = 2.0 * values[n - 1, column] - values[n - 1 - k, column]
+        for k in range(1, reach + 1):
+            before, after = wide[reach - k : reach - k + n], wide[reach + k : reach + k + n]
+            for i in range(n):
+                total[i] += weights[k] * (before[i] + after[i])
+        for i in range(n):
+            out[i, column] = total[i]
 
 
 def within(line: Array, sigma: float, bound: float, aim: float) -> Array:
@@ -148,8 +151,8 @@ def within(line: Array, sigma: float, bound: float, aim: float) -> Array:
 def _restless(ground: Array, fps: int, config: PathConfig) -> Array:
     """How much somebody goes to and fro instead of somewhere, `(N,)` from 0 to 1."""
     velocity = np.gradient(ground, 1.0 / fps, axis=0)
-    over = config.restless_s * fps
-    drift, speed = np.hypot(*smooth(velocity, over).T), smooth(np.hypot(*velocity.T), over)
+    means = smooth(np.column_stack([velocity, np.hypot(*velocity.T)]), config.restless_s * fps)
+    drift, speed = np.hypot(means[:, 0], means[:, 1]), means[:, 2]
     low, high = config.restless
     share = np.clip((1.0 - drift / np.maximum(speed, SLOW_MPS) - low) / (high - low), 0.0, 1.0)
     share[speed < SLOW_MPS] = 0.0
