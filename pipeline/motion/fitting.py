@@ -71,7 +71,6 @@ class Faults:
         """Frames `(N, 2)` in which a foot on the ground is what is wrong."""
         return (self.hip | (self.ankle != 0.0) | (self.near > 0.0)[:, None] & contacts.all(axis=1)[:, None]) & contacts
 
-
     def in_the_air(self, contacts: Flags) -> bool:
         """Whether a foot in the air can make something better."""
         near = (self.near > 0.0) & ~contacts.all(axis=1)
@@ -107,7 +106,14 @@ Bones = tuple[Array, Array, Array, Array, Array, Array]
 
 @njit(cache=True)
 def _bent(
-    bones: Bones, hips: tuple[Array, Array], pelvis: Array, first: int, last: int, ranges: Array, hip: Flags, ankle: Array
+    bones: Bones,
+    hips: tuple[Array, Array],
+    pelvis: Array,
+    first: int,
+    last: int,
+    ranges: Array,
+    hip: Flags,
+    ankle: Array,
 ) -> None:
     """Fills where hips are beyond their range, and by how much ankles are."""
     for k in range(2):

@@ -188,9 +188,7 @@ def _fitted(
         plan, again = fitting.shortened(plan, way.time, wrong, fit), again + 1
 
 
-def _legs(
-    trunk: posture.Posture, look: headings.Headings, config: MotionConfig
-) -> tuple[fitting.Leg, fitting.Leg]:
+def _legs(trunk: posture.Posture, look: headings.Headings, config: MotionConfig) -> tuple[fitting.Leg, fitting.Leg]:
     """Both legs between a trunk and its feet."""
     out = []
     for side, name, foot in zip((1.0, -1.0), ("L_Hip", "R_Hip"), trunk.feet, strict=True):
