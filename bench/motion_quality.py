@@ -380,8 +380,8 @@ def _explained(rows: Sequence[Row]) -> str:
         return f"All clips are within {most:g} ×."
     return (
         "No pelvis that stays on the path can have less than the path's own acceleration, and limbs come on top: "
-        "people who moved their limbs at each frame's speed as in the recordings, and were carried along the path besides "
-        "(root of the sum of squares), would have "
+        "people who moved their limbs at each frame's speed as in the recordings, and were carried along the path "
+        "besides (root of the sum of squares), would have "
         f"{np.percentile(people, 95):.2f} × at the 95th percentile (ours {np.percentile(ours, 95):.2f}) and be beyond "
         f"{most:g} × in {np.mean(people > most):.0%} of the clips (ours {np.mean(beyond):.0%}). Of our {beyond.sum()} "
         f"clips beyond it, {np.mean(people[beyond] > most):.0%} are so for them too, and "

@@ -1,7 +1,7 @@
 """What a body can't do, found on its solved legs and taken back to its feet.
 
-Belongs here: which frames have a hip or an ankle beyond its range or legs that go through each other, and how feet give
-way: one in the air goes round the other leg or lifts its heel, one on the ground leaves it earlier or comes to it later.
+Belongs here: which frames have a hip or an ankle beyond its range or legs that go through each other, and how feet
+give way: in the air they go round the other leg or lift the heel, on the ground they leave earlier or come later.
 Does not belong here: the legs (legs), the ranges (configs/motion.yaml), where feet are planned (footfalls, feet).
 
 Most clips need none of this: feet are planned so that legs can follow. What is left are a few frames where a player

@@ -416,8 +416,8 @@ def _reached(
 ) -> tuple[int, float, int, int]:
     """Of the frames `[a, b)`, the one nearest a foot and its distance, and the first and the last around it in reach.
 
-    `limits`: the longest way, how far across below the body, and the height of a hip over the path. A foot that has come
-    to stand across counts as far as that is of the second.
+    `limits`: the longest way, how far across below the body, and the height of a hip over the path. A foot that has
+    come to stand across counts as far as that is of the second.
 
     The first is -1 where all are in reach, all four are where there is no frame.
     """

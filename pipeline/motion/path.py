@@ -54,7 +54,7 @@ class Path:
         gap_s: median time between the samples it was made from, seconds.
         seldom: whether these are so far apart that a curve was laid through them.
         planar: whether the source has no heights.
-        pace: `(N,)` m/s, with which somebody goes somewhere: the horizontal speed, less where it is to and fro on a spot.
+        pace: `(N,)` m/s, with which somebody goes somewhere: the horizontal speed, less where it is to and fro.
         restless: `(N,)` 0 to 1, how much it is to and fro.
     """
 

@@ -180,7 +180,7 @@ def _fitted(
             found = fitting.faults(limbs, trunk.pelvis, look.hips, way.clip, config.limits, fit)
             contacts = np.stack([foot.contact for foot in trunk.feet], axis=-1)
             wrong = found.of_stances(contacts)
-            if wrong.any() and again < fit.plans or not found.in_the_air(contacts):
+            if (wrong.any() and again < fit.plans) or not found.in_the_air(contacts):
                 break
             trunk = replace(trunk, feet=fitting.given_way(trunk.feet, found, look.hips, fit))
         if again >= fit.plans or not wrong.any():
