@@ -149,8 +149,8 @@ def _lagging(ground: Array, limbs: Body, fps: int) -> Array:
     """Lean of the trunk `(N, 2)`, radians towards +x and +z, with which the upper body follows the pelvis calmly.
 
     A trunk is an inverted pendulum over the pelvis: it leans to where it is going before the pelvis goes there, and
-    back before that stops. So the neck follows a mean of the path, as far as a trunk may lean; somebody who goes on at one
-    speed is upright, and a pelvis that goes to and fro has a head over it that hardly does.
+    back before that stops. So the neck follows a mean of the path, as far as a trunk may lean; somebody who goes on at
+    one speed is upright, and a pelvis that goes to and fro has a head over it that hardly does.
     """
     neck = within(ground, limbs.lag_s * fps, limbs.lag_m * float(np.radians(limbs.lag_deg)), limbs.lag_aim)
     result: Array = (neck - ground) / limbs.lag_m
