@@ -22,6 +22,8 @@ from pipeline.motion.rotations import Array, rotate
 from pipeline.motion.skeleton import SHANK_M, THIGH_M
 
 Flags = NDArray[np.bool_]
+Bones = tuple[Array, Array, Array, Array, Array, Array]
+"""Knee, ankle and ball of the left leg, then of the right, each `(N, 3)`."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,10 @@ class Faults:
 
     def of_stances(self, contacts: Flags) -> Flags:
         """Frames `(N, 2)` in which a foot on the ground is what is wrong."""
-        return (self.hip | (self.ankle != 0.0) | (self.near > 0.0)[:, None] & contacts.all(axis=1)[:, None]) & contacts
+        between: Flags = (self.near > 0.0) & contacts.all(axis=1)
+        bent: Flags = self.hip | (self.ankle != 0.0)
+        result: Flags = (bent | between[:, None]) & contacts
+        return result
 
     def in_the_air(self, contacts: Flags) -> bool:
         """Whether a foot in the air can make something better."""
@@ -92,16 +97,20 @@ def faults(
     """
     n = heading.size
     hip, ankle, near = np.zeros((n, 2), dtype=np.bool_), np.zeros((n, 2)), np.zeros(n)
-    bones = tuple(np.ascontiguousarray(part) for each in legs for part in (each.knee, each.ankle, each.ball))
-    hips = tuple(np.ascontiguousarray(each.hip) for each in legs)
+    left, right = legs
+    bones: Bones = (
+        np.ascontiguousarray(left.knee),
+        np.ascontiguousarray(left.ankle),
+        np.ascontiguousarray(left.ball),
+        np.ascontiguousarray(right.knee),
+        np.ascontiguousarray(right.ankle),
+        np.ascontiguousarray(right.ball),
+    )
+    hips = (np.ascontiguousarray(left.hip), np.ascontiguousarray(right.hip))
     ranges = np.radians((*limits.hip_flexion, *limits.hip_abduction, *limits.ankle_dorsiflexion))
     _bent(bones, hips, np.ascontiguousarray(pelvis), clip.start, clip.stop, ranges, hip, ankle)
     _near(bones, heading, clip.start, clip.stop, config.apart_m, config.spare_m, near)
     return Faults(hip, ankle, near)
-
-
-Bones = tuple[Array, Array, Array, Array, Array, Array]
-"""Knee, ankle and ball of the left leg, then of the right, each `(N, 3)`."""
 
 
 @njit(cache=True)
