@@ -165,7 +165,9 @@ class _Planner:
         leaving, landing = (radians(angle) for angle in turning.step_deg)
         while t + turning.step_look * took < end:
             soon = t + turning.step_look * took
-            errors = [min(self.error(foot, at) for at in (soon, soon + turning.step_wait_s)) for foot in (LEFT, RIGHT)]
+            errors = [self.error(foot, soon) for foot in (LEFT, RIGHT)]
+            if max(errors) >= 1.0:  # it stays where it is if the body is back over it soon after
+                errors = [min(errors[foot], self.error(foot, soon + turning.step_wait_s)) for foot in (LEFT, RIGHT)]
             foot = LEFT if errors[LEFT] >= errors[RIGHT] else RIGHT
             if errors[foot] < 1.0:
                 t += 2.0 * self.frame
