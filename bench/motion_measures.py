@@ -5,6 +5,7 @@ Belongs here: measures that need a skeleton in space and no more, gait. Does not
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,15 +52,22 @@ def measures(motion: Motion) -> dict[str, float]:
         "limit_frames": limit_frames,
         "limit_excess_deg": limit_excess,
         "crossing_frames": float((leg_distance(motion.positions) < CLEAR_M).mean()),
-        "bob_m": float(np.ptp(root[:, 1])),
     }
 
 
 def gait(motion: Motion) -> tuple[float, float] | None:
-    """Median stride length (m) and period (s) of someone who goes on evenly; None where there are no two strides.
+    """Median stride length (m) and period (s) of someone who goes on evenly; None where there are no two strides."""
+    at = strides(motion)
+    if at.size < 2:
+        return None
+    root = motion.positions[:, 0][:, [0, 2]]
+    gone = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(root, axis=0).T))])
+    lengths = np.diff(np.interp(at, np.arange(gone.size), gone))
+    return float(np.median(lengths)), float(np.median(np.diff(at / motion.fps)))
 
-    A stride is the time between two passings of the left ankle by the right one, along the way.
-    """
+
+def strides(motion: Motion) -> Array:
+    """When strides begin, `(n,)` frames and parts of them: at each passing of the left ankle by the right one."""
     root = motion.positions[:, 0][:, [0, 2]]
     way = unit_of(root[-1] - root[0])
     velocity = np.gradient(root, 1.0 / motion.fps, axis=0)
@@ -70,10 +78,18 @@ def gait(motion: Motion) -> tuple[float, float] | None:
     apart = motion.positions[:, INDEX["L_Ankle"]] - motion.positions[:, INDEX["R_Ankle"]]
     along = np.sum(apart[:, [0, 2]] * heading, axis=-1)
     i = np.flatnonzero((along[:-1] <= 0.0) & (along[1:] > 0.0))
-    if i.size < 2:
+    result: Array = i + along[i] / (along[i] - along[i + 1])
+    return result
+
+
+def bob(motion: Motion) -> float | None:
+    """Rise and fall of the pelvis in a stride, m: the median over strides, each level from end to end.
+
+    None without a stride. Over a whole clip it would be that of getting up and down as well.
+    """
+    at = np.rint(strides(motion)).astype(int)
+    if at.size < 2:
         return None
-    at = i + along[i] / (along[i] - along[i + 1])
-    t = at / motion.fps
-    gone = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(root, axis=0).T))])
-    strides = np.diff(np.interp(at, np.arange(gone.size), gone))
-    return float(np.median(strides)), float(np.median(np.diff(t)))
+    height = motion.positions[:, 0, 1]
+    rises = [height[a : b + 1] - np.linspace(height[a], height[b], b + 1 - a) for a, b in pairwise(at)]
+    return float(np.median([np.ptp(rise) for rise in rises]))

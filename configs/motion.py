@@ -53,6 +53,12 @@ class PathConfig(Config):
     running_mps: float = Field(gt=0)
     sparse_eager: float = Field(ge=1)
     bound_m: float = Field(gt=0)
+    aim: float = Field(gt=0, lt=1)
+    restless_s: float = Field(gt=0)
+    restless: tuple[float, float]
+    calm: tuple[float, float]
+    mean_m: float = Field(gt=0)
+    pace: tuple[float, float]
     view_smoothing_s: float = Field(ge=0)
     max_speed_mps: float = Field(gt=0)
     max_fall_mps: float = Field(gt=0)
@@ -104,7 +110,18 @@ class Gait(Config):
     jump_s: tuple[float, float]
     jump_deg: tuple[float, float]
     still_mps: float
+    starts: float = Field(gt=1)
     min_step_s: float
+    shortest_stance_s: float = Field(gt=0)
+    shortest_landing_s: float = Field(gt=0)
+    hurried_swing: float = Field(gt=0, le=1)
+    braking: float = Field(ge=0, le=1)
+    rest_off_deg: float = Field(ge=0)
+    first_look_s: float = Field(ge=0)
+    hardly_reached: float = Field(gt=0, le=1)
+    hip_over_path_m: float = Field(gt=0)
+    farthest_aside_m: float = Field(gt=0)
+    pass_sine: tuple[float, float]
     apart_m: float
     beside_m: tuple[float, float, float]
     shortest_swing_s: float
@@ -179,6 +196,7 @@ class Turning(Config):
     """How hips, chest and head share a difference between view and travel."""
 
     hip_gain: float
+    restless: float = Field(ge=0, le=1)
     hip_limit_deg: float
     backpedal_deg: tuple[float, float]
     rate_dps: float
@@ -198,12 +216,14 @@ class Turning(Config):
     head_limit_deg: float
     trunk_limit_deg: float
     neck_limit_deg: float
+    nod_limit_deg: float = Field(gt=0)
     step_angle_deg: float
     step_offset_m: float
     step_s: float
     step_look: float
     step_aim_s: float
     step_deg: tuple[float, float]
+    step_wait_s: float = Field(ge=0)
     step_pause_s: float
 
 
@@ -274,19 +294,22 @@ class Body(Config):
 
     drop_deg: float
     drop_phase_deg: float
-    push: tuple[float, float]
-    bank: tuple[float, float]
+    lag_s: float = Field(ge=0)
+    lag_m: float = Field(gt=0)
+    lag_deg: float = Field(gt=0)
+    lag_aim: float = Field(gt=0, lt=1)
+    lag_share: float = Field(ge=0, le=1)
     pelvis_lean: tuple[float, float]
     counter_twist: float
     counter_drop: float
     spine: tuple[float, float]
     settling_s: float = Field(ge=0)
+    restless: float = Field(ge=0, le=1)
     sink_m: float
     nod_rad: float
     sinking_s: float = Field(gt=0)
     easy_reach: float = Field(gt=0, le=1)
     loading_s: float = Field(ge=0)
-    banked: tuple[float, float]
     tilted: tuple[float, float]
     bladed: float
     kneel_lean_deg: float
@@ -332,6 +355,17 @@ class Limits(Config):
         return self
 
 
+class Fitting(Config):
+    """How feet give way where legs can't follow them."""
+
+    apart_m: float = Field(gt=0)
+    spare_m: float = Field(ge=0)
+    frames: int = Field(gt=0)
+    shortest_s: float = Field(gt=0)
+    plans: int = Field(ge=0)
+    ways: int = Field(ge=1)
+
+
 class Actions(Config):
     """Sizes and times of the movements that make up the acts."""
 
@@ -342,11 +376,26 @@ class Actions(Config):
     peek_s: float
     peek_deg: float
     peek_shift_m: float
+    peek_shares: tuple[float, float]
+    peek_pause_s: tuple[float, float]
+    peek_least: float = Field(gt=0, le=1)
+    peek_mps: float = Field(ge=0)
+    peek_steadied: float = Field(ge=0, le=1)
     look_back_s: float
     look_back_deg: float
+    look_along_deg: tuple[float, float]
+    look_share: float = Field(gt=0, le=1)
     kneel_m: float
     kneel_speed_mps: float
+    kneel_s: float = Field(ge=0)
+    kneel_blends: float = Field(ge=1)
+    kneel_share: float = Field(gt=0, le=0.5)
     crouch_move_m: float
+    crouch_s: float = Field(ge=0)
+    crouch_share: float = Field(gt=0, le=1)
+    crouch_pose: float = Field(ge=0, le=1)
+    work_hz: float = Field(gt=0)
+    first_shot_s: tuple[float, float]
     burst_hz: float
     burst_shots: tuple[int, int]
     burst_pause_s: tuple[float, float]
@@ -355,6 +404,25 @@ class Actions(Config):
     recoil_deg: float
     kick_s: float = Field(ge=0)
     kick_decay: float = Field(gt=0)
+    kick_most: float = Field(gt=0)
+
+
+class LyingLeg(Config):
+    """A leg of who lies, degrees: the hip bent forwards, turned out, apart; the knee at least and at most."""
+
+    hip_deg: Triple
+    knee_deg: tuple[float, float]
+
+
+class Lying(Config):
+    """How somebody lies, degrees: on the face or on the back."""
+
+    spine_deg: float
+    head_deg: tuple[float, float]
+    neck_deg: float
+    ankle_deg: float
+    drawn_up: LyingLeg
+    straight: LyingLeg
 
 
 class Falling(Config):
@@ -368,6 +436,27 @@ class Falling(Config):
     turn_deg: float = Field(ge=0)
     buckle_forward_deg: tuple[float, float]
     buckle_back_deg: tuple[float, float]
+    speed_s: float = Field(gt=0)
+    onto_face: float = Field(ge=0, le=1)
+    tilts: tuple[float, float]
+    tilts_late: float = Field(gt=0)
+    bends: tuple[float, float]
+    trails: tuple[float, float]
+    holds: tuple[float, float]
+    buckles: float = Field(gt=0)
+    buckle_share: tuple[float, float]
+    buckle_ankle: float
+    spine_turn_deg: float
+    spine_bend_deg: float
+    arm_raised: float
+    raised_deg: tuple[float, float]
+    lowered_deg: tuple[float, float]
+    face: Lying
+    back: Lying
+    touch_m: float = Field(gt=0)
+    loose: float = Field(gt=0)
+    hand_m: float = Field(ge=0)
+    other_flesh_m: float = Field(gt=0)
     flesh_m: dict[str, float]
 
 
@@ -483,6 +572,7 @@ class MotionConfig(Config):
     poses: Poses
     body: Body
     limits: Limits
+    fitting: Fitting
     actions: Actions
     falling: Falling
     moments: Moments

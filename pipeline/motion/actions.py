@@ -74,10 +74,11 @@ def act(
     standing = 1.0 - headings.going
     crouch = how.crouch_m * pose
     if intent in ("plant", "defuse"):
-        crouch = sizes.crouch_move_m * (1.0 - kneel) * ease(smooth(kneel, 0.25 * fps), 0.0, 0.3)
+        near = ease(smooth(kneel, sizes.crouch_s * fps), 0.0, sizes.crouch_share)
+        crouch = sizes.crouch_move_m * (1.0 - kneel) * near
         if not kneel.any():
             crouch = np.full(time.size, sizes.crouch_move_m)
-        pose = np.maximum(kneel, crouch / max(sizes.crouch_move_m, 1e-6) * 0.45)
+        pose = np.maximum(kneel, crouch / max(sizes.crouch_move_m, 1e-6) * sizes.crouch_pose)
     breath = np.radians(sizes.breath_deg) * np.sin(2.0 * np.pi * sizes.breath_hz * time + phases[0])
     shift = sizes.shift_m * standing * (1.0 - kneel) * np.sin(2.0 * np.pi * sizes.shift_hz * time + phases[1])
     tilt, look, recoil = zero, zero, zero
@@ -87,7 +88,7 @@ def act(
     if intent == "retreat":
         look = _looking_back(path, headings, config, side, phases[2])
     if intent in ("trade", "engage"):
-        recoil = _bursts(time, 0.25 if intent == "engage" else 0.55, end, config, rng)
+        recoil = _bursts(time, sizes.first_shot_s[0 if intent == "engage" else 1], end, config, rng)
     return Action(
         pose,
         kneel,
@@ -98,7 +99,7 @@ def act(
         tilt,
         look,
         recoil,
-        2.0 * np.pi * 1.4 * time + phases[3],
+        2.0 * np.pi * sizes.work_hz * time + phases[3],
         blade,
     )
 
@@ -116,7 +117,8 @@ def kneeling(intent: Intent, path: Path, config: MotionConfig) -> Array:
     if intent not in ("plant", "defuse"):
         return np.zeros(path.time.size)
     blend_s = getattr(config.acting, intent).blend_s
-    slow = smooth(path.speed, 0.1 * config.clips.fps) < config.actions.kneel_speed_mps
+    sizes = config.actions
+    slow = smooth(path.speed, sizes.kneel_s * config.clips.fps) < sizes.kneel_speed_mps
     first, last = path.clip.start, path.clip.stop - 1
     slow[:first], slow[last + 1 :] = False, False
     edges = np.flatnonzero(np.diff(np.concatenate([[False], slow, [False]])))
@@ -125,10 +127,11 @@ def kneeling(intent: Intent, path: Path, config: MotionConfig) -> Array:
     lengths = edges[1::2] - edges[::2]
     longest = int(np.argmax(lengths))
     begin, end = float(path.time[edges[2 * longest]]), float(path.time[edges[2 * longest + 1] - 1])
-    if end - begin < 1.2 * blend_s:
+    if end - begin < sizes.kneel_blends * blend_s:
         return np.zeros(slow.size)
-    blend = min(blend_s, 0.45 * (end - begin))
-    after = float(path.time[-1]) if end >= float(path.time[last]) - 0.05 else end
+    blend = min(blend_s, sizes.kneel_share * (end - begin))
+    open_end = last - int(edges[2 * longest + 1] - 1) <= 1
+    after = float(path.time[-1]) if open_end else end
     down = ease(path.time, begin, begin + blend)
     return down * (1.0 - ease(path.time, after - blend, after)) if after == end else down
 
@@ -140,24 +143,25 @@ def _leaning_out(
     sizes = config.actions
     across = np.sin(wrap(headings.travel - path.view)) * path.speed
     strongest = float(across[path.clip][int(np.argmax(np.abs(across[path.clip])))])
-    to_left = (1.0 if strongest > 0.0 else -1.0) if abs(strongest) > 0.5 else side
-    begin, end = 0.25, float(path.time[path.clip.stop - 1])
+    to_left = (1.0 if strongest > 0.0 else -1.0) if abs(strongest) > sizes.peek_mps else side
+    begin, end = sizes.peek_pause_s[0], float(path.time[path.clip.stop - 1])
     out = np.zeros(path.time.size)
-    while begin + 0.6 * sizes.peek_s < end:
+    leaves, returns = sizes.peek_shares
+    while begin + sizes.peek_least * sizes.peek_s < end:
         u = np.clip((path.time - begin) / sizes.peek_s, 0.0, 1.0)
-        out = np.maximum(out, ease(u, 0.0, 0.35) * (1.0 - ease(u, 0.65, 1.0)))
-        begin += sizes.peek_s + 0.5
+        out = np.maximum(out, ease(u, 0.0, leaves) * (1.0 - ease(u, returns, 1.0)))
+        begin += sizes.peek_s + sizes.peek_pause_s[1]
     return -to_left * np.radians(sizes.peek_deg) * out, shift + to_left * sizes.peek_shift_m * out * (
-        1.0 - 0.6 * headings.going
+        1.0 - sizes.peek_steadied * headings.going
     )
 
 
 def _looking_back(path: Path, headings: Headings, config: MotionConfig, side: float, phase: float) -> Array:
     """Looks over the shoulder while the view is along the way of retreat; who runs backwards looks there already."""
     sizes = config.actions
-    along = headings.going * (1.0 - ease(np.abs(wrap(headings.travel - path.view)), 0.8, 1.6))
+    along = headings.going * (1.0 - ease(np.abs(wrap(headings.travel - path.view)), *np.radians(sizes.look_along_deg)))
     wave = np.sin(2.0 * np.pi * path.time / sizes.look_back_s + phase)
-    result: Array = side * np.radians(sizes.look_back_deg) * along * ease(wave, 0.0, 0.75)
+    result: Array = side * np.radians(sizes.look_back_deg) * along * ease(wave, 0.0, sizes.look_share)
     return result
 
 
@@ -173,7 +177,7 @@ def _bursts(time: Array, begin: float, end: float, config: MotionConfig, rng: np
 
 
 def bursts(time: Array, shots: Array, sizes: Actions) -> Array:
-    """Kicks `(N,)` of a weapon, 0 to about 1.6, at the times of its shots.
+    """Kicks `(N,)` of a weapon, 0 to `kick_most`, at the times of its shots.
 
     Args:
         time: `(N,)` seconds.
@@ -184,4 +188,4 @@ def bursts(time: Array, shots: Array, sizes: Actions) -> Array:
     for t in shots:
         since = time - t
         out += np.where(since >= 0.0, np.exp(-np.maximum(since, 0.0) * sizes.kick_decay * sizes.burst_hz), 0.0)
-    return np.minimum(smooth(out, sizes.kick_s / (time[1] - time[0])), 1.6)
+    return np.minimum(smooth(out, sizes.kick_s / (time[1] - time[0])), sizes.kick_most)

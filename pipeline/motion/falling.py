@@ -20,8 +20,6 @@ from pipeline.motion.rotations import Array, about, between, body, conjugate, co
 from pipeline.motion.skeleton import HEEL_M, INDEX, JOINTS, PARENTS, TOE_M, forward
 
 GRAVITY = 9.81
-TOUCH_M = 0.02
-"""Nearer to the ground than about this, a point holds the body back."""
 _POINTS = (
     *((name, name.split("_")[-1], (0.0, 0.0, 0.0)) for name in JOINTS),
     ("Head", "Head", (0.0, 0.10, 0.0)),
@@ -50,13 +48,13 @@ def fall(clip: Clip, seed: int, config: Falling) -> Clip:
     frames = round((config.seconds + config.still_s) * fps)
     u = np.minimum(np.arange(1, frames + 1) / (config.seconds * fps), 1.0)
     rng = np.random.default_rng((seed, len(JOINTS)))
-    back = min(5, clip.frames - 1)
+    back = min(max(1, round(config.speed_s * fps)), clip.frames - 1)
     velocity = (clip.root[-1] - clip.root[-1 - back]) * fps / back
     heading = _heading(clip.rotations[-1, 0])
     going = float(np.hypot(velocity[0], velocity[2]))
     ahead = float(np.cos(wrap(np.array(np.arctan2(velocity[0], velocity[2]) - heading))))
     draws = rng.random(12)
-    onto_face = ahead > 0.0 if going > config.forward_mps else bool(draws[0] < 0.4)
+    onto_face = ahead > 0.0 if going > config.forward_mps else bool(draws[0] < config.onto_face)
     rotations = _joints(clip.rotations[-1], heading, u, draws, config, onto_face=onto_face)
     root = _placed(rotations, clip.root[-1], velocity, float(clip.path[-1, 1]), fps, config)
     path = np.stack([root[:, 0], np.full(frames, clip.path[-1, 1]), root[:, 2]], axis=-1)
@@ -80,18 +78,20 @@ def _heading(pelvis: Array) -> float:
 def _joints(begin: Array, heading: float, u: Array, draws: Array, config: Falling, *, onto_face: bool) -> Array:
     """Local rotations `(F, 22, 4)` of the fall: from the last pose, over the buckling, to the lying one."""
     lying = _lying(heading, draws, config, onto_face=onto_face)
-    tilts, bends, trails = ease(u, 0.10, 0.92) ** 1.25, ease(u, 0.0, 0.85), ease(u, 0.15, 1.0)
+    tilts, bends, trails, holds = (ease(u, *when) for when in (config.tilts, config.bends, config.trails, config.holds))
+    tilts = tilts**config.tilts_late
     shares = np.repeat(bends[:, None], len(JOINTS), axis=1)
     shares[:, 0] = tilts
     for name in ("Neck", "Head", "L_Elbow", "R_Elbow"):
         shares[:, INDEX[name]] = trails
     for name in ("L_Shoulder", "R_Shoulder", "L_Wrist", "R_Wrist"):  # what is held must not go before into the ground
-        shares[:, INDEX[name]] = ease(u, 0.0, 0.6)
+        shares[:, INDEX[name]] = holds
     out = between(begin[None], lying[None], shares[..., None])
-    hump = np.sin(np.pi * np.clip(u / 0.9, 0.0, 1.0)) ** 2
+    hump = np.sin(np.pi * np.clip(u / config.buckles, 0.0, 1.0)) ** 2
     hip, knee = np.radians(config.buckle_forward_deg if onto_face else config.buckle_back_deg)
-    for side, share in (("L", 0.85 + 0.3 * draws[1]), ("R", 0.85 + 0.3 * draws[2])):
-        for part, angle in (("Hip", hip), ("Knee", knee), ("Ankle", -0.2 * knee)):
+    least, most = config.buckle_share
+    for side, share in (("L", least + (most - least) * draws[1]), ("R", least + (most - least) * draws[2])):
+        for part, angle in (("Hip", hip), ("Knee", knee), ("Ankle", -config.buckle_ankle * knee)):
             joint = INDEX[f"{side}_{part}"]
             out[:, joint] = multiply(out[:, joint], about(0, share * angle * hump))
     return out
@@ -111,27 +111,27 @@ def _lying(heading: float, draws: Array, config: Falling, *, onto_face: bool) ->
         turns = [about(axis, np.array(np.radians(angle))) for axis, angle in ((1, y_deg), (2, z_deg), (0, x_deg))]
         out[INDEX[name]] = multiply(multiply(turns[0], turns[1]), turns[2])
 
+    how = config.face if onto_face else config.back
     for name in ("Spine1", "Spine2", "Spine3"):
-        bent(name, -2.0 if onto_face else 1.0, 6.0 * spread[2], 3.0 * spread[3])
-    bent("Head", -8.0 if onto_face else 4.0, 48.0 * np.sign(spread[4]) if onto_face else 30.0 * spread[4], 0.0)
-    bent("Neck", 0.0, 22.0 * np.sign(spread[4]) if onto_face else 12.0 * spread[4], 0.0)
+        bent(name, how.spine_deg, config.spine_turn_deg * spread[2], config.spine_bend_deg * spread[3])
+    aside = np.sign(spread[4]) if onto_face else spread[4]  # nobody lies on the nose
+    bent("Head", how.head_deg[0], how.head_deg[1] * aside, 0.0)
+    bent("Neck", 0.0, how.neck_deg * aside, 0.0)
     for k, (side, sign) in enumerate((("L", 1.0), ("R", -1.0))):
         loose = spread[5 + k]
-        drawn_up = spread[7] * sign > 0.0
-        if onto_face:
-            # Thighs are turned out: feet lie on their sides, and a drawn-up knee bends along the ground.
-            apart, out_deg = (38.0, 72.0) if drawn_up else (8.0, 66.0)
-            aside, about_it = (about(axis, np.array(np.radians(sign * v))) for axis, v in ((2, apart), (1, out_deg)))
-            out[INDEX[f"{side}_Hip"]] = multiply(aside, about_it)
-            bent(f"{side}_Knee", 40.0 + 40.0 * draws[0] if drawn_up else 6.0, 0.0, 0.0)
-            bent(f"{side}_Ankle", 30.0, 0.0, 0.0)
+        leg = how.drawn_up if spread[7] * sign > 0.0 else how.straight
+        flexed, out_deg, apart = leg.hip_deg
+        if onto_face:  # thighs are turned out: feet lie on their sides, and a drawn-up knee bends along the ground
+            apart_q, out_q = (about(axis, np.array(np.radians(sign * v))) for axis, v in ((2, apart), (1, out_deg)))
+            out[INDEX[f"{side}_Hip"]] = multiply(apart_q, out_q)
         else:
-            bent(f"{side}_Hip", -34.0 if drawn_up else -8.0, sign * 24.0, sign * (16.0 if drawn_up else 9.0))
-            bent(f"{side}_Knee", 62.0 if drawn_up else 14.0, 0.0, 0.0)
-            bent(f"{side}_Ankle", 26.0, 0.0, 0.0)
-        raised = loose > 0.2 or (onto_face and side == "R")  # with what it holds ahead of it
-        bent(f"{side}_Shoulder", 0.0, 0.0, sign * (28.0 if raised else -52.0))
-        bent(f"{side}_Elbow", 0.0, 0.0, sign * (60.0 if raised else 34.0))
+            bent(f"{side}_Hip", flexed, sign * out_deg, sign * apart)
+        bent(f"{side}_Knee", leg.knee_deg[0] + (leg.knee_deg[1] - leg.knee_deg[0]) * draws[0], 0.0, 0.0)
+        bent(f"{side}_Ankle", how.ankle_deg, 0.0, 0.0)
+        raised = loose > config.arm_raised or (onto_face and side == "R")  # with what it holds ahead of it
+        shoulder, elbow = config.raised_deg if raised else config.lowered_deg
+        bent(f"{side}_Shoulder", 0.0, 0.0, sign * shoulder)
+        bent(f"{side}_Elbow", 0.0, 0.0, sign * elbow)
     for side in "LR":
         _laid_down(out, side, config)
     return out
@@ -145,7 +145,7 @@ def _laid_down(lying: Array, side: str, config: Falling) -> None:
         positions, turned = forward(lying[None], np.zeros((1, 3)))
         floor = float(_touching(lying[None], config)[0, trunk, 1].min())
         arm = positions[0, wrist] - positions[0, upper]
-        over = positions[0, wrist, 1] - floor - config.flesh_m["Wrist"] - 0.004
+        over = positions[0, wrist, 1] - floor - config.flesh_m["Wrist"] - config.hand_m
         length = float(np.linalg.norm(arm))
         angle = np.arcsin(np.clip(arm[1] / length, -1.0, 1.0)) - np.arcsin(np.clip((arm[1] - over) / length, -1.0, 1.0))
         axis = unit(np.array([-arm[2], 0.0, arm[0]]))
@@ -168,9 +168,9 @@ def _placed(rotations: Array, begin: Array, velocity: Array, floor: float, fps: 
     for i in range(frames):
         if i:
             above = np.maximum(points[i, :, 1] + height[i] - floor, points[i - 1, :, 1] + height[i - 1] - floor)
-            weight = np.exp(-above / TOUCH_M)
+            weight = np.exp(-above / config.touch_m)
             moved = (points[i] - points[i - 1])[:, [0, 2]]
-            held: NDArray[np.float64] = np.sum(weight[:, None] * moved, axis=0) / (np.sum(weight) + 0.05)
+            held: NDArray[np.float64] = np.sum(weight[:, None] * moved, axis=0) / (np.sum(weight) + config.loose)
             at = at - held
         at = at + slide[i]
         root[i, [0, 2]] = at
@@ -184,5 +184,5 @@ def _touching(rotations: Array, config: Falling) -> Array:
     for k, (name, flesh, place) in enumerate(_POINTS):
         joint = INDEX[name]
         out[:, k] = positions[:, joint] + rotate(turned[:, joint], np.array(place))
-        out[:, k, 1] -= config.flesh_m.get(flesh, 0.06)
+        out[:, k, 1] -= config.flesh_m.get(flesh, config.other_flesh_m)
     return out

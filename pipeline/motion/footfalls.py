@@ -25,12 +25,6 @@ from pipeline.motion.skeleton import ANKLE_TO_BALL_M
 
 LEFT, RIGHT = 0, 1
 NEVER = 1e9
-AHEAD_ENOUGH = 0.2
-"""Sine of the angle between hips and travel up to which feet pass one another; at twice that they don't."""
-FARTHEST_ASIDE_M = 0.5
-"""A foot's place is moved to its own side by no more."""
-HIP_OVER_PATH_M = 0.80
-"""Height over the path from which a leg's reach is judged: a hip that has sunk as far as looks natural."""
 
 
 @dataclass
@@ -95,7 +89,7 @@ class _Planner:
     ) -> None:
         self.path, self.manner, self.heading = path, manner, headings.hips
         self.gait, self.turning = gait, turning
-        self.offset = seed
+        self.offset, self.resting = seed, radians(gait.rest_off_deg)
         self.time = path.time
         self.frame = float(path.time[1] - path.time[0])
         self.stride = np.zeros(path.time.size)
@@ -113,7 +107,7 @@ class _Planner:
         self.feet: tuple[list[Stance], list[Stance]] = ([], [])
         for foot in (LEFT, RIGHT):
             x, z, y, yaw = self.place(foot, t0)
-            self.feet[foot].append(Stance(t0 - 1.0, NEVER, x, z, y, yaw, 0.0, 0.3))
+            self.feet[foot].append(Stance(t0 - 1.0, NEVER, x, z, y, yaw, 0.0, self.resting))
 
     def place(self, foot: int, t: float) -> tuple[float, float, float, float]:
         """Where a foot belongs at an instant: x, z, floor, direction."""
@@ -122,9 +116,9 @@ class _Planner:
     def step(self, foot: int, off: float, on: float, aim: float, roll: float, land: float) -> None:
         last = self.feet[foot][-1]
         shortest = self.gait.shortest_swing_s
-        off = max(min(off, on - shortest), last.on + 0.06)
-        on = max(on, off + 0.8 * shortest)
-        braking = self.speed(on) < 0.5 * self.speed(off)
+        off = max(min(off, on - shortest), last.on + self.gait.shortest_stance_s)
+        on = max(on, off + self.gait.hurried_swing * shortest)
+        braking = self.speed(on) < self.gait.braking * self.speed(off)
         longest = self.gait.braking_swing_s if braking else self.gait.longest_swing_s
         if on - off > longest:
             if self.speed(on) < self.speed(off):
@@ -135,7 +129,7 @@ class _Planner:
         x, z, y, yaw = self.place(foot, aim)
         x, z = self.apart(foot, x, z, yaw, aim)
         yaw = last.yaw + (yaw - last.yaw + pi) % (2 * pi) - pi
-        self.feet[foot].append(Stance(on, NEVER, x, z, y, yaw, land, 0.3))
+        self.feet[foot].append(Stance(on, NEVER, x, z, y, yaw, land, self.resting))
 
     def apart(
         self, foot: int, x: float, z: float, yaw: float, t: float, other: Stance | None = None
@@ -147,9 +141,12 @@ class _Planner:
         """
         other = other or self.feet[1 - foot][-1]
         h, side = self.hips(t), 1.0 if foot == LEFT else -1.0
-        share = min(max((sqrt(1.0 - self.forward(t)) - AHEAD_ENOUGH) / AHEAD_ENOUGH, 0.0), 1.0)
+        some, none = self.gait.pass_sine
+        share = min(max((sqrt(1.0 - self.forward(t)) - some) / (none - some), 0.0), 1.0)
         places = (x, z, yaw, other.x, other.z, other.yaw)
-        missing = side * _missing(places, h, side, share * self.gait.apart_m, share, self.gait.beside_m)
+        missing = side * _missing(
+            places, h, side, share * self.gait.apart_m, share, self.gait.beside_m, self.gait.farthest_aside_m
+        )
         return x + missing * cos(h), z - missing * sin(h)
 
     def error(self, foot: int, t: float) -> float:
@@ -167,12 +164,15 @@ class _Planner:
         turning = self.turning
         leaving, landing = (radians(angle) for angle in turning.step_deg)
         while t + turning.step_look * took < end:
-            errors = [self.error(foot, t + turning.step_look * took) for foot in (LEFT, RIGHT)]
+            soon = t + turning.step_look * took
+            errors = [self.error(foot, soon) for foot in (LEFT, RIGHT)]
+            if max(errors) >= 1.0:  # it stays where it is if the body is back over it soon after
+                errors = [min(errors[foot], self.error(foot, soon + turning.step_wait_s)) for foot in (LEFT, RIGHT)]
             foot = LEFT if errors[LEFT] >= errors[RIGHT] else RIGHT
             if errors[foot] < 1.0:
                 t += 2.0 * self.frame
                 continue
-            on = min(t + took, end - 0.02)
+            on = min(t + took, end - 0.5 * self.frame)
             self.step(foot, t, on, min(on + turning.step_aim_s, end), leaving, landing)
             t = on + turning.step_pause_s
 
@@ -207,7 +207,11 @@ class _Planner:
         least = radians(self.gait.least_off_deg)
         for k, (on, off, middle, duty) in enumerate(zip(landings, leavings, middles, duties.tolist(), strict=True), 1):
             if k + 2.0 * duty > phase[-1]:
-                middle = min(on + duty * self.stride_m(on) / max(self.speed(on), 0.3), end) if open_end else end
+                middle = (
+                    min(on + duty * self.stride_m(on) / max(self.speed(on), self.gait.still_mps), end)
+                    if open_end
+                    else end
+                )
             brisk = self.going(off)
             self.step(foot, off, on, middle, least + brisk * (self.off(off) - least), self.land(on) * brisk)
             foot = 1 - foot
@@ -217,7 +221,7 @@ class _Planner:
         left, right = self.feet[LEFT][-1], self.feet[RIGHT][-1]
         if abs(left.on - right.on) < self.gait.fresh_s[0] and max(left.on, right.on) > begin - self.gait.fresh_s[1]:
             return LEFT if right.on > left.on else RIGHT
-        t = min(begin + 0.4, end)
+        t = min(begin + self.gait.first_look_s, end)
         return LEFT if self.error(LEFT, t) >= self.error(RIGHT, t) else RIGHT
 
 
@@ -246,6 +250,7 @@ def _missing(
     apart: float,
     share: float,
     beside: tuple[float, float, float],
+    farthest: float,
 ) -> float:
     """How far a foot must move to its own side, m, so that it and its ankle are on that side of the other foot."""
     x, z, yaw, other_x, other_z, other_yaw = places
@@ -259,7 +264,7 @@ def _missing(
             along = abs(dx * sine + dz * cosine)
             reach = 1.0 - min(max((along - near) / (far - near), 0.0), 1.0)
             missing = max(missing, reach * (close - side * (dx * cosine - dz * sine)))
-    return min(max(missing, 0.0), FARTHEST_ASIDE_M)
+    return min(max(missing, 0.0), farthest)
 
 
 def plan(
@@ -287,7 +292,7 @@ def plan(
         phase: 0 to 1, where in a step a clip begins that begins in motion.
     """
     planner = _Planner(path, headings, manner, places, gait, turning, phase)
-    stretches = _stretches(path.speed, gait.still_mps, planner.frame, gait.stretch_s)
+    stretches = _stretches(path.pace, gait.still_mps, gait.starts, planner.frame, gait.stretch_s)
     for first, last, moving in stretches:
         if moving:
             planner.go(first, last)
@@ -314,19 +319,21 @@ def _joined(stride: Array, stretches: list[tuple[int, int, bool]]) -> Array:
 
 
 @njit(cache=True)
-def _going(speed: Array, still: float) -> NDArray[np.bool_]:
-    """Whether somebody goes: from twice the speed of standing on, until it is reached again."""
+def _going(speed: Array, still: float, starts: float) -> NDArray[np.bool_]:
+    """Whether somebody goes: from `starts` times the speed of standing on, until that is reached again."""
     out = np.empty(speed.size, dtype=np.bool_)
-    state = speed[0] > 1.5 * still
+    state = speed[0] > 0.5 * (1.0 + starts) * still
     for i in range(speed.size):
-        state = speed[i] > still if state else speed[i] > 2.0 * still
+        state = speed[i] > still if state else speed[i] > starts * still
         out[i] = state
     return out
 
 
-def _stretches(speed: Array, still: float, frame_s: float, least_s: tuple[float, float]) -> list[tuple[int, int, bool]]:
+def _stretches(
+    speed: Array, still: float, starts: float, frame_s: float, least_s: tuple[float, float]
+) -> list[tuple[int, int, bool]]:
     """First and last frame of each stretch of standing or going, of at least `least_s`, covering all frames."""
-    going = _going(speed, still)
+    going = _going(speed, still, starts)
     for value, shortest in zip((False, True), least_s, strict=True):
         edges = np.flatnonzero(np.diff(going)) + 1
         for a, b in zip(np.concatenate([[0], edges]), np.concatenate([edges, [going.size]]), strict=True):
@@ -351,9 +358,9 @@ def _lift_in_flight(planner: _Planner, foot: int) -> None:
             if s.off <= begin or s.on >= end:
                 kept.append(s)
                 continue
-            if s.on < begin - 0.06:
+            if s.on < begin - planner.gait.shortest_stance_s:
                 kept.append(Stance(s.on, begin, s.x, s.z, s.y, s.yaw, s.land, radians(planner.gait.jump_deg[0])))
-            if s.off > end + 0.08:
+            if s.off > end + planner.gait.shortest_landing_s:
                 t = min(end + planner.gait.jump_s[1], s.off)
                 x, z, y, yaw = planner.place(foot, t)
                 if foot == RIGHT:  # the left one has landed already
@@ -374,12 +381,19 @@ def _lift_out_of_reach(planner: _Planner, foot: int, longest: float, hurried: fl
     for s in planner.feet[foot]:
         a, b = np.searchsorted(path.time, [s.on, s.off])
         near, nearest, first, last = _reached(
-            path.ground, path.floor, planner.heading, int(a), int(b), s.x, s.y, s.z, longest, planner.gait.cross_m, side
+            path.ground,
+            path.floor,
+            planner.heading,
+            int(a),
+            int(b),
+            (s.x, s.y, s.z),
+            (longest, planner.gait.cross_m, planner.gait.hip_over_path_m),
+            side,
         )
         if near < 0 or first < 0:
             kept.append(s)
             continue
-        if nearest > 0.99 * longest:
+        if nearest > planner.gait.hardly_reached * longest:
             continue
         if last < b - 1:
             s.off = float(path.time[last + 1]) - frame
@@ -398,23 +412,22 @@ def _reached(
     heading: Array,
     a: int,
     b: int,
-    x: float,
-    y: float,
-    z: float,
-    longest: float,
-    cross: float,
+    at: tuple[float, float, float],
+    limits: tuple[float, float, float],
     side: float,
 ) -> tuple[int, float, int, int]:
     """Of the frames `[a, b)`, the one nearest a foot and its distance, and the first and the last around it in reach.
 
-    A foot that has come to stand across below the body counts as far as that is of `cross`.
+    `limits`: the longest way, how far across below the body, and the height of a hip over the path. A foot that has
+    come to stand across counts as far as that is of the second.
 
     The first is -1 where all are in reach, all four are where there is no frame.
     """
+    (x, y, z), (longest, cross, over) = at, limits
     near, nearest, within = -1, np.inf, True
     away = np.empty(max(b - a, 0))
     for i in range(a, b):
-        below = max(floor[i] - y, -HIP_OVER_PATH_M) + HIP_OVER_PATH_M
+        below = max(floor[i] - y, -over) + over
         away[i - a] = np.sqrt((ground[i, 0] - x) ** 2 + (ground[i, 1] - z) ** 2 + below**2)
         out = side * ((x - ground[i, 0]) * np.cos(heading[i]) - (z - ground[i, 1]) * np.sin(heading[i]))
         away[i - a] = max(away[i - a], -out * longest / cross)

@@ -118,12 +118,18 @@ _CARRIED = ("duty", "run", "bob", "sink", "sway", "lean", "twist", "swing")
 """What of a gait the trunk and the arms carry out."""
 
 
-def settled(manner: Manner, sigma: float) -> Manner:
+_SWINGING = ("bob", "sway", "twist", "swing")
+"""What of it goes to and fro with the stride."""
+
+
+def settled(manner: Manner, sigma: float, whole: Array) -> Manner:
     """The gait as a trunk follows it: a heavy body takes up and leaves a lean or a swing more slowly than feet stop.
 
     Args:
         manner: the gait.
         sigma: frames.
+        whole: `(N,)` share of its oscillations: who turns back at once takes up none.
     """
-    columns = smooth(np.stack([getattr(manner, name) for name in _CARRIED], axis=-1), sigma)
+    parts = [getattr(manner, name) * (whole if name in _SWINGING else 1.0) for name in _CARRIED]
+    columns = smooth(np.stack(parts, axis=-1), sigma)
     return replace(manner, **dict(zip(_CARRIED, columns.T, strict=True)))

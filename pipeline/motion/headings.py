@@ -73,14 +73,15 @@ def directions(
         head: share of the view that the head follows, the rest being the chest's.
         fixed: `(N,)` the hips stay as they are, as of someone on a knee.
     """
-    speed = np.maximum(smooth(path.speed, config.speed_s * fps), 0.0)
+    speed = np.maximum(smooth(path.pace, config.speed_s * fps), 0.0)
     going = ease(speed, still_mps, config.going * still_mps)
     velocity = smooth(path.velocity, config.travel_s * fps)
     travel = _held(np.arctan2(velocity[:, 0], velocity[:, 1]), speed > config.travelling * still_mps, path.view)
     away = wrap(travel - path.view)
     bound = np.radians(config.hip_limit_deg)
-    forwards = np.clip(config.hip_gain * away, -bound, bound)
-    backwards = np.clip(config.hip_gain * wrap(away + np.pi), -bound, bound)
+    gain = config.hip_gain * (1.0 - config.restless * path.restless)
+    forwards = np.clip(gain * away, -bound, bound)
+    backwards = np.clip(gain * wrap(away + np.pi), -bound, bound)
     back = ease(np.abs(away), *np.radians(config.backpedal_deg))
     target = path.view + going * ((1.0 - back) * forwards + back * backwards)
     target = _held(target, ~fixed, target) if fixed.any() else target

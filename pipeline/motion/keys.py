@@ -60,5 +60,5 @@ def _path_bytes(request: ClipRequest) -> bytes:
 def synthesis_hash(config: MotionConfig) -> str:
     """16 hex digits over the configuration that changes a clip or its pictures."""
     walked = (config.clips, config.path, config.gait, config.swing, config.turning, config.falling)
-    acted = (config.acting, config.poses, config.body, config.limits, config.actions)
+    acted = (config.acting, config.poses, config.body, config.limits, config.fitting, config.actions)
     return config_hash(*walked, *acted, config.export, config.preview)

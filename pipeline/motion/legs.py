@@ -53,7 +53,8 @@ def solve(
     exact = limits.free_reach + (EXACT - limits.free_reach) * nearness(held)
     first, second, hinge, reached = bend(hip, ankle, THIGH_M, SHANK_M, -left, reach, fold, exact)
     axis = -hinge
-    ranges = np.radians((*limits.hip_flexion, *limits.hip_abduction, limits.soft_deg, limits.within_deg))
+    knee = limits.knee_flexion[1]
+    ranges = np.radians((*limits.hip_flexion, *limits.hip_abduction, limits.soft_deg, limits.within_deg, knee))
     _limit(first, second, axis, reached, np.ascontiguousarray(hip), np.ascontiguousarray(pelvis), held, side, ranges)
     return from_axes(axis, -first, cross(axis, -first)), from_axes(axis, -second, cross(axis, -second)), reached
 
@@ -147,6 +148,13 @@ def _limit(
             sy = straight * ty + bent * (nz * tx - nx * tz)
             sz = straight * tz + bent * (nx * ty - ny * tx)
             length = 1.0
+        folded = tx * sx + ty * sy + tz * sz
+        least = np.cos(ranges[6] - inside)
+        if folded < least:
+            across = np.sqrt((1.0 - least * least) / max(1.0 - folded * folded, 1e-12))
+            sx = least * tx + across * (sx - folded * tx)
+            sy = least * ty + across * (sy - folded * ty)
+            sz = least * tz + across * (sz - folded * tz)
         thigh[i] = tx, ty, tz
         shank[i] = sx, sy, sz
         axis[i] = nx / length, ny / length, nz / length

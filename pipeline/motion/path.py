@@ -23,10 +23,10 @@ from pipeline.motion.sparse import curve
 
 TRAILING_S = 1.5
 """Beyond the samples a velocity dies away with this time constant."""
+SLOW_MPS = 0.05
+"""Who is slower on average neither goes anywhere nor to and fro."""
 LOW_M = 0.04
 """What is left of a flight below this, after smoothing, comes to nothing."""
-NEAR_BOUND = 0.75
-"""Smoothing aims at this share of what a path may leave its line by; what is left is for its own smoothness."""
 
 
 class Infeasible(PipelineError):
@@ -54,6 +54,8 @@ class Path:
         gap_s: median time between the samples it was made from, seconds.
         seldom: whether these are so far apart that a curve was laid through them.
         planar: whether the source has no heights.
+        pace: `(N,)` m/s, with which somebody goes somewhere: the horizontal speed, less where it is to and fro.
+        restless: `(N,)` 0 to 1, how much it is to and fro.
     """
 
     time: Array
@@ -71,6 +73,8 @@ class Path:
     gap_s: float
     seldom: bool
     planar: bool
+    pace: Array
+    restless: Array
 
     @property
     def speed(self) -> Array:
@@ -99,22 +103,25 @@ def _gaussian(sigma_frames: float, radius: int) -> Array:
 
 @njit(cache=True)
 def _smooth(values: Array, weights: Array, out: Array) -> None:
-    n = values.shape[0]
+    n, reach = values.shape[0], weights.size - 1
+    wide = np.empty(n + 2 * reach)
+    total = np.empty(n)
     for column in range(values.shape[1]):
         for i in range(n):
-            total = weights[0] * values[i, column]
-            for k in range(1, weights.size):
-                left, right = i - k, i + k
-                before = values[left, column] if left >= 0 else 2.0 * values[0, column] - values[-left, column]
-                if right < n:
-                    after = values[right, column]
-                else:
-                    after = 2.0 * values[n - 1, column] - values[2 * (n - 1) - right, column]
-                total += weights[k] * (before + after)
-            out[i, column] = total
+            wide[reach + i] = values[i, column]
+            total[i] = weights[0] * values[i, column]
+        for k in range(1, reach + 1):
+            wide[reach - k] = 2.0 * values[0, column] - values[k, column]
+            wide[reach + n - 1 + k] = 2.0 * values[n - 1, column] - values[n - 1 - k, column]
+        for k in range(1, reach + 1):
+            before, after = wide[reach - k : reach - k + n], wide[reach + k : reach + k + n]
+            for i in range(n):
+                total[i] += weights[k] * (before[i] + after[i])
+        for i in range(n):
+            out[i, column] = total[i]
 
 
-def _within(line: Array, sigma: float, bound: float) -> Array:
+def within(line: Array, sigma: float, bound: float, aim: float) -> Array:
     """A line smoothed, nowhere further than `bound` from itself.
 
     Where a Gaussian mean of the full width would come near the bound (at a stop or a turn back from a run), it is taken
@@ -125,11 +132,12 @@ def _within(line: Array, sigma: float, bound: float) -> Array:
         line: `(N, 2)` metres.
         sigma: frames.
         bound: metres.
+        aim: share of the bound from which it is taken over a shorter time; what is left is for the change of width.
     """
     ground = smooth(line, sigma)
     away = np.hypot(*(ground - line).T)
-    if away.max() > NEAR_BOUND * bound:
-        width = np.minimum(1.0, NEAR_BOUND * bound / np.maximum(away, 1e-9))
+    if away.max() > aim * bound:
+        width = np.minimum(1.0, aim * bound / np.maximum(away, 1e-9))
         reach = int(np.ceil(2.0 * sigma))
         around = np.lib.stride_tricks.sliding_window_view(np.pad(width, reach, mode="edge"), 2 * reach + 1)
         width = np.clip(smooth(around.min(axis=1), 0.7 * sigma), 0.1, 1.0)
@@ -138,6 +146,39 @@ def _within(line: Array, sigma: float, bound: float) -> Array:
     away = ground - line
     distance = np.hypot(away[:, 0], away[:, 1]) / bound
     return line + away / ((1.0 + distance**8) ** 0.125)[:, None]
+
+
+def _restless(ground: Array, fps: int, config: PathConfig) -> Array:
+    """How much somebody goes to and fro instead of somewhere, `(N,)` from 0 to 1."""
+    velocity = np.gradient(ground, 1.0 / fps, axis=0)
+    means = smooth(np.column_stack([velocity, np.hypot(*velocity.T)]), config.restless_s * fps)
+    drift, speed = np.hypot(means[:, 0], means[:, 1]), means[:, 2]
+    low, high = config.restless
+    share = np.clip((1.0 - drift / np.maximum(speed, SLOW_MPS) - low) / (high - low), 0.0, 1.0)
+    share[speed < SLOW_MPS] = 0.0
+    result: Array = share * share * (3.0 - 2.0 * share)
+    return result
+
+
+def _calmed(line: Array, ground: Array, restless: Array, sigma: float, clip: slice, config: PathConfig) -> Array:
+    """A smoothed line, smoothed more where it goes to and fro: there no body follows a player.
+
+    Args:
+        line: `(N, 2)` metres, as recorded.
+        ground: `(N, 2)` the same smoothed.
+        restless: `(N,)` where it goes to and fro.
+        sigma: frames over which it was smoothed.
+        clip: the frames that count for the mean distance to the line.
+        config: how much more, and how far from the line a clip may be on average.
+    """
+    if not restless[clip].any():
+        return ground
+    calm = within(line, config.calm[0] * sigma, config.bound_m, config.calm[1])
+    change = restless[:, None] * (calm - ground)
+    before, after = (float(np.hypot(*(each - line)[clip].T).mean()) for each in (ground, ground + change))
+    if after > config.mean_m:
+        change *= max(config.mean_m - before, 0.0) / (after - before)
+    return ground + change
 
 
 @njit(cache=True)
@@ -202,7 +243,9 @@ def plan(request: ClipRequest, clips: Clips, config: PathConfig) -> Path:
     if seldom:
         among = (time > t[0]) & (time < t[-1])
         line[among] = curve(time[among], t, xz, fastest=config.running_mps, eager=config.sparse_eager)
-    ground = _within(line, sigma, config.bound_m)
+    ground = within(line, sigma, config.bound_m, config.aim)
+    restless = _restless(ground, clips.fps, config)
+    ground = _calmed(line, ground, restless, sigma, clip, config)
 
     floor_line, air_line, flights = _flights(t, xz, y, config)
     floor = smooth(np.interp(time, t, floor_line), sigma)
@@ -239,7 +282,16 @@ def plan(request: ClipRequest, clips: Clips, config: PathConfig) -> Path:
         gap_s,
         seldom,
         planar,
+        _pace(velocity, config.pace, clips.fps),
+        restless,
     )
+
+
+def _pace(velocity: Array, over: tuple[float, float], fps: int) -> Array:
+    """The speed, but at most a multiple of that of the mean velocity: who moves to and fro goes nowhere."""
+    drift = smooth(velocity, over[0] * fps)
+    result: Array = np.minimum(np.hypot(*velocity.T), over[1] * np.hypot(*drift.T))
+    return result
 
 
 def _usable(request: ClipRequest, config: PathConfig) -> NDArray[np.int64]:

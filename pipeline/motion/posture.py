@@ -18,12 +18,11 @@ from pipeline.motion.feet import FootMotion, eased
 from pipeline.motion.footfalls import Plan
 from pipeline.motion.gait import Manner
 from pipeline.motion.headings import Headings, ease, limit
-from pipeline.motion.path import Path, smooth
+from pipeline.motion.path import Path, smooth, within
 from pipeline.motion.rotations import Array, body, rotate, wrap
 from pipeline.motion.skeleton import INDEX, OFFSETS, SHANK_M, THIGH_M
 
 STANDING_M = float(OFFSETS[0, 1])
-GRAVITY = 9.81
 
 
 @dataclass(frozen=True)
@@ -90,13 +89,11 @@ def stand(
     drop = np.radians(limbs.drop_deg) * np.sin(plan.stride + np.radians(limbs.drop_phase_deg)) * beat
 
     aside = np.stack([np.cos(headings.hips), -np.sin(headings.hips)], axis=-1)
-    push = limit(limbs.push[0] * headings.push[:, 0] / GRAVITY, limbs.push[1])
-    bank = -limit(limbs.bank[0] * headings.push[:, 1] / GRAVITY, limbs.bank[1])
-
-    trunk = manner.lean * beat + action.lean + push
+    lag = _lagging(path.ground, limbs, fps)
+    trunk = manner.lean * beat + action.lean
     hips_lean = (limbs.pelvis_lean[0] + limbs.pelvis_lean[1] * beat * manner.run) * trunk
-    hips_lean += np.radians(limbs.kneel_lean_deg) * action.kneel
-    hips_tilt = limbs.banked[0] * bank + drop + limbs.tilted[0] * action.tilt
+    hips_lean += np.radians(limbs.kneel_lean_deg) * action.kneel + limbs.lag_share * _along(lag, headings.hips)
+    hips_tilt = drop + limbs.tilted[0] * action.tilt - limbs.lag_share * _beside(lag, headings.hips)
     hips = headings.hips + twist - limbs.bladed * action.blade * (1.0 - going)
     pelvis = body(hips, hips_lean, hips_tilt)
 
@@ -105,7 +102,8 @@ def stand(
     root = np.empty((path.time.size, 3))
     root[:, 0] = path.ground[:, 0] + sway * aside[:, 0]
     root[:, 2] = path.ground[:, 1] + sway * aside[:, 1]
-    bob = manner.bob * (1.0 - 2.0 * manner.run) * np.cos(2.0 * (plan.stride - middle)) * beat
+    # Highest over a standing leg when walking, in the air when running; between them as high, at a time between.
+    bob = manner.bob * np.cos(2.0 * (plan.stride - middle) + np.pi * manner.run) * beat
     sink = limbs.sink_m + (manner.sink - limbs.sink_m) * beat
     root[:, 1] = path.floor + path.air + STANDING_M - sink - action.crouch - kneel_m * action.kneel + bob
 
@@ -122,8 +120,8 @@ def stand(
     chest = hips + limit(
         wrap(headings.chest - limbs.counter_twist * twist - action.blade - hips), np.radians(turning.trunk_limit_deg)
     )
-    chest_lean = trunk + action.breath - recoil * action.recoil
-    chest_tilt = limbs.banked[1] * bank - limbs.counter_drop * drop + limbs.tilted[1] * action.tilt
+    chest_lean = trunk + action.breath - recoil * action.recoil + _along(lag, chest)
+    chest_tilt = limbs.tilted[1] * action.tilt - limbs.counter_drop * drop - _beside(lag, chest)
     spine = []
     turn = wrap(chest - hips)
     for share in (*limbs.spine, 1.0):
@@ -140,10 +138,35 @@ def stand(
         + action.kneel * limbs.kneel_nod_rad
         + limbs.lean_nod * action.lean
     )
+    nod = chest_lean + limit(nod - chest_lean, np.radians(turning.nod_limit_deg))
     head_turn = limit(wrap(gaze - chest), np.radians(turning.neck_limit_deg))
     head = body(chest + head_turn, nod, limbs.head_tilt * chest_tilt + limbs.cheek * action.blade)
     neck = body(chest + 0.5 * head_turn, 0.5 * (chest_lean + nod), 0.6 * chest_tilt)
     return Posture(root, pelvis, (spine[0], spine[1], spine[2]), neck, head, (moved[0], moved[1]))
+
+
+def _lagging(ground: Array, limbs: Body, fps: int) -> Array:
+    """Lean of the trunk `(N, 2)`, radians towards +x and +z, with which the upper body follows the pelvis calmly.
+
+    A trunk is an inverted pendulum over the pelvis: it leans to where it is going before the pelvis goes there, and
+    back before that stops. So the neck follows a mean of the path, as far as a trunk may lean; somebody who goes on at
+    one speed is upright, and a pelvis that goes to and fro has a head over it that hardly does.
+    """
+    neck = within(ground, limbs.lag_s * fps, limbs.lag_m * float(np.radians(limbs.lag_deg)), limbs.lag_aim)
+    result: Array = (neck - ground) / limbs.lag_m
+    return result
+
+
+def _along(lean: Array, heading: Array) -> Array:
+    """The part of a lean, radians towards +x and +z, that is ahead of who looks a way."""
+    result: Array = lean[:, 0] * np.sin(heading) + lean[:, 1] * np.cos(heading)
+    return result
+
+
+def _beside(lean: Array, heading: Array) -> Array:
+    """The part of a lean that is to the left of who looks a way."""
+    result: Array = lean[:, 0] * np.cos(heading) - lean[:, 1] * np.sin(heading)
+    return result
 
 
 def _within_reach(

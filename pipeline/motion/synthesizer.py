@@ -12,7 +12,7 @@ from dataclasses import replace
 import numpy as np
 
 from configs.motion import MotionConfig, load_motion
-from pipeline.motion import actions, arms, feet, footfalls, gait, headings, legs, path, posture
+from pipeline.motion import actions, arms, feet, fitting, footfalls, gait, headings, legs, path, posture
 from pipeline.motion.clip import Clip, ClipRequest
 from pipeline.motion.falling import fall
 from pipeline.motion.headings import limit
@@ -60,7 +60,7 @@ def synthesize(request: ClipRequest, config: MotionConfig | None = None) -> Clip
     manner = gait.manner(speed, wrap(look.travel - look.hips) * look.going, way.slope, config.gait)
     parts, action = score.actions(look, kneel, rng)
     settling = config.body.settling_s * fps
-    carriage = gait.settled(manner, settling)
+    carriage = gait.settled(manner, settling, 1.0 - config.body.restless * way.restless)
     carried = replace(look, going=np.clip(path.smooth(look.going, settling), 0.0, 1.0))
     plan = footfalls.plan(
         way,
@@ -73,24 +73,7 @@ def synthesize(request: ClipRequest, config: MotionConfig | None = None) -> Clip
         phase=float(rng.random()),
     )
     tucked = np.stack([np.zeros(way.time.size), np.radians(config.body.kneel_tuck_deg) * action.kneel], axis=-1)
-    moved = feet.move(plan, way, manner, tucked, config.swing, config.body.tuck_m)
-    moved = feet.passing(moved, plan, way.time, look.hips, config.swing)
-    trunk = posture.stand(
-        way,
-        carried,
-        carriage,
-        plan,
-        moved,
-        action,
-        kneel_m=config.actions.kneel_m,
-        reach=config.gait.max_reach,
-        tiptoe=config.gait.tiptoe_m,
-        recoil=float(np.radians(config.actions.recoil_deg)),
-        fps=fps,
-        turning=config.turning,
-        swing=config.swing,
-        limbs=config.body,
-    )
+    plan, trunk, limbs = _fitted(plan, way, manner, carried, carriage, tucked, look, action, config)
     held = score.arms(
         [
             arms.hold(
@@ -114,31 +97,13 @@ def synthesize(request: ClipRequest, config: MotionConfig | None = None) -> Clip
     _set(turned, ("Pelvis", "Spine1", "Spine2", "Spine3"), (trunk.pelvis, *trunk.spine))
     _set(turned, ("Neck", "Head", "L_Collar", "R_Collar"), (trunk.neck, trunk.head, trunk.spine[2], trunk.spine[2]))
     held_down = np.zeros((way.time.size, 2), dtype=bool)
-    for k, side in enumerate("LR"):
-        hip = trunk.root + rotate(trunk.pelvis, OFFSETS[INDEX[f"{side}_Hip"]])
-        foot = trunk.feet[k]
-        ankle = foot.ankle
-        knee_heading = legs.knees(look.hips, foot.yaw, 1.0 - 2.0 * k, config.limits)
-        left = np.stack([np.cos(knee_heading), np.zeros_like(knee_heading), -np.sin(knee_heading)], axis=-1)
-        thigh, shank, reached = legs.solve(
-            hip,
-            ankle,
-            trunk.pelvis,
-            left,
-            foot.contact,
-            side=1.0 - 2.0 * k,
-            reach=config.gait.max_reach,
-            fold=config.gait.least_fold,
-            limits=config.limits,
-        )
-        held_down[:, k] = foot.contact & (np.max(np.abs(reached - ankle), axis=-1) < HELD_M)
-        pitch = legs.flexed(shank, reached, foot.yaw, foot.pitch, foot.floor, foot.contact, config.limits)
-        foot = foot.pitched(pitch, reached, config.swing)
-        toes = body(foot.yaw, foot.toe, np.zeros_like(foot.yaw))
+    for k, (side, limb) in enumerate(zip("LR", limbs, strict=True)):
+        held_down[:, k] = limb.foot.contact & (np.max(np.abs(limb.ankle - trunk.feet[k].ankle), axis=-1) < HELD_M)
+        toes = body(limb.foot.yaw, limb.foot.toe, np.zeros_like(limb.foot.yaw))
         _set(
             turned,
             tuple(f"{side}_{part}" for part in ("Hip", "Knee", "Ankle", "Foot")),
-            (thigh, shank, foot.turned, toes),
+            (limb.thigh, limb.shank, limb.foot.turned, toes),
         )
         _set(
             turned,
@@ -176,6 +141,74 @@ def synthesize(request: ClipRequest, config: MotionConfig | None = None) -> Clip
         },
     )
     return fall(clip, request.seed, config.falling) if request.dies else clip
+
+
+def _fitted(
+    plan: footfalls.Plan,
+    way: path.Path,
+    manner: gait.Manner,
+    carried: headings.Headings,
+    carriage: gait.Manner,
+    tucked: Array,
+    look: headings.Headings,
+    action: actions.Action,
+    config: MotionConfig,
+) -> tuple[footfalls.Plan, posture.Posture, tuple[fitting.Leg, fitting.Leg]]:
+    """The trunk and legs that can carry out a plan, which gives way where none can."""
+    fit, again = config.fitting, 0
+    while True:
+        moved = feet.move(plan, way, manner, tucked, config.swing, config.body.tuck_m)
+        moved = feet.passing(moved, plan, way.time, look.hips, config.swing)
+        trunk = posture.stand(
+            way,
+            carried,
+            carriage,
+            plan,
+            moved,
+            action,
+            kneel_m=config.actions.kneel_m,
+            reach=config.gait.max_reach,
+            tiptoe=config.gait.tiptoe_m,
+            recoil=float(np.radians(config.actions.recoil_deg)),
+            fps=config.clips.fps,
+            turning=config.turning,
+            swing=config.swing,
+            limbs=config.body,
+        )
+        for _ in range(fit.ways):
+            limbs = _legs(trunk, look, config)
+            found = fitting.faults(limbs, trunk.pelvis, look.hips, way.clip, config.limits, fit)
+            contacts = np.stack([foot.contact for foot in trunk.feet], axis=-1)
+            wrong = found.of_stances(contacts)
+            if (wrong.any() and again < fit.plans) or not found.in_the_air(contacts):
+                break
+            trunk = replace(trunk, feet=fitting.given_way(trunk.feet, found, look.hips, fit))
+        if again >= fit.plans or not wrong.any():
+            return plan, trunk, limbs
+        plan, again = fitting.shortened(plan, way.time, wrong, fit), again + 1
+
+
+def _legs(trunk: posture.Posture, look: headings.Headings, config: MotionConfig) -> tuple[fitting.Leg, fitting.Leg]:
+    """Both legs between a trunk and its feet."""
+    out = []
+    for side, name, foot in zip((1.0, -1.0), ("L_Hip", "R_Hip"), trunk.feet, strict=True):
+        hip = trunk.root + rotate(trunk.pelvis, OFFSETS[INDEX[name]])
+        knee_heading = legs.knees(look.hips, foot.yaw, side, config.limits)
+        left = np.stack([np.cos(knee_heading), np.zeros_like(knee_heading), -np.sin(knee_heading)], axis=-1)
+        thigh, shank, reached = legs.solve(
+            hip,
+            foot.ankle,
+            trunk.pelvis,
+            left,
+            foot.contact,
+            side=side,
+            reach=config.gait.max_reach,
+            fold=config.gait.least_fold,
+            limits=config.limits,
+        )
+        pitch = legs.flexed(shank, reached, foot.yaw, foot.pitch, foot.floor, foot.contact, config.limits)
+        out.append(fitting.leg(hip, thigh, shank, reached, foot.pitched(pitch, reached, config.swing)))
+    return out[0], out[1]
 
 
 def _set(turned: Array, names: tuple[str, ...], values: tuple[Array, ...]) -> None:

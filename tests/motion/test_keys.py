@@ -40,8 +40,9 @@ def test_the_key_changes_with_backend_configuration_and_code(asked, monkeypatch)
     key = clip_key(asked, backend="local")
     assert clip_key(asked, backend="other") != key
     config = load_motion()
-    other = config.model_copy(update={"gait": config.gait.model_copy(update={"still_mps": 0.3})})
-    assert clip_key(asked, backend="local", config=other) != key
+    for part, change in (("gait", {"still_mps": 0.3}), ("fitting", {"apart_m": 0.07}), ("falling", {"loose": 0.1})):
+        other = config.model_copy(update={part: getattr(config, part).model_copy(update=change)})
+        assert clip_key(asked, backend="local", config=other) != key
     monkeypatch.setattr(keys, "code_version", lambda *rooms: "0" * 12)
     assert clip_key(asked, backend="local") != key
 

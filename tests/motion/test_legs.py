@@ -64,3 +64,12 @@ def test_a_leg_well_within_its_range_is_not_touched():
     feet = np.array([[0.05, -0.8, 0.1], [0.0, -0.7, -0.1], [0.1, -0.75, 0.3]])
     for free, held in zip(solved(feet, 1.0, False), solved(feet, 1.0, True), strict=True):
         assert np.array_equal(free, held)
+
+
+def test_a_knee_in_the_air_folds_no_further_than_it_can():
+    rng = np.random.default_rng(5)
+    feet = np.stack([rng.uniform(-0.2, 0.2, 400), rng.uniform(-0.45, -0.1, 400), rng.uniform(-0.9, -0.3, 400)], axis=-1)
+    thigh, shank, _ = solved(feet, 1.0, False)
+    along = [rotate(turned, np.array([0.0, -1.0, 0.0])) for turned in (thigh, shank)]
+    folded = np.degrees(np.arccos(np.clip(np.sum(along[0] * along[1], axis=-1), -1.0, 1.0)))
+    assert 100.0 < folded.max() <= load_motion().limits.knee_flexion[1]

@@ -110,3 +110,16 @@ def test_smoothing_keeps_lines_and_end_points():
     assert np.allclose(smooth(line, 4.0), line)
     noisy = np.random.default_rng(0).normal(size=40)
     assert smooth(noisy, 3.0)[0] == pytest.approx(noisy[0]) and smooth(noisy, 3.0).std() < 0.6 * noisy.std()
+
+
+def test_who_goes_to_and_fro_goes_nowhere_and_is_followed_less_closely(planned):
+    t = np.arange(64) / 8.0
+    still, running = (
+        planned(np.stack([size * np.sin(2.0 * np.pi * t / 0.9), 4.0 * go * t], axis=-1))
+        for size, go in ((0.25, 0.0), (0.0, 1.0))
+    )
+    assert still.restless[still.clip].min() > 0.9 and running.restless.max() == 0.0
+    assert still.pace[still.clip].max() < 0.25 < np.median(still.speed[still.clip])
+    assert np.array_equal(running.pace, running.speed)
+    config = load_motion().path
+    assert still.deviation.mean() <= config.mean_m + 1e-9 and still.deviation.max() <= config.bound_m

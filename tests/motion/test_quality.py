@@ -6,8 +6,8 @@ import pytest
 from bench import mocap
 from bench.gltf_motion import read
 from bench.motion_clips import test_paths as paths_to_test
-from bench.motion_measures import Motion, gait, measures
-from bench.motion_quality import from_file, from_recording, recorded
+from bench.motion_measures import Motion, bob, gait, measures
+from bench.motion_quality import Control, carried, from_file, from_recording, recorded
 from pipeline.motion.anatomy import CLEAR_M, joint_angles, leg_distance
 from pipeline.motion.gltf import glb
 from pipeline.motion.rotations import about, rotate
@@ -105,6 +105,32 @@ def test_a_stride_is_counted_from_passing_to_passing(standing):
     standing[:, INDEX["L_Ankle"], 2] += 0.3 * np.sin(2 * np.pi * t / 0.8)
     assert gait(still(standing)) == pytest.approx((1.2, 0.8), rel=0.02)
     assert gait(still(standing[:20])) is None
+
+
+def test_a_pelvis_rises_and_falls_in_a_stride_whatever_a_clip_begins_with(standing):
+    t = np.arange(60) / 30.0
+    standing[..., 2] += 1.5 * t[:, None]
+    standing[:, INDEX["L_Ankle"], 2] += 0.3 * np.sin(2 * np.pi * t / 0.8)
+    standing[..., 1] += 0.02 * np.cos(4 * np.pi * t / 0.8)[:, None]
+    assert bob(still(standing)) == pytest.approx(0.04, abs=0.004)
+    standing[..., 1] += 0.2 * t[:, None]
+    assert bob(still(standing)) == pytest.approx(0.04, abs=0.008), "a slope is no bob"
+    assert bob(still(standing[:20])) is None
+
+
+def test_recorded_people_and_ours_bob_alike(shared_data, request_on, straight):
+    control = recorded(shared_data / "motion" / "cmu_02")
+    assert control.bob(1.63) == pytest.approx(0.044, abs=0.005) and control.bob(4.0) is None
+    for speed in (1.2, 2.0, 2.5):
+        ours = bob(read_back(synthesize(request_on(straight(speed), intent="rotate"))))
+        assert 0.6 < ours / control.bob(speed) < 1.6, speed
+
+
+def test_people_carried_along_a_path_have_its_acceleration_and_their_own():
+    control = Control({}, (1.0, 1.0), (2.0, 1.0))
+    t = np.arange(31)[:, None] / 30.0
+    assert carried(t * np.array([3.0, 0.0]), 30, control) == pytest.approx(6.0)
+    assert carried(0.5 * 8.0 * t**2 * np.array([0.0, 1.0]), 30, control) > 8.0
 
 
 @pytest.mark.parametrize("speed", [1.2, 2.6, 4.8])

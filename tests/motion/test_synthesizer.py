@@ -24,6 +24,11 @@ def ahead(clip: Clip, joint: str) -> np.ndarray:
     return rotate(turned[:, INDEX[joint]], np.array([0.0, 0.0, 1.0]))[:, [0, 2]]
 
 
+def joints(clip: Clip) -> tuple[np.ndarray, np.ndarray]:
+    """Places and rotations of all joints."""
+    return forward(clip.rotations, clip.root)
+
+
 @pytest.fixture(params=SPEEDS, ids=lambda v: f"{v} m/s")
 def run(request, request_on, straight):
     asked = request_on(straight(request.param))
@@ -231,3 +236,24 @@ def test_real_players_are_followed_with_feet_that_hold(real_tracks):
         assert figures["contact_slip_mps"] < 0.01 and figures["path_ade_m"] < 0.03 and figures["raw_path_ade_m"] < 0.10
         assert min(bend(clip, joint).min() for joint in ("L_Knee", "R_Knee")) > -1e-6
     assert made >= 14
+
+
+def test_the_head_of_who_goes_to_and_fro_stays_calmer_than_the_pelvis(request_on):
+    t = np.arange(64) / 8.0
+    way = np.stack([np.zeros(t.size), 0.3 * np.sin(2.0 * np.pi * t / 0.9)], axis=-1)
+    positions, _ = joints(synthesize(request_on(way, intent="hold", yaw_deg=0.0)))
+    pelvis, head = (np.ptp(positions[:, INDEX[name], 2]) for name in ("Pelvis", "Head"))
+    assert pelvis > 0.15 and head < 0.75 * pelvis
+    straight = np.stack([3.0 * t, np.zeros(t.size)], axis=-1)
+    positions, _ = joints(synthesize(request_on(straight, intent="rotate", yaw_deg=0.0)))
+    assert np.ptp(positions[:, INDEX["Head"], 0] - positions[:, INDEX["Pelvis"], 0]) < 0.1
+
+
+def test_small_shifts_are_made_over_planted_feet(request_on):
+    t = np.arange(64) / 8.0
+    clips = []
+    for size in (0.08, 0.6):
+        way = np.stack([np.zeros(t.size), size * np.sin(2.0 * np.pi * t / 1.2)], axis=-1)
+        clips.append(synthesize(request_on(way, intent="hold", yaw_deg=0.0)))
+    few, many = (np.abs(np.diff(clip.contacts.astype(int), axis=0)).sum() for clip in clips)
+    assert few <= 2 < 8 < many
