@@ -85,6 +85,7 @@ class SceneGait(Config):
     float_per_gravity: float = Field(ge=0)
     wring_mps: float = Field(gt=0)
     wring_lift_m: float = Field(ge=0)
+    sidle_mps: float = Field(gt=0)
     least_move_m: float = Field(gt=0)
 
     @model_validator(mode="after")
