@@ -15,7 +15,7 @@ import polars as pl
 from pydantic import Field
 
 from assets import reports
-from assets.scenes import TABLE
+from assets.scenes import TABLE, analysed_matches
 from configs.scenes import load_scenes
 from configs.trajectories import load_trajectories
 from pipeline.scenes import speeds
@@ -62,8 +62,8 @@ class TrainConfig(dg.Config):
 
 
 def recordings(store: Store) -> Iterator[Recorded]:
-    """The paths of every match that has tracks and intents."""
-    for match_id in sorted(set(store.keys("tracks")) & set(store.keys("intents"))):
+    """The paths of every analysed match that may be learned from."""
+    for match_id in analysed_matches(store)[0]:
         yield recorded_windows(match_id, store.read_table("tracks", match_id), store.read_table("intents", match_id))
 
 

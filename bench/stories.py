@@ -59,9 +59,7 @@ def recorded(log: Path, config: ScenesConfig) -> pl.DataFrame:
     stretches, tracks = eligible(log)
     meant = stretches.select("player", "intent", t_ms="from_ms")
     names = tracks.with_columns(pl.col("player", "side").cast(pl.String))
-    return match_samples(
-        tables["match"], names, meant.cast({"player": pl.String}), licence="as recorded", config=config
-    )
+    return match_samples(tables["match"], names, meant.cast({"player": pl.String}), config=config)
 
 
 def document(stories: pl.DataFrame, match: pl.DataFrame | None, config: ScenesConfig) -> str:

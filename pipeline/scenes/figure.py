@@ -79,12 +79,12 @@ def posed(movement: Movement, config: ScenesConfig, *, scale: float = 1.0, gravi
     forward, up, stands = [], [], []
     for side in (0, 1):
         aside = (0.5 - side) * still["stride"] + still["seat"] * (0.9 * human.thigh + 0.05 * (0.5 - side))
-        foot = _foot(phase + 0.5 * side, gone, rest, aside, gait)
-        along = foot.along - gone
-        raised = _stepping(along, movement.heading, config) + _sidling(foot.aside, rest & foot.stands, config)
+        step = _foot(phase + 0.5 * side, gone, rest, aside, gait)
+        along = step.along - gone
+        raised = _stepping(along, movement.heading, config) + _sidling(step.aside, rest & step.stands, config)
         forward.append(along)
-        up.append(foot.up + raised)
-        stands.append(foot.stands & (raised < 1e-3))
+        up.append(step.up + raised)
+        stands.append(step.stands & (raised < 1e-3))
     if drop:
         rise = flight * (1.0 - np.cos(4.0 * np.pi * (phase + 0.125)))
         hip, up = hip + rise, [height + rise for height in up]
@@ -141,7 +141,7 @@ def _phase(gone: Array, speed: Array, stride: Array, config: ScenesConfig) -> Ar
 
 @dataclass(frozen=True)
 class _Foot:
-    """A foot by frame: where on the way `(n,)`, how high, what of that is posture and not way, and whether it stands."""
+    """A foot by frame `(n,)`: where on the way, how high, what of where is posture, and whether it stands."""
 
     along: Array
     up: Array
@@ -216,7 +216,7 @@ def _stepping(forward: Array, heading: Array, config: ScenesConfig) -> Array:
 
 
 def _sidling(aside: Array, stays: NDArray[np.bool_], config: ScenesConfig) -> Array:
-    """How high a foot of a figure that stays is lifted because it goes from one posture to another; `aside` in metres."""
+    """How high a foot of a figure that stays is lifted for another posture; `aside` as above, metres."""
     gait, fps = config.gait, config.fps
     swept = np.where(stays, np.abs(np.gradient(aside)) * fps, 0.0)
     return gait.wring_lift_m * np.clip(_blended(np.clip(swept / gait.sidle_mps, 0.0, 1.0), 0.06 * fps), 0.0, 1.0)

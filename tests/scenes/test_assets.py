@@ -43,6 +43,28 @@ def test_another_seed_replaces_the_shards_of_the_first(tmp_path: Path) -> None:
     assert store.keys("trajectories") == ["stories-2-00000"]
 
 
+def test_matches_kept_from_training_stay_out_of_the_training_set_and_of_what_is_learned(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from assets.trajectories import recordings
+    from configs.scenes import load_scenes
+
+    store = Store(str(tmp_path))
+    for table in ("matches", "tracks", "intents"):
+        for match_id in ("mine", "theirs"):
+            store.write(store.part_path(table, match_id), b"never read")
+    config = load_scenes()
+    own = config.dataset.model_copy(update={"untrainable_matches": {"the*": "research only"}})
+    monkeypatch.setattr("pipeline.scenes.matches.load_scenes", lambda: config.model_copy(update={"dataset": own}))
+    assert [shard.match_id for shard in scenes.match_shards(store)] == ["mine"]
+    assert scenes.analysed_matches(store) == (["mine"], {"theirs": "research only"})
+    read: list[str] = []
+    monkeypatch.setattr("resources.store.Store.read_table", lambda self, table, key: read.append(key))
+    monkeypatch.setattr("assets.trajectories.recorded_windows", lambda match_id, *_: match_id)
+    assert list(recordings(store)) == ["mine"]
+    assert set(read) == {"mine"}
+
+
 def test_a_damaged_shard_is_made_anew_and_equals_what_it_was(tmp_path: Path) -> None:
     store = Store(str(tmp_path))
     (shard,) = scenes.story_shards(20, 3)

@@ -19,7 +19,7 @@ def street(stage: Stage) -> Sequence[str]:
         stage.put("building", (-34.0 + 17.0 * k, -14.0), color=stage.pick("#9a8f86", "#8e8f98", "#a7947c", "#7f8a94"))
     for k in range(4):
         stage.put("lamp", (-21.0 + 14.0 * k, 1.9))
-    speed = stage.uniform(8.0, 13.0)
+    speed = stage.uniform(*stage.config.themes.car_mps)
     far = (-60.0 + 40.0 * speed, 0.0, 5.0)
     drive = Throw(begin=0.0, end=40.0, start=(-60.0, 0.0, 5.0), target=far, flies=False)
     stage.put("car", (-60.0, 5.0), color=stage.pick("#c0392b", "#2e5e9e", "#4a4a4a"), throws=(drive,))
