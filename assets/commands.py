@@ -513,9 +513,6 @@ def demo() -> None:
             result = _execute(instance, "retrain")
         if not result.success:
             _report([_failure(result)])
-        studio = _studio().with_budget(shown_of.clips)
-        seconds, failures = _analyse(instance, [shown], resources={"studio": studio})
-        _report(failures)
         with console.status("a small training set"):
             result = _execute(
                 instance,
@@ -525,14 +522,19 @@ def demo() -> None:
             )
         if not result.success:
             _report([_failure(result)])
-        with console.status("embedding"):
-            found_by = [dg.AssetKey(name) for name in ("moments", "embeddings", "moment_index")]
-            result = _execute(instance, "embed_texts", asset_selection=found_by)
-        if not result.success:
-            _report([_failure(result)])
-        _told_of(result, "embeddings", ("encoder", "embedded_now"))
-        with console.status("a tiny model of movement"):
-            said = tiny_model(_store(), settings(), steps=shown_of.movement.steps, changes=shown_of.movement.changes)
+        with tiny_model(_store(), settings(), shown_of.movement) as moves:
+            studio = _studio().with_budget(shown_of.clips)
+            seconds, failures = _analyse(instance, [shown], resources={"studio": studio})
+            _report(failures)
+            with console.status("embedding"):
+                found_by = [dg.AssetKey(name) for name in ("moments", "embeddings", "moment_index")]
+                result = _execute(instance, "embed_texts", asset_selection=found_by)
+            if not result.success:
+                _report([_failure(result)])
+            _told_of(result, "embeddings", ("encoder", "embedded_now", "known"))
+            with console.status("a tiny model of movement"):
+                said = moves()
+        with console.status("a film of a sentence"):
             result = _execute(
                 instance,
                 "train_trajectories",

@@ -7,17 +7,21 @@ which it is shown (`assets/commands.py`).
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from configs.demo import Movement
 from configs.trajectories import TrajectoriesConfig, load_trajectories
 from resources.clips import ClipStudio
 from resources.motion_backends.local import LocalBackend
 from resources.settings import Settings
 from resources.store import Store
 from resources.workers import cores
+
+SIZE = "tiny"
 
 
 @contextmanager
@@ -78,18 +82,18 @@ def changed(config: TrajectoriesConfig, changes: Mapping[str, Mapping[str, Any]]
     return TrajectoriesConfig.model_validate(values)
 
 
-def tiny_model(store: Store, environment: Settings, *, steps: int, changes: Mapping[str, Mapping[str, Any]]) -> str:
-    """Trains the smallest size on the demo's training set and puts it on the shelf; says what was trained.
+@contextmanager
+def tiny_model(store: Store, environment: Settings, config: Movement) -> Iterator[Callable[[], str]]:
+    """Trains the smallest size on the demo's training set, in a process beside whatever else is done in this context.
 
     Args:
-        store: holds the training set.
+        store: holds the training set; what comes into it later is not learned from.
         environment: names the encoder and MLflow.
-        steps: of the training.
-        changes: what differs from `trajectories.yaml`, so that it learns in seconds.
+        config: how long it learns, and what differs from `trajectories.yaml`, so that it learns in seconds.
 
-    Raises:
-        NothingLearned: if it is no better than before its first step.
-        TrainingFailed: if its process fails.
+    Yields:
+        What waits until it has learned, puts it on the shelf and says what was trained. It raises `NothingLearned` if
+        that is no better than before its first step, and `TrainingFailed` if its process fails.
     """
     from assets.definitions import open_encoder
     from assets.trajectories import gathered
@@ -98,24 +102,34 @@ def tiny_model(store: Store, environment: Settings, *, steps: int, changes: Mapp
     from pipeline.trajectories.shape import Shape
     from resources import training
 
-    encoder, scenes, config = open_encoder(environment), load_scenes(), changed(load_trajectories(), changes)
+    encoder, scenes, learning = open_encoder(environment), load_scenes(), changed(load_trajectories(), config.changes)
     corpus = gathered(store, encoder)
     shape = Shape.of(
-        "tiny", config, text=encoder.dimension, encoder=encoder.name, fps=scenes.fps, head_m=scenes.human.head
+        SIZE, learning, text=encoder.dimension, encoder=encoder.name, fps=scenes.fps, head_m=scenes.human.head
     )
-    plan = planned(shape, config, corpus=corpus.digest, contact_m=scenes.limits.contact_m, steps=steps)
+    plan = planned(shape, learning, corpus=corpus.digest, contact_m=scenes.limits.contact_m, steps=config.steps)
     folder = training.home(environment) / plan.version
-    if not training.finished(folder):
-        training.prepare(folder, plan, corpus)
-        for _ in training.trained(folder, environment, threads=1):
-            pass
-    training.Shelf(store).put(folder)
-    first, *_, last = [check["story_text"] for check in training.validations(folder)]
-    return (
-        f"{plan.version}: {shape.parameters:,} parameters, {steps} steps, {len(corpus):,} samples; from a sentence it "
-        f"is {last:.1f} m off on average, {first:.1f} m before its first step. It is tiny, to show the way from a "
-        "story to a film; for one that was trained for longer see docs/trajectories.md"
-    )
+
+    def learn() -> None:
+        if not training.finished(folder):
+            training.prepare(folder, plan, corpus)
+            for _ in training.trained(folder, environment, threads=1):
+                pass
+
+    with ThreadPoolExecutor(1) as beside:
+        learned = beside.submit(learn)
+
+        def ended() -> str:
+            learned.result()
+            training.Shelf(store).put(folder)
+            first, *later = [check["story_text"] for check in training.validations(folder)]
+            return (
+                f"{plan.version}: {shape.parameters:,} parameters, {config.steps} steps, {len(corpus):,} samples; from "
+                f"a sentence it is {min(later):.1f} m off on average, {first:.1f} m before its first step. It is tiny, "
+                "to show the way from a story to a film; for one that was trained for longer see docs/trajectories.md"
+            )
+
+        yield ended
 
 
 if __name__ == "__main__":

@@ -34,8 +34,9 @@ def street(stage: Stage) -> Sequence[str]:
     for cast, other in ((left, right), (right, left)):
         cast.until(met, "wave").face(other.at)
     chat = stage.uniform(3.0, 6.0)
-    left.do("talk", chat).go((meeting + 24.0, lane + 0.8), action="walk")
-    right.do("look", 0.5 * chat).do("talk", 0.5 * chat).go((meeting - 24.0, lane - 0.9), action="walk")
+    left.do("talk", chat).go((meeting, lane + 0.6), (meeting + 24.0, lane + 0.8), action="walk")
+    right.do("look", 0.5 * chat).do("talk", 0.5 * chat)
+    right.go((meeting, lane - 0.6), (meeting - 24.0, lane - 0.9), action="walk")
     hurry = stage.cast("commuter", (stage.uniform(-26, -22), stage.uniform(-0.6, 0.4)))
     hurry.do("look", stage.uniform(1.0, 4.0)).go((stage.uniform(14, 20), 0.9), action=stage.pick("run", "jog"))
     hurry.do("wave", 2.0).do("stand", 1.5).go((hurry.at[0] - 9.0, -0.6), action="walk")
