@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from configs.demo import Movement
-from configs.trajectories import TrajectoriesConfig, load_trajectories
+from configs.trajectories import TrajectoriesConfig
 from resources.clips import ClipStudio
 from resources.motion_backends.local import LocalBackend
 from resources.settings import Settings
@@ -96,18 +96,13 @@ def tiny_model(store: Store, environment: Settings, config: Movement) -> Iterato
         that is no better than before its first step, and `TrainingFailed` if its process fails.
     """
     from assets.definitions import open_encoder
-    from assets.trajectories import gathered
-    from configs.scenes import load_scenes
-    from pipeline.trajectories.plan import planned
-    from pipeline.trajectories.shape import Shape
+    from assets.trajectories import gathered, plan_for
     from resources import training
 
-    encoder, scenes, learning = open_encoder(environment), load_scenes(), changed(load_trajectories(), config.changes)
+    encoder = open_encoder(environment)
     corpus = gathered(store, encoder)
-    shape = Shape.of(
-        SIZE, learning, text=encoder.dimension, encoder=encoder.name, fps=scenes.fps, head_m=scenes.human.head
-    )
-    plan = planned(shape, learning, corpus=corpus.digest, contact_m=scenes.limits.contact_m, steps=config.steps)
+    plan = plan_for(corpus, encoder, SIZE, config.steps)
+    plan = plan.model_copy(update={"config": changed(plan.config, config.changes)})
     folder = training.home(environment) / plan.version
 
     def learn() -> None:
@@ -124,9 +119,9 @@ def tiny_model(store: Store, environment: Settings, config: Movement) -> Iterato
             training.Shelf(store).put(folder)
             first, *later = [check["story_text"] for check in training.validations(folder)]
             return (
-                f"{plan.version}: {shape.parameters:,} parameters, {config.steps} steps, {len(corpus):,} samples; from "
-                f"a sentence it is {min(later):.1f} m off on average, {first:.1f} m before its first step. It is tiny, "
-                "to show the way from a story to a film; for one that was trained for longer see docs/trajectories.md"
+                f"{plan.version}: {plan.shape.parameters:,} parameters, {config.steps} steps, {len(corpus):,} samples; "
+                f"from a sentence it is {min(later):.1f} m off on average, {first:.1f} m before its first step. It is "
+                "tiny, to show the way from a story to a film; for one that learned longer see docs/trajectories.md"
             )
 
         yield ended

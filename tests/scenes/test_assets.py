@@ -1,5 +1,6 @@
 """The assets `scenes` and `trajectories`, and the commands of the same."""
 
+from collections.abc import Generator
 from pathlib import Path
 
 import dagster as dg
@@ -74,6 +75,32 @@ def test_a_damaged_shard_is_made_anew_and_equals_what_it_was(tmp_path: Path) -> 
     assert not scenes.make_shard(store, shard).reused
     assert store.read_table("trajectories", shard.key).equals(before)
     assert made.rows == 20
+
+
+SHARDS = [scenes.Shard(f"stories-4-{number:05d}", 4, number, 12) for number in range(3)]
+
+
+def test_a_data_set_that_was_interrupted_goes_on_where_it_was(tmp_path: Path) -> None:
+    store, environment = Store(str(tmp_path)), Settings(gridmotion_store=str(tmp_path))
+    making = scenes.make_shards(SHARDS, environment, store, processes=1)
+    first = next(making)
+    assert isinstance(making, Generator)
+    making.close()
+    assert store.keys("trajectories") == [first.key]
+    made = list(scenes.make_shards(SHARDS, environment, store, processes=1))
+    assert [shard.reused for shard in made] == [True, False, False]
+
+
+@pytest.mark.slow
+def test_two_processes_make_the_bytes_of_one(tmp_path: Path) -> None:
+    digests = []
+    for processes in (1, 2):
+        folder = str(tmp_path / str(processes))
+        store = Store(folder)
+        made = list(scenes.make_shards(SHARDS, Settings(gridmotion_store=folder), store, processes=processes))
+        assert not any(shard.reused for shard in made)
+        digests.append([store.part("trajectories", shard.key).digest for shard in SHARDS])
+    assert digests[0] == digests[1]
 
 
 def test_films_come_with_a_check_of_sizes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
