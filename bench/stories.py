@@ -27,7 +27,7 @@ from pipeline.trajectories.samples import of_rows
 PATH = Path(__file__).parents[1] / "docs" / "scenes.md"
 PICTURE = PATH.parent / "images" / "stories.jpg"
 PAIR = PATH.parent / "images" / "before_after.webp"
-PAIRED, PAIRED_S = ("chase", 5), 6.0
+PAIRED, PAIRED_S = ("chase", 3), 5.0
 TOLD = 5  # seeds of each theme that are measured in place and moving
 LOG = "cs2-sf-mirage.jsonl.gz"
 SEED, SAMPLES = 1, 1000
@@ -177,9 +177,9 @@ action's comes of starting, stopping and turning, and slower than 0.5 m/s nobody
 
 _CHECKS = """\
 Each is blocking and judges every shard. *Facing* is the 99th percentile of moving frames, *foot slide* the mean over
-samples: a figure in a plane of its own cannot set a foot beside its way, so what is left comes from bends; on a straight
-way feet hold from the first step to the last. One that turns at once or changes its posture lifts its feet, and one that
-creeps in a recording while it stays is held where it stays."""
+samples: a figure in a plane of its own cannot set a foot beside its way, so what is left comes from bends; on a
+straight way feet hold from the first step to the last. One that turns at once or changes its posture lifts its feet,
+and one that creeps in a recording while it stays is held where it stays."""
 
 
 def main() -> int:

@@ -153,9 +153,9 @@ class Film:
     def _ground(self, frame: int, points: Any) -> list[Pixels]:
         return [self._project(frame, (x, 0.0, z)) for x, z in points]
 
-    def look_as(self, other: "Film") -> None:
-        """Takes the camera of another film of the same length."""
-        self._centre, self._span = other._centre, other._span
+    def as_large_as(self, other: "Film") -> None:
+        """Shows everything as large as another film of the same length does, wherever it looks."""
+        self._span = other._span
 
     # -- pictures ----------------------------------------------------------------------------------------------------
 
@@ -391,12 +391,12 @@ def before_after(scene: Scene, kind: str = "mp4", config: ScenesConfig | None = 
 
 
 def beside(scene: Scene, config: ScenesConfig | None = None) -> tuple[Film, Film]:
-    """The same scene animated in place, and moving, both in the view of the second."""
+    """The same scene animated in place, and moving, as large in both; each camera follows what there is to follow."""
     static, moving = (
         Film(scene, config, static=in_place, caption=caption)
         for in_place, caption in ((True, "before: limbs move, positions don't"), (False, "after: true speed, true way"))
     )
-    static.look_as(moving)
+    static.as_large_as(moving)
     return static, moving
 
 
