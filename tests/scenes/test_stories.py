@@ -85,12 +85,12 @@ def test_before_and_after_stand_side_by_side_with_all_frames_at_their_rate(confi
 
     import av
 
-    scene = tell("park", 1, duration=1.0)
+    scene = tell("park", 1, duration=0.4)
     with av.open(io.BytesIO(before_after(scene, config=config))) as film:
         stream = film.streams.video[0]
         assert stream.average_rate == config.fps
         assert (stream.width, stream.height) == (2 * config.render.width, config.render.height)
-        assert sum(1 for _ in film.decode(stream)) == config.fps
+        assert sum(1 for _ in film.decode(stream)) == 0.4 * config.fps
     assert before_after(scene, "webp", config)[8:12] == b"WEBP"
 
 
