@@ -29,7 +29,7 @@ $(STAMP): requirements.lock pyproject.toml
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
 	touch $@
 
-demo: setup ## simulate a match, run the line, say where everything is
+demo: setup ## simulate a match, run the line, make a film of a sentence, say where everything is
 	$(BIN)/gridmotion demo
 
 test: setup ## the whole suite but what is slow

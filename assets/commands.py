@@ -167,7 +167,7 @@ def _scan(instance: dg.DagsterInstance, paths: list[Path], *, replace: bool) -> 
 
 
 def _analyse(
-    instance: dg.DagsterInstance, matches: list[str], chosen: list[dg.AssetKey] | None = None
+    instance: dg.DagsterInstance, matches: list[str], chosen: list[dg.AssetKey] | None = None, **options: Any
 ) -> tuple[dict[str, float], list[str]]:
     """Run the analysis of each match, all of it or these assets; returns the seconds it took, and what failed."""
     seconds: dict[str, float] = {}
@@ -178,7 +178,7 @@ def _analyse(
         for match_id in matches:
             progress.update(task, description=f"analyse {match_id}")
             begin = time.perf_counter()
-            result = _execute(instance, "analyse_match", partition_key=match_id, asset_selection=chosen)
+            result = _execute(instance, "analyse_match", partition_key=match_id, asset_selection=chosen, **options)
             seconds[match_id] = time.perf_counter() - begin
             warnings += _warnings(instance, result.run_id)
             if not result.success:
@@ -490,18 +490,21 @@ def fetch(
 def demo() -> None:
     """Simulate matches, train on some, analyse another, and say where everything is."""
     from assets.analysis import SPECS
+    from assets.demo import compiling_ahead, tiny_model
     from assets.summary import pictures
     from configs.demo import load_demo
     from pipeline.events.sources.simulator import simulate as play
     from pipeline.events.sources.simulator import write
+    from resources.settings import settings
 
     folder = Path(_store().url if _store().is_local else "data") / "simulated"
-    games = [*load_demo().training, load_demo().analysed]
+    shown_of = load_demo()
+    games = [*shown_of.training, shown_of.analysed]
     logs = []
-    with _progress() as progress:
-        for game in progress.track(games, description="simulate"):
-            logs.append(write(folder, play(rounds=game.rounds, seed=game.seed))[0])
-    with _instance() as instance:
+    with compiling_ahead(), _instance() as instance:
+        with _progress() as progress:
+            for game in progress.track(games, description="simulate"):
+                logs.append(write(folder, play(rounds=game.rounds, seed=game.seed))[0])
         rows, failures = _scan(instance, logs, replace=False)
         _report(failures)
         *training, shown = [match for row in rows for match in row["matches"]]
@@ -511,29 +514,44 @@ def demo() -> None:
             result = _execute(instance, "retrain")
         if not result.success:
             _report([_failure(result)])
-        seconds, failures = _analyse(instance, [shown])
-        _report(failures)
         with console.status("a small training set"):
             result = _execute(
                 instance,
                 "training_set",
-                ops={"trajectories": {"config": {"samples": load_demo().samples, "processes": 1}}},
+                ops={"trajectories": {"config": {"samples": shown_of.samples, "processes": 1}}},
                 asset_selection=[dg.AssetKey("trajectories")],
             )
         if not result.success:
             _report([_failure(result)])
-        with console.status("embedding"):
-            found_by = [dg.AssetKey(name) for name in ("moments", "embeddings", "moment_index")]
-            result = _execute(instance, "embed_texts", asset_selection=found_by)
+        with tiny_model(_store(), settings(), shown_of.movement) as moves:
+            studio = _studio().with_budget(shown_of.clips)
+            seconds, failures = _analyse(instance, [shown], resources={"studio": studio})
+            _report(failures)
+            with console.status("embedding"):
+                found_by = [dg.AssetKey(name) for name in ("moments", "embeddings", "moment_index")]
+                result = _execute(instance, "embed_texts", asset_selection=found_by)
+            if not result.success:
+                _report([_failure(result)])
+            _told_of(result, "embeddings", ("encoder", "embedded_now", "known"))
+            with console.status("a tiny model of movement"):
+                said = moves()
+        with console.status("a film of a sentence"):
+            result = _execute(
+                instance,
+                "train_trajectories",
+                ops={"text_films": {"config": {"prompts": [shown_of.movement.film]}}},
+                asset_selection=[dg.AssetKey("text_films")],
+            )
         if not result.success:
             _report([_failure(result)])
-        _told_of(result, "embeddings", ("encoder", "embedded_now"))
+        made = result.asset_materializations_for_node("text_films")[0].metadata
+        console.print(f"model of movement {said}", soft_wrap=True)
     store = _store()
     console.print(_scan_table(rows[-1:]))
     console.print(_match_table([shown], seconds))
     drawn = pictures(store, shown, _studio())
-    console.print(f"gridmotion search {load_demo().search!r}")
-    search_commands.search(load_demo().search, limit=3)
+    console.print(f"gridmotion search {shown_of.search!r}")
+    search_commands.search(shown_of.search, limit=3)
     for what, where in {
         "events": store.uri(store.part_path("events", shown)),
         "features": store.uri(store.part_path("features", shown)),
@@ -542,6 +560,7 @@ def demo() -> None:
         "clips": store.uri(store.part_path("clips", shown)),
         "motion (GLB)": store.uri("motion"),
         "training set": store.uri("trajectories"),
+        "film of a sentence": f"{made[shown_of.movement.film].value}  ({shown_of.movement.film!r}, by the tiny model)",
         **{f"{name} (picture)": where for name, where in drawn.items()},
     }.items():
         console.print(f"{what:>18}  {where}", soft_wrap=True)

@@ -85,7 +85,7 @@ def build_defs(environment: Settings | None = None, **overrides: Any) -> dg.Defi
     Args:
         environment: the settings; those of the process by default.
         overrides: resources that take the place of the default ones, by name (`store`, `models`, `studio`, `grid`,
-            `reviews`, `encoders`).
+            `reviews`, `encoder_catalogue`).
     """
     environment = environment or settings()
     store = overrides.pop("store", None) or open_store(environment)
@@ -150,9 +150,9 @@ def build_defs(environment: Settings | None = None, **overrides: Any) -> dg.Defi
             "studio": open_studio(store, environment),
             "grid": open_grid(environment),
             "reviews": reviews.open_reviews(environment),
-            "encoders": Encoders(environment),
+            "encoder_catalogue": Encoders(environment),
             "environment": environment,
-            "encoder": open_encoder(environment),
+            "text_reader": open_encoder(environment),
             "watcher": many.Nobody(),
             **overrides,
         },

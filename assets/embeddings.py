@@ -114,13 +114,13 @@ def _schema(table: str, rows: pl.DataFrame, broken: str = "") -> dg.AssetCheckRe
     ],
 )  # fmt: skip
 def embeddings(
-    context: dg.AssetExecutionContext, store: dg.ResourceParam[Store], encoders: dg.ResourceParam[Encoders]
+    context: dg.AssetExecutionContext, store: dg.ResourceParam[Store], encoder_catalogue: dg.ResourceParam[Encoders]
 ) -> dg.MaterializeResult:
     """A vector of each prompt, caption, moment and way to say an intent; only what is new is asked of the encoder."""
-    encoder = encoders.open(say=context.log.warning)
-    vectors = TextVectors(store, encoder, encoders.config)
+    encoder = encoder_catalogue.open(say=context.log.warning)
+    vectors = TextVectors(store, encoder, encoder_catalogue.config)
     found = collected(store)
-    ways = sorted({way for ways in encoders.config.retrieval.ways.values() for way in ways})
+    ways = sorted({way for ways in encoder_catalogue.config.retrieval.ways.values() for way in ways})
     log = _logging(context.log.info)
     documents = vectors.ensure({text for kind in found.values() for text in kind}, told=log)
     queries = vectors.ensure(ways, "query", told=log)
@@ -175,17 +175,17 @@ def _logging(say: Callable[[str], None]) -> Callable[[int, int], None]:
     ],
 )  # fmt: skip
 def moment_index(
-    context: dg.AssetExecutionContext, store: dg.ResourceParam[Store], encoders: dg.ResourceParam[Encoders]
+    context: dg.AssetExecutionContext, store: dg.ResourceParam[Store], encoder_catalogue: dg.ResourceParam[Encoders]
 ) -> dg.MaterializeResult:
     """The index by which `gridmotion search` finds moments of matches by words."""
-    encoder = encoders.open(say=context.log.debug)
-    vectors = TextVectors(store, encoder, encoders.config)
+    encoder = encoder_catalogue.open(say=context.log.debug)
+    vectors = TextVectors(store, encoder, encoder_catalogue.config)
     read, rows = parts(store), _all_moments(store)
     told = different(rows)
     found = vectors.of(told["text"].to_list(), make=False)
-    index = MomentIndex(store, encoder.identity, encoders.config)
+    index = MomentIndex(store, encoder.identity, encoder_catalogue.config)
     size = index.build(rows, found, read)
-    recall, least = _recall(index, told["text_hash"].to_list(), found), encoders.config.index.recall_at_least
+    recall, least = _recall(index, told["text_hash"].to_list(), found), encoder_catalogue.config.index.recall_at_least
     check = dg.AssetCheckResult(
         check_name=INDEX_CHECK,
         asset_key="moment_index",
@@ -224,11 +224,11 @@ def _recall(index: MomentIndex, hashes: list[str], vectors: np.ndarray[Any, Any]
     code_version=EMBEDDINGS.code_version,
 )
 def encoder_retrieval(
-    context: dg.AssetExecutionContext, store: dg.ResourceParam[Store], encoders: dg.ResourceParam[Encoders]
+    context: dg.AssetExecutionContext, store: dg.ResourceParam[Store], encoder_catalogue: dg.ResourceParam[Encoders]
 ) -> dg.MaterializeResult:
     """How well the encoder finds what is said in other words, beside every encoder that was used on this store."""
-    encoder = encoders.open(say=context.log.debug)
-    vectors = TextVectors(store, encoder, encoders.config)
+    encoder = encoder_catalogue.open(say=context.log.debug)
+    vectors = TextVectors(store, encoder, encoder_catalogue.config)
     found = measured(vectors, _all_moments(store))
     store.write(f"{FOLDER}/{encoder.identity.key}.json", json.dumps(found, sort_keys=True, indent=1).encode())
     return dg.MaterializeResult(metadata={"encoder": encoder.identity.key, "retrieval": reports.table(compared(store))})

@@ -30,7 +30,7 @@ def render_scene(
         float | None, typer.Option(help="How long; as long as the story is if not given.", min=1)
     ] = None,
     before_after: Annotated[
-        bool, typer.Option("--before-after", help="The story twice: animated in place, and moving (.mp4).")
+        bool, typer.Option("--before-after", help="The story twice, side by side: animated in place, and moving.")
     ] = False,
     match: Annotated[str | None, typer.Option(help="Retell a match of the store instead.")] = None,
     round_number: Annotated[int, typer.Option("--round", help="Which of its rounds.", min=1)] = 1,
@@ -43,14 +43,14 @@ def render_scene(
     kind = out.suffix.lower()
     if kind not in (*FILMS, ".jpg"):
         raise typer.BadParameter(f"{out.name}: give it the ending {', '.join(FILMS)} or .jpg", param_hint="--out")
-    if before_after and kind != ".mp4":
-        raise typer.BadParameter("--before-after is a film: give it the ending .mp4", param_hint="--out")
+    if before_after and kind not in FILMS:
+        raise typer.BadParameter(f"--before-after is a film: give it the ending {', '.join(FILMS)}", param_hint="--out")
     began = time.monotonic()
     try:
         scene = _retold(match, round_number, from_s, seconds) if match else _told(theme, seed, seconds)
         with console.status(f"drawing {scene.duration:.0f} s"):
             if before_after:
-                data = render.before_after(scene)
+                data = render.before_after(scene, kind[1:])
             elif kind == ".jpg":
                 data = render.contact_sheet(scene)
             else:

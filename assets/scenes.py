@@ -17,7 +17,7 @@ from assets import reports
 from assets.stages import SCHEMA_CHECK, Recipe
 from configs.scenes import load_scenes
 from pipeline.scenes.dataset import plan, story_shard
-from pipeline.scenes.matches import match_samples
+from pipeline.scenes.matches import match_samples, source_of
 from pipeline.scenes.story import tell, themes
 from pipeline.scenes.validation import CHECKS, Finding, findings, object_sizes
 from pipeline.tables import SchemaViolation, conform
@@ -141,9 +141,17 @@ def story_shards(samples: int, seed: int) -> list[Shard]:
 
 
 def match_shards(store: Store) -> list[Shard]:
-    """A shard for each match that has tracks and intents."""
+    """A shard for each match that has tracks and intents, and may be learned from."""
+    allowed, _ = analysed_matches(store)
+    return [Shard(_match_key(match_id), match_id=match_id) for match_id in allowed]
+
+
+def analysed_matches(store: Store) -> tuple[list[str], dict[str, str]]:
+    """Matches with tracks and intents: those that may be learned from, and the licences of those that may not."""
     ready = sorted(set(store.keys("tracks")) & set(store.keys("intents")) & set(store.keys("matches")))
-    return [Shard(_match_key(match_id), match_id=match_id) for match_id in ready]
+    sources = {match_id: source_of(match_id) for match_id in ready}
+    refused = {match_id: source.licence for match_id, source in sources.items() if not source.trainable}
+    return [match_id for match_id in ready if match_id not in refused], refused
 
 
 def _match_key(match_id: str) -> str:
@@ -185,7 +193,7 @@ def _rows(store: Store, shard: Shard) -> pl.DataFrame:
     if not shard.match_id:
         return story_shard(shard.seed, shard.number, shard.samples)
     match, tracks, intents = (store.read_table(table, shard.match_id) for table in ("matches", "tracks", "intents"))
-    return match_samples(match, tracks, intents, licence=load_scenes().dataset.match_licence)
+    return match_samples(match, tracks, intents)
 
 
 def make_shards(shards: list[Shard], environment: Settings, store: Store, *, processes: int = 0) -> Iterator[MadeShard]:
@@ -250,8 +258,16 @@ def trajectories(
     made = sorted(make_shards(shards, environment, store, processes=config.processes), key=lambda shard: shard.key)
     dropped = drop_stale(store, [shard.key for shard in shards])
     context.log.info(f"{len(made)} shards, {sum(s.reused for s in made)} reused, {dropped} of other data sets removed")
+    _, refused = analysed_matches(store)
+    for match_id, licence in refused.items():
+        context.log.warning(f"{match_id}: its licence ({licence}) does not allow training; it stays out")
     return dg.MaterializeResult(
         metadata={
+            **(
+                {"refused_matches": ", ".join(f"{name}: {licence}" for name, licence in refused.items())}
+                if refused
+                else {}
+            ),
             "dagster/row_count": sum(shard.rows for shard in made),
             "shards": len(made),
             "reused": sum(shard.reused for shard in made),

@@ -19,6 +19,7 @@ from assets.scenes import TABLE
 from configs.scenes import load_scenes
 from configs.trajectories import load_trajectories
 from pipeline.scenes import speeds
+from pipeline.scenes.matches import source_of
 from pipeline.trajectories.corpus import Corpus, Encoder, assembled
 from pipeline.trajectories.evaluation import judged
 from pipeline.trajectories.generation import generated, sheet
@@ -62,9 +63,11 @@ class TrainConfig(dg.Config):
 
 
 def recordings(store: Store) -> Iterator[Recorded]:
-    """The paths of every match that has tracks and intents."""
+    """The paths of every analysed match that may be learned from."""
     for match_id in sorted(set(store.keys("tracks")) & set(store.keys("intents"))):
-        yield recorded_windows(match_id, store.read_table("tracks", match_id), store.read_table("intents", match_id))
+        if source_of(match_id).trainable:
+            tracks, intents = (store.read_table(table, match_id) for table in ("tracks", "intents"))
+            yield recorded_windows(match_id, tracks, intents)
 
 
 def gathered(store: Store, encoder: Encoder) -> Corpus:
@@ -136,7 +139,7 @@ def trajectory_model(
     config: TrainConfig,
     store: dg.ResourceParam[Store],
     environment: dg.ResourceParam[Settings],
-    encoder: dg.ResourceParam[Encoder],
+    text_reader: dg.ResourceParam[Encoder],
 ) -> dg.MaterializeResult:
     """The transformer, trained in a process of its own on every sample and every recorded path; resumable."""
 
@@ -144,7 +147,7 @@ def trajectory_model(
         if progress["kind"] == "validation":
             context.log.info(f"step {progress['step']} of {progress['steps']}: {progress['error_m']:.3f} m")
 
-    plan, folder = train(store, environment, encoder, config, listen, context.log.info)
+    plan, folder = train(store, environment, text_reader, config, listen, context.log.info)
     told, checks, has_learned = training.history(folder), training.validations(folder), training.has_learned(folder)
     where = {"dagster/uri": training.Shelf(store).put(folder)} if has_learned else {}
     first, best = (checks[0]["error_m"], min(each["error_m"] for each in checks)) if checks else (0.0, 0.0)
@@ -221,10 +224,10 @@ def pictured(store: Store, encoder: Encoder, seed: int = 1) -> bytes:
 def trajectory_evaluation(
     store: dg.ResourceParam[Store],
     environment: dg.ResourceParam[Settings],
-    encoder: dg.ResourceParam[Encoder],
+    text_reader: dg.ResourceParam[Encoder],
 ) -> dg.MaterializeResult:
     """How well the model forecasts held-out matches and stories, and how true the motions are that it makes up."""
-    outcome, text = examined(store, environment, encoder)
+    outcome, text = examined(store, environment, text_reader)
     uri = store.write(REPORT, text.encode())
     rows = goals(outcome.judgement, load_trajectories())
     missed = [f"{name}: {value:.1%}, wanted {wanted:.0%}" for name, value, wanted, good in rows if not good]
@@ -263,13 +266,13 @@ class TextFilmsConfig(dg.Config):
 def text_films(
     config: TextFilmsConfig,
     store: dg.ResourceParam[Store],
-    encoder: dg.ResourceParam[Encoder],
+    text_reader: dg.ResourceParam[Encoder],
 ) -> dg.MaterializeResult:
     """Films that the model makes up from sentences."""
     model = training.Shelf(store).latest()
     told: dict[str, Any] = {}
     for number, prompt in enumerate(config.prompts):
-        made = generated(model, encoder, prompt, seed=config.seed)
+        made = generated(model, text_reader, prompt, seed=config.seed)
         name = f"{FILMS}/{number:02d}"
         store.write(f"{name}.json", json.dumps({"prompt": prompt, "model": model.version}).encode())
         told[prompt] = store.write(f"{name}.mp4", made.film())

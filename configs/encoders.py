@@ -92,9 +92,6 @@ class Moments(Config):
 
     after_ms: int = Field(ge=0)
     spoken: int = Field(ge=0)
-    quick_mps: float = Field(gt=0)
-    slow_mps: float = Field(gt=0)
-    moved_m: float = Field(ge=0)
     site_m: float = Field(ge=0)
 
 

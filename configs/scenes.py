@@ -58,6 +58,15 @@ class Recognised(Config):
     action: str
 
 
+class Wording(Config):
+    """How ways are put in words."""
+
+    quick_mps: float = Field(gt=0)
+    slow_mps: float = Field(gt=0)
+    moved_m: float = Field(ge=0)
+    towards_share: float = Field(gt=0, le=1)
+
+
 class Movement(Config):
     """What bodies can't exceed, and how corners are rounded."""
 
@@ -85,6 +94,7 @@ class SceneGait(Config):
     float_per_gravity: float = Field(ge=0)
     wring_mps: float = Field(gt=0)
     wring_lift_m: float = Field(ge=0)
+    sidle_mps: float = Field(gt=0)
     least_move_m: float = Field(gt=0)
 
     @model_validator(mode="after")
@@ -132,6 +142,8 @@ class Themes(Config):
     base_path_m: float = Field(gt=0)
     mound_m: float = Field(gt=0)
     pitch_mps: float = Field(gt=0)
+    throw_mps: float = Field(gt=0)
+    car_mps: Range
     pace: float = Field(ge=0, le=0.05)
 
 
@@ -156,9 +168,12 @@ class Dataset(Config):
     shard: int = Field(gt=0)
     held_out_style: int = Field(ge=0)
     held_out_share: float = Field(ge=0, lt=1)
+    story_licence: str
     match_licence: str
+    untrainable_matches: dict[str, str]
     validation_share: float = Field(ge=0, lt=0.5)
     test_share: float = Field(ge=0, lt=0.5)
+    still_m: float = Field(ge=0)
     stillness: float = Field(ge=0, le=1)
     least_samples: int = Field(ge=2)
     creep_mps: float = Field(ge=0)
@@ -174,8 +189,12 @@ class Limits(Config):
 
     speed_share: float = Field(gt=0)
     cruise_mps2: float = Field(gt=0)
+    cruise_lateral: float = Field(gt=0, le=1)
+    cruise_frames: int = Field(ge=1)
+    stays_mps: float = Field(gt=0)
     teleport_mps: float = Field(gt=0)
     facing_deg: float = Field(gt=0)
+    facing_percentile: float = Field(gt=0, le=100)
     facing_from_mps: float = Field(gt=0)
     bone_share: float = Field(gt=0)
     slide_mps: float = Field(gt=0)
@@ -191,6 +210,7 @@ class ScenesConfig(Config):
     actions: dict[str, Action]
     recognised: tuple[Recognised, ...]
     intents: dict[str, str]
+    wording: Wording
     movement: Movement
     gait: SceneGait
     postures: dict[str, Posture]

@@ -79,6 +79,10 @@ class ClipStudio:
         """Names who is asked, and in which order."""
         return " then ".join(backend.identity for backend in (*self.preferred, self.backend))
 
+    def with_budget(self, clips: int) -> "ClipStudio":
+        """The same with another number of clips that a match gets without being asked."""
+        return ClipStudio(self.store, self.backend, clips, self.preferred)
+
     def make(
         self,
         moments: pl.DataFrame,

@@ -8,21 +8,30 @@ A sentence tells who, what is meant, how fast, from where to where, what happene
 came of it is in them, so they are for search and never for a prediction.
 """
 
+import math
 import re
 from typing import Any
 
-import numpy as np
 import polars as pl
 
 from configs.encoders import EncodersConfig, load_encoders
+from configs.scenes import load_scenes
 from pipeline.embeddings.texts import text_hash
 from pipeline.events.model import is_attacker
-from pipeline.scenes.captions import Phrase
+from pipeline.scenes.captions import (
+    SUBJECTS,
+    WAYS,
+    Objective,
+    Phrase,
+    pace_words,
+    site_words,
+    towards_words,
+    with_article,
+)
 from pipeline.tables import empty
 
 _MM = 1000.0
 _DIES_MS = 1000  # a segment ends a little before its player does: at its last instant
-_WAYS = ("advance", "retreat", "rotate")  # intents that are a way: of others, how fast somebody is tells nothing
 _BEFORE = (
     ("teammate", "after losing a teammate"),
     ("kill", "after killing an opponent"),
@@ -54,7 +63,7 @@ def described(
         return empty("moments")
     rows = _placed(segments.sort("player", "from_ms", "segment_id"), tracks)
     rows = _surrounded(rows, tracks, events, config.moments.after_ms)
-    sites = [(_site(str(o["id"])), o["x_mm"] / _MM, o["z_mm"] / _MM) for o in match["objectives"].item()]
+    sites = [(site_words(str(o["id"])), (o["x_mm"] / _MM, o["z_mm"] / _MM)) for o in match["objectives"].item()]
     texts = [_sentence(row, sites, config) for row in rows.iter_rows(named=True)]
     kinds = empty("moments").schema
     told = rows.with_columns(text=pl.Series(texts, dtype=pl.String)).with_columns(
@@ -140,9 +149,8 @@ def _surrounded(rows: pl.DataFrame, tracks: pl.DataFrame, events: pl.DataFrame, 
     )
 
 
-def _sentence(row: dict[str, Any], sites: list[tuple[str, float, float]], config: EncodersConfig) -> str:
-    role = is_attacker(row["side"])
-    subject = "A player" if role is None else "An attacker" if role else "A defender"
+def _sentence(row: dict[str, Any], sites: list[Objective], config: EncodersConfig) -> str:
+    subject = with_article(SUBJECTS[is_attacker(row["side"])]).capitalize()
     said = Phrase(row["intent"], _how(row, sites, config), is_intent=True).said(gerund=False)
     before = [words for name, words in _BEFORE if row[name] is not None][: config.moments.spoken]
     after = ["kills an opponent" if row["kills"] == 1 else f"kills {row['kills']} opponents"] if row["kills"] else []
@@ -153,35 +161,21 @@ def _sentence(row: dict[str, Any], sites: list[tuple[str, float, float]], config
     return text + (f", and {' and '.join(after)}" if after else "")
 
 
-def _how(row: dict[str, Any], sites: list[tuple[str, float, float]], config: EncodersConfig) -> str:
+def _how(row: dict[str, Any], sites: list[Objective], config: EncodersConfig) -> str:
     """How fast, and from where to where: by the names of places where the source has them, else by objectives."""
     if row["begin_x_mm"] is None or row["end_x_mm"] is None:
         return ""
-    limits = config.moments
+    wording = load_scenes().wording
     far = row["end_gone"] - row["begin_gone"]
-    pace = far / max((row["to_ms"] - row["from_ms"]) / _MM, 1e-3)
-    words = []
-    if far > limits.moved_m and row["intent"] in _WAYS:
-        words = ["quickly"] if pace > limits.quick_mps else ["slowly"] if pace < limits.slow_mps else []
+    how = pace_words(far, (row["to_ms"] - row["from_ms"]) / _MM, wording) if row["intent"] in WAYS else ""
     begin, end = place_words(row["begin_place"]), place_words(row["end_place"])
     if begin and end:
-        words.append(f"at {end}" if begin == end else f"from {begin} to {end}")
-        return " ".join(words)
-    here = np.array([row["begin_x_mm"], row["begin_z_mm"]]) / _MM
-    there = np.array([row["end_x_mm"], row["end_z_mm"]]) / _MM
-    near = sorted((float(np.hypot(*(there - (x, z)))), name, (x, z)) for name, x, z in sites)
-    if near and near[0][0] < limits.site_m:
-        words.append(f"at {near[0][1]}")
-    elif near and far > limits.moved_m:
-        closer = [(float(np.hypot(*(here - at))) - d, name) for d, name, at in near]
-        gained, name = max(closer)
-        if gained > 0.5 * far:
-            words.append(f"towards {name}")
-    return " ".join(words)
-
-
-def _site(name: str) -> str:
-    return f"site {name.rsplit('_', 1)[-1].upper()}" if "_" in name else name
+        return f"{how} {f'at {end}' if begin == end else f'from {begin} to {end}'}".strip()
+    here, there = ((row[f"{edge}_x_mm"] / _MM, row[f"{edge}_z_mm"] / _MM) for edge in ("begin", "end"))
+    near = min(((math.dist(there, at), name) for name, at in sites), default=None)
+    if near and near[0] < config.moments.site_m:
+        return f"{how} at {near[1]}".strip()
+    return f"{how} {towards_words(here, there, far, sites, wording)}".strip()
 
 
 def place_words(name: str | None) -> str:

@@ -3,8 +3,20 @@
 Belongs here: words and the ways of putting them together. Does not belong here: which of them is held out (dataset).
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+
+from configs.scenes import Wording
+
+Objective = tuple[str, tuple[float, float]]
+"""What an objective is called, and where it is: (x, z) in metres."""
+
+SUBJECTS: dict[bool | None, str] = {True: "attacker", False: "defender", None: "player"}
+"""What somebody in a match is, by whether it attacks."""
+
+WAYS = ("advance", "retreat", "rotate")
+"""Intents that are a way: of others, how fast somebody is tells nothing."""
 
 STYLES = 4
 """Ways of wording; a template is `<theme>/<style>`."""
@@ -86,6 +98,36 @@ def direction_words(x: float, z: float) -> str:
     return ("forward" if z > 0 else "away") + (" to the right" if x > 0 else " to the left")
 
 
+def pace_words(metres: float, seconds: float, wording: Wording) -> str:
+    """How fast a way is, where that is worth a word: `"quickly"`, `"slowly"`, else nothing."""
+    if metres <= wording.moved_m:
+        return ""
+    pace = metres / max(seconds, 1e-3)
+    return "quickly" if pace > wording.quick_mps else "slowly" if pace < wording.slow_mps else ""
+
+
+def towards_words(
+    begin: Sequence[float],
+    end: Sequence[float],
+    metres: float,
+    objectives: Sequence[Objective],
+    wording: Wording,
+) -> str:
+    """Towards which objective a way of so many metres leads, as `"towards site B"`; nothing if towards none.
+
+    It leads to the one that it comes nearest to, if most of it does so.
+    """
+    if metres <= wording.moved_m or not objectives:
+        return ""
+    gained, name = max((math.dist(begin, at) - math.dist(end, at), name) for name, at in objectives)
+    return f"towards {name}" if gained > wording.towards_share * metres else ""
+
+
+def site_words(name: str) -> str:
+    """What an objective is called: `bombsite_b` is "site B"."""
+    return f"site {name.rsplit('_', 1)[-1].upper()}" if "_" in name else name
+
+
 def caption(subject: str, phrases: Sequence[Phrase], style: int) -> str:
     """A sentence on what a subject does.
 
@@ -97,7 +139,7 @@ def caption(subject: str, phrases: Sequence[Phrase], style: int) -> str:
     Raises:
         ValueError: if there is no such style.
     """
-    who = f"{'an' if subject[0] in 'aeiou' else 'a'} {subject}"
+    who = with_article(subject)
     says = [phrase.said(gerund=False) for phrase in phrases]
     ings = [phrase.said(gerund=True) for phrase in phrases]
     if style == 0:
@@ -110,6 +152,11 @@ def caption(subject: str, phrases: Sequence[Phrase], style: int) -> str:
     if style == 3:
         return f"{_upper(', '.join(ings))}: this is what {who} does"
     raise ValueError(f"no style {style}: 0 to {STYLES - 1}")
+
+
+def with_article(subject: str) -> str:
+    """Such as `"an attacker"`."""
+    return f"{'an' if subject[0] in 'aeiou' else 'a'} {subject}"
 
 
 def _upper(text: str) -> str:

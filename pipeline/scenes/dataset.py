@@ -24,7 +24,6 @@ from pipeline.tables import empty
 
 Array = NDArray[np.float64]
 
-LICENCE = "generated"
 _STORIES_A_SHARD = 10_000  # more than a shard ever takes, so that seeds of two shards differ
 
 
@@ -45,7 +44,7 @@ class Source:
     id: str
     theme: str
     seed: int
-    licence: str = LICENCE
+    licence: str
     trainable: bool = True
 
 
@@ -92,7 +91,7 @@ def scene_samples(scene: Scene, config: ScenesConfig | None = None) -> pl.DataFr
     """
     config = config or load_scenes()
     name = f"{scene.theme}-{scene.seed}"
-    source = Source("scene", name, scene.theme, scene.seed)
+    source = Source("scene", name, scene.theme, scene.seed, config.dataset.story_licence)
     rows = Rows(config, source)
     codes = speeds.names(config)
     for actor in scene.actors:
@@ -187,7 +186,8 @@ class Rows:
         name = f"{self.source.id}/{actor}/{first}"
         digest = hashlib.sha256(name.encode()).digest()
         chance = [int.from_bytes(digest[k : k + 4], "big") / 2**32 for k in (8, 12, 16)]
-        if float(part.distance[-1] - part.distance[0]) < 0.3 and chance[0] >= self.config.dataset.stillness:
+        dataset, gone = self.config.dataset, float(part.distance[-1] - part.distance[0])
+        if gone < dataset.still_m and chance[0] >= dataset.stillness:
             return
         style = self._style(chance[1], chance[2])
         begins, ends = runs(part.actions)

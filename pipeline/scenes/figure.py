@@ -7,6 +7,7 @@ Joints are metres, `(forward, up)` of the point on the ground under the hips. Bo
 stand are fixed at a place of the way: the gait's phase is driven by the distance gone, never by time.
 """
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -74,20 +75,20 @@ def posed(movement: Movement, config: ScenesConfig, *, scale: float = 1.0, gravi
     hip = human.leg * (still["hip"] * (1.0 - going) + gait["hip"] * going)
     hip = hip + gait["bob_m"] * np.cos(4.0 * np.pi * phase)
     flight = config.gait.float_per_gravity * drop * 0.2 * going
-    stands, feet = zip(*(_foot(phase + 0.5 * side, gone, gait, config) for side in (0, 1)), strict=True)
-    spread = still["stride"] * (1.0 - going)
-    seat = still["seat"] * (1.0 - going)
-    forward = [
-        foot[0] - gone + (0.5 - side) * spread + seat * (0.9 * human.thigh + 0.05 * (0.5 - side))
-        for side, foot in enumerate(feet)
-    ]
-    raised = [_stepping(along, movement.heading, config) for along in forward]
-    up = [foot[1] + height for foot, height in zip(feet, raised, strict=True)]
-    stands = tuple(stand & (height < 1e-3) for stand, height in zip(stands, raised, strict=True))
+    rest = speed <= _REST_MPS
+    forward, up, stands = [], [], []
+    for side in (0, 1):
+        aside = (0.5 - side) * still["stride"] + still["seat"] * (0.9 * human.thigh + 0.05 * (0.5 - side))
+        step = _foot(phase + 0.5 * side, gone, rest, aside, gait)
+        along = step.along - gone
+        raised = _stepping(along, movement.heading, config) + _sidling(step.aside, rest & step.stands, config)
+        forward.append(along)
+        up.append(step.up + raised)
+        stands.append(step.stands & (raised < 1e-3))
     if drop:
         rise = flight * (1.0 - np.cos(4.0 * np.pi * (phase + 0.125)))
         hip, up = hip + rise, [height + rise for height in up]
-        stands = tuple(stand & (rise < 1e-3) for stand in stands)
+        stands = [stand & (rise < 1e-3) for stand in stands]
     for side in (0, 1):  # a standing foot is within reach: the hips come down to it
         reach = np.sqrt(np.maximum((0.995 * human.leg) ** 2 - forward[side] ** 2, 0.04))
         hip = np.where(stands[side] | (going < 0.99), np.minimum(hip, up[side] + reach), hip)
@@ -107,6 +108,7 @@ def posed(movement: Movement, config: ScenesConfig, *, scale: float = 1.0, gravi
     return joints * scale
 
 
+_REST_MPS = 0.02  # of a figure that stays
 _GAIT = ("stride_m", "duty", "hip", "bob_m", "lift_m", "lean_deg", "arm_deg", "elbow_deg")
 
 
@@ -120,7 +122,7 @@ def _phase(gone: Array, speed: Array, stride: Array, config: ScenesConfig) -> Ar
     """Strides gone; at each rest a whole number of steps, so that both feet are under the hips there."""
     steps = np.diff(gone, prepend=gone[0])
     raw = np.cumsum(steps / stride)
-    rest = speed <= 0.02
+    rest = speed <= _REST_MPS
     begins = np.flatnonzero(rest & ~np.concatenate([[False], rest[:-1]]))
     if not rest[0]:
         begins = np.concatenate([[0], begins])
@@ -137,31 +139,68 @@ def _phase(gone: Array, speed: Array, stride: Array, config: ScenesConfig) -> Ar
     return after
 
 
-def _foot(
-    phase: Array, gone: Array, gait: dict[str, Array], config: ScenesConfig
-) -> tuple[NDArray[np.bool_], tuple[Array, Array]]:
-    """When a foot stands, and where it is on the way `(along, up)`; its stances are centred on whole phases."""
-    first, last = int(np.floor(phase[0])) - 1, int(np.ceil(phase[-1])) + 2
-    whole = np.arange(first, last + 1)
-    # A standing foot's place is where the hips are in the middle of its stance; beyond the ends, as if it went on.
+@dataclass(frozen=True)
+class _Foot:
+    """A foot by frame `(n,)`: where on the way, how high, what of where is posture, and whether it stands."""
+
+    along: Array
+    up: Array
+    aside: Array
+    stands: NDArray[np.bool_]
+
+
+def _foot(phase: Array, gone: Array, rest: NDArray[np.bool_], aside: Array, gait: dict[str, Array]) -> _Foot:
+    """A foot that stands at places of the way and swings from each to the next.
+
+    It stands about each whole phase, where the hips are in the middle of that, and wherever its figure rests: who comes
+    to rest with this foot in the air sets it down beside the other, and sets out from there by half a stride.
+
+    Args:
+        phase: its own, in strides.
+        gone: metres.
+        rest: whether its figure stays.
+        aside: how far from under the hips the posture of a figure that stays has it. A foot that stands keeps that
+            until it is lifted.
+        gait: stride, duty and lift.
+    """
+    begins, ends, places = _contacts(phase, gone, rest, gait)
+    k = np.clip(np.searchsorted(begins, phase + 1e-9, side="right") - 1, 0, len(begins) - 2)
+    stands = phase <= ends[k] + 1e-9
+    u = np.clip((phase - ends[k]) / np.maximum(begins[k + 1] - ends[k], 1e-6), 0.0, 1.0)
+    ease = np.clip((u - _LIFTED) / (_LOWERED - _LIFTED), 0.0, 1.0)
+    ease = ease * ease * (3.0 - 2.0 * ease)
+    first, last = np.zeros(len(begins)), np.zeros(len(begins))
+    frames = np.flatnonzero(rest & stands)
+    last[k[frames]], first[k[frames[::-1]]] = aside[frames], aside[frames[::-1]]
+    seen = np.full(len(begins), len(phase))
+    np.minimum.at(seen, k[frames], frames)
+    held = np.where(np.arange(len(phase)) < seen[k], first[k], last[k])
+    beside = np.where(rest & stands, aside, held + ease * (first[k + 1] - held))
+    known, index = np.unique(phase, return_index=True)
+    lift = np.interp(0.5 * (ends[:-1] + begins[1:]), known, gait["lift_m"][index])[k]
+    up = np.where(stands, 0.0, lift * np.sin(np.pi * u**0.8))
+    return _Foot(places[k] + ease * (places[k + 1] - places[k]) + beside, up, beside, stands)
+
+
+_LIFTED, _LOWERED = 0.04, 0.90
+"""Shares of a swing in which a foot is off the ground, and goes: it is set down without a swing left in it."""
+
+
+def _contacts(phase: Array, gone: Array, rest: NDArray[np.bool_], gait: dict[str, Array]) -> tuple[Array, Array, Array]:
+    """When a foot stands as `[begin, end]` in strides, and where on the way, in order; the last lies beyond the end."""
+    whole = np.arange(np.floor(phase[0]) - 1, np.ceil(phase[-1]) + 3)
     known, index = np.unique(phase, return_index=True)
     place = np.interp(whole, known, gone[index])
-    ends = (float(gait["stride_m"][0]), float(gait["stride_m"][-1]))
-    place = np.where(whole < phase[0], gone[0] - (phase[0] - whole) * ends[0], place)
-    place = np.where(whole > phase[-1], gone[-1] + (whole - phase[-1]) * ends[1], place)
-    duty = np.interp(whole, known, gait["duty"][index])
-    lift = np.interp(whole + 0.5, known, gait["lift_m"][index])
-
-    k = np.clip(np.floor(phase).astype(int) - first, 0, len(whole) - 2)
-    begin, end = whole[k] + 0.5 * duty[k], whole[k + 1] - 0.5 * duty[k + 1]
-    u = np.clip((phase - begin) / np.maximum(end - begin, 1e-6), 0.0, 1.0)
-    ease = u * u * (3.0 - 2.0 * u)
-    along = place[k] + (place[k + 1] - place[k]) * ease
-    # A short stride lifts little, and a foot that is under the hips of somebody who stands is on the ground.
-    moving = np.clip(np.interp(phase, known, np.gradient(gone)[index]) * config.fps / 0.4, 0.0, 1.0)
-    up = lift[k] * np.sin(np.pi * u**0.8) * moving
-    stands: NDArray[np.bool_] = (u <= 0.0) | (u >= 1.0)
-    return stands, (along, up)
+    strides = (float(gait["stride_m"][0]), float(gait["stride_m"][-1]))  # beyond the ends, as if it went on
+    place = np.where(whole < phase[0], gone[0] - (phase[0] - whole) * strides[0], place)
+    place = np.where(whole > phase[-1], gone[-1] + (whole - phase[-1]) * strides[1], place)
+    half = 0.5 * np.interp(whole, known, gait["duty"][index])
+    stops = np.flatnonzero(rest & ~np.concatenate([[False], rest[:-1]]))
+    stops = stops[np.abs(phase[stops] - np.rint(phase[stops])) > 0.25]  # in the air
+    at, where = np.unique(phase[stops], return_index=True)
+    begins, ends = np.concatenate([whole - half, at]), np.concatenate([whole + half, at])
+    order = np.argsort(begins, kind="stable")
+    return begins[order], ends[order], np.concatenate([place, gone[stops[where]]])[order]
 
 
 def _stepping(forward: Array, heading: Array, config: ScenesConfig) -> Array:
@@ -174,6 +213,13 @@ def _stepping(forward: Array, heading: Array, config: ScenesConfig) -> Array:
     swept = np.abs(forward * np.gradient(heading) * fps)
     share = np.clip((swept - gait.wring_mps) / gait.wring_mps, 0.0, 1.0)
     return gait.wring_lift_m * _blended(share * share * (3.0 - 2.0 * share), 0.06 * fps)
+
+
+def _sidling(aside: Array, stays: NDArray[np.bool_], config: ScenesConfig) -> Array:
+    """How high a foot of a figure that stays is lifted for another posture; `aside` as above, metres."""
+    gait, fps = config.gait, config.fps
+    swept = np.where(stays, np.abs(np.gradient(aside)) * fps, 0.0)
+    return gait.wring_lift_m * np.clip(_blended(np.clip(swept / gait.sidle_mps, 0.0, 1.0), 0.06 * fps), 0.0, 1.0)
 
 
 def _leg(hip: Array, forward: Array, up: Array, human: Human) -> tuple[Array, Array]:

@@ -121,8 +121,7 @@ class _Along:
         if first >= self.n:
             return
         self._face(self.free, first)
-        off = abs(math.remainder(float(leg.heading[0]) - self.heading, 2.0 * math.pi))
-        turn = math.ceil(max(off - 0.15, 0.0) / limits.turn_radps * self.config.fps)
+        turn = round(turn_seconds(self.heading, float(leg.heading[0]), self.config) * self.config.fps)
         self.wanted[first : min(first + turn + 1, self.n)] = leg.heading[0]
         first += turn
         if first >= self.n - 1:
@@ -136,6 +135,9 @@ class _Along:
         self.position[first:, 1] = np.interp(gone, leg.length, leg.points[:, 1])
         self.distance[first:] = self.distance[first] + gone
         last = min(arrived + 1, self.n)
+        if arrived == self.n:  # told to stay before it was there, it stays where that was
+            gone_last = np.flatnonzero(self.speed[first:])
+            last = min(first + (int(gone_last[-1]) + 2 if len(gone_last) else 0), self.n)
         self.wanted[first:last] = np.interp(way[first:last], leg.length, leg.heading)
         self.heading, self.free = float(self.wanted[last - 1]), last
 
@@ -260,6 +262,17 @@ def smoothed(values: Array, sigma: float) -> Array:
     return np.stack([np.convolve(column, weights, mode="valid") for column in padded.T], axis=1)
 
 
+def turn_seconds(looks: float, course: float, config: ScenesConfig) -> float:
+    """Seconds that somebody who stands turns before it sets out, both headings in radians; whole frames."""
+    off = abs(math.remainder(course - looks, 2.0 * math.pi))
+    frames = math.ceil(max(off - _TURNED_ON_THE_WAY, 0.0) / config.movement.turn_radps * config.fps)
+    return frames / config.fps
+
+
+_TURNED_ON_THE_WAY = 0.15
+"""Radians by which a course may be off when somebody sets out: it turns so far while it goes."""
+
+
 def travel_seconds(corners: Array, action: str, config: ScenesConfig, *, pace: float = 1.0) -> float:
     """Seconds that a way through these corners takes, from rest to rest.
 
@@ -292,4 +305,5 @@ __all__ = [
     "settled",
     "smoothed",
     "travel_seconds",
+    "turn_seconds",
 ]

@@ -5,9 +5,8 @@ an intent is recognised (`pipeline.intents`).
 """
 
 import hashlib
-import math
+from fnmatch import fnmatchcase
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 import polars as pl
@@ -17,10 +16,19 @@ from configs.scenes import ScenesConfig, load_scenes
 from pipeline.errors import PipelineError
 from pipeline.events.model import is_attacker
 from pipeline.scenes import speeds
-from pipeline.scenes.captions import Phrase, distance_words
+from pipeline.scenes.captions import (
+    SUBJECTS,
+    WAYS,
+    Objective,
+    Phrase,
+    distance_words,
+    pace_words,
+    site_words,
+    towards_words,
+)
 from pipeline.scenes.dataset import Rows, Source, cut, runs, windows
 from pipeline.scenes.figure import posed
-from pipeline.scenes.kinematics import retraced
+from pipeline.scenes.kinematics import Movement, retraced
 from pipeline.scenes.schema import Actor, Camera, Scene, SceneObject
 
 Array = NDArray[np.float64]
@@ -32,7 +40,6 @@ _COLORS = {
     False: ("#1d4ed8", "#3b6fe0", "#12349a", "#6b93ee", "#0b2570"),
     None: ("#555b66",),
 }
-_SUBJECTS = {True: "attacker", False: "defender", None: "player"}
 
 
 class NotTrainable(PipelineError):
@@ -54,6 +61,18 @@ def admit(source: Source) -> Source:
     return source
 
 
+def source_of(match_id: str, config: ScenesConfig | None = None) -> Source:
+    """A match as a source of samples: whose terms hold for it, and whether they allow training.
+
+    Whoever operates this says in `untrainable_matches` of `configs/scenes.yaml` which matches may not be learned from;
+    the first pattern that fits counts.
+    """
+    dataset = (config or load_scenes()).dataset
+    found = [licence for pattern, licence in dataset.untrainable_matches.items() if fnmatchcase(match_id, pattern)]
+    licence = found[0] if found else dataset.match_licence
+    return Source("match", match_id, THEME, _seed(match_id), licence, not found)
+
+
 def _seed(match_id: str) -> int:
     return int.from_bytes(hashlib.sha256(match_id.encode()).digest()[:4], "big")
 
@@ -70,8 +89,6 @@ def match_samples(
     tracks: pl.DataFrame,
     intents: pl.DataFrame,
     *,
-    licence: str,
-    trainable: bool = True,
     config: ScenesConfig | None = None,
 ) -> pl.DataFrame:
     """Every player's path of a match cut into samples, with what it meant to do as caption.
@@ -80,18 +97,16 @@ def match_samples(
         match: its row of the table `matches`.
         tracks: its positions.
         intents: what each player meant at each instant; `player`, `t_ms`, `intent`.
-        licence: whose terms hold for the recording.
-        trainable: whether these allow training.
         config: defaults to `configs/scenes.yaml`.
 
     Raises:
-        NotTrainable: if nothing may be learned from it.
+        NotTrainable: if nothing may be learned from it; see `source_of`.
     """
     config = config or load_scenes()
     match_id = str(match["match_id"].item())
-    source = admit(Source("match", match_id, THEME, _seed(match_id), licence, trainable))
+    source = admit(source_of(match_id, config))
     rows, codes = Rows(config, source), speeds.names(config)
-    objectives = [(str(o["id"]), o["x_mm"] / _MS, o["z_mm"] / _MS) for o in match["objectives"].item()]
+    objectives = [(site_words(str(o["id"])), (o["x_mm"] / _MS, o["z_mm"] / _MS)) for o in match["objectives"].item()]
     prompts = _prompts(match)
     meant = {player[0]: frame for player, frame in intents.sort("t_ms").group_by("player", maintain_order=True)}
     asked_of = {intent: codes.index(doing) for intent, doing in config.intents.items()}
@@ -117,7 +132,7 @@ def match_samples(
                 phrases = _told(part, intent[first : first + config.window], objectives, config)
                 begin_ms = round(float(moment[first]))
                 frame = round(begin_ms * config.fps / _MS)
-                rows.add(str(player), _SUBJECTS[side], 1.0, config.themes.earth_mps2, frame, part,
+                rows.add(str(player), SUBJECTS[side], 1.0, config.themes.earth_mps2, frame, part,
                          joints[first : first + config.window], phrases, prompts)  # fmt: skip
     return rows.frame()
 
@@ -131,9 +146,7 @@ def _intents_at(wants: pl.DataFrame | None, moment: Array) -> NDArray[np.str_]:
     return np.where(at >= 0, words[np.maximum(at, 0)], "")
 
 
-def _told(
-    part: Any, intent: NDArray[np.str_], objectives: list[tuple[str, float, float]], config: ScenesConfig
-) -> list[Phrase]:
+def _told(part: Movement, intent: NDArray[np.str_], objectives: list[Objective], config: ScenesConfig) -> list[Phrase]:
     """The timeline of intents as phrases; how fast, and towards which site."""
     words, codes = np.unique(intent, return_inverse=True)
     begins, ends = runs(codes.astype(np.uint8))
@@ -146,30 +159,12 @@ def _told(
         if not word:
             phrase = Phrase("walk" if far > 1.0 else "stand", distance_words(far))
         else:
-            phrase = Phrase(
-                word,
-                _how(part.position[begin], part.position[end - 1], far, (end - begin) / config.fps, objectives),
-                True,
-            )
+            how = pace_words(far, (end - begin) / config.fps, config.wording) if word in WAYS else ""
+            whither = towards_words(part.position[begin], part.position[end - 1], far, objectives, config.wording)
+            phrase = Phrase(word, f"{how} {whither}".strip(), True)
         if not phrases or phrases[-1] != phrase:
             phrases.append(phrase)
     return phrases or [Phrase("stand")]
-
-
-def _how(begin: Array, end: Array, far: float, seconds: float, objectives: list[tuple[str, float, float]]) -> str:
-    if far < 1.5:
-        return ""
-    pace = far / seconds
-    words = "quickly" if pace > 4.0 else "slowly" if pace < 1.5 else ""
-    nearer = [(math.dist(begin, at) - math.dist(end, at), name) for name, *at in objectives]
-    gain, name = max(nearer, default=(0.0, ""))
-    if gain > 0.5 * far and gain > 2.0:
-        words += f" towards {_site(name)}"
-    return words.strip()
-
-
-def _site(name: str) -> str:
-    return f"site {name.rsplit('_', 1)[-1].upper()}" if "_" in name else name
 
 
 def _prompts(match: pl.DataFrame) -> list[str]:
@@ -251,7 +246,7 @@ def _actor(player: str, side: bool | None, number: int, track: pl.DataFrame, wan
     keep = np.concatenate([[True], np.diff(times) > 0])
     colors = _COLORS[side]
     return Actor(
-        id=player, actor_type=_SUBJECTS[side], color=colors[number % len(colors)],
+        id=player, actor_type=SUBJECTS[side], color=colors[number % len(colors)],
         initial_position=(float(points[0, 0]), float(points[0, 1])), actions=tuple(actions),
         team=track["team"][0], timed=True,
         movement_path=tuple(

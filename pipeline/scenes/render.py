@@ -153,6 +153,10 @@ class Film:
     def _ground(self, frame: int, points: Any) -> list[Pixels]:
         return [self._project(frame, (x, 0.0, z)) for x, z in points]
 
+    def as_large_as(self, other: "Film") -> None:
+        """Shows everything as large as another film of the same length does, wherever it looks."""
+        self._span = other._span
+
     # -- pictures ----------------------------------------------------------------------------------------------------
 
     def picture(self, frame: int) -> "Image.Image":
@@ -169,7 +173,7 @@ class Film:
             if mark.width_m is None:
                 draw.polygon(corners, fill=mark.color)
             else:
-                closed = [*corners, corners[0]] if mark.closed else corners
+                closed = [*corners, *corners[:2]] if mark.closed else corners  # over its beginning, for a joint there
                 draw.line(closed, fill=mark.color, width=max(round(mark.width_m * scale), self._over), joint="curve")
         drawn: list[tuple[float, Any]] = [(float(p.movement.position[frame, 1]), p) for p in self.cast]
         for each in self.scene.objects:
@@ -322,7 +326,10 @@ def mp4(pictures: Iterator["Image.Image"], fps: int) -> bytes:
     return out.getvalue()
 
 
-def animated(pictures: Iterator["Image.Image"], fps: float, kind: str, *, width: int = 480) -> bytes:
+_SMALL = 480  # pixels that an animated picture is wide
+
+
+def animated(pictures: Iterator["Image.Image"], fps: float, kind: str, *, width: int = _SMALL) -> bytes:
     """A film as animated WebP or GIF, smaller.
 
     Args:
@@ -368,25 +375,44 @@ def film(scene: Scene, kind: str, config: ScenesConfig | None = None, *, static:
     return animated(shown.pictures(every=2), shown.fps / 2, kind)
 
 
-def before_after(scene: Scene, config: ScenesConfig | None = None) -> bytes:
-    """An MP4 of the same scene twice, one above the other: animated in place, and moving."""
+def before_after(scene: Scene, kind: str = "mp4", config: ScenesConfig | None = None) -> bytes:
+    """The same scene twice, side by side: animated in place, and moving.
+
+    Args:
+        scene: the story.
+        kind: `mp4` (25 fps), `webp` or `gif` (12.5 fps).
+        config: defaults to `configs/scenes.yaml`.
+    """
+    static, moving = beside(scene, config)
+    if kind == "mp4":
+        return mp4(_paired(static.pictures(), moving.pictures()), moving.fps)
+    pairs = _paired(static.pictures(every=2), moving.pictures(every=2))
+    return animated(pairs, moving.fps / 2, kind, width=2 * _SMALL)
+
+
+def beside(scene: Scene, config: ScenesConfig | None = None) -> tuple[Film, Film]:
+    """The same scene animated in place, and moving, as large in both; each camera follows what there is to follow."""
+    static, moving = (
+        Film(scene, config, static=in_place, caption=caption)
+        for in_place, caption in ((True, "before: limbs move, positions don't"), (False, "after: true speed, true way"))
+    )
+    static.as_large_as(moving)
+    return static, moving
+
+
+def _paired(left: Iterator["Image.Image"], right: Iterator["Image.Image"]) -> Iterator["Image.Image"]:
+    for before, after in zip(left, right, strict=True):
+        yield paired(before, after)
+
+
+def paired(left: "Image.Image", right: "Image.Image") -> "Image.Image":
+    """Two pictures of one size, side by side."""
     from PIL import Image
 
-    films = [
-        Film(scene, config, static=static, caption=caption)
-        for static, caption in ((True, "before: limbs move, positions don't"), (False, "after: true speed, true way"))
-    ]
-    moving = films[1]
-    films[0]._centre, films[0]._span = moving._centre, moving._span  # the same view of both
-
-    def both() -> Iterator["Image.Image"]:
-        for above, below in zip(films[0].pictures(), moving.pictures(), strict=True):
-            view = Image.new("RGB", (above.width, above.height * 2), "#ffffff")
-            view.paste(above, (0, 0))
-            view.paste(below, (0, above.height))
-            yield view
-
-    return mp4(both(), moving.fps)
+    both = Image.new("RGB", (2 * left.width, left.height))
+    both.paste(left, (0, 0))
+    both.paste(right, (left.width, 0))
+    return both
 
 
 def contact_sheet(

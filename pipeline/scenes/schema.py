@@ -8,10 +8,21 @@ whose message names the actor and the field.
 """
 
 import math
+from collections.abc import Mapping
 from itertools import pairwise
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    FiniteFloat,
+    ModelWrapValidatorHandler,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from configs.scenes import load_scenes
 from pipeline.scenes.scales import allowed
@@ -59,6 +70,26 @@ class Actor(_Part):
     heading: FiniteFloat = 0.0
     facings: tuple[tuple[Seconds, FiniteFloat], ...] = ()
     pace: FiniteFloat = Field(default=1.0, ge=0.95, le=1.05)
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _named(cls, value: Any, validated: ModelWrapValidatorHandler[Self]) -> Self:
+        """Whatever is wrong with a field is said of the actor by its name."""
+        try:
+            return validated(value)
+        except ValidationError as error:
+            name = value.get("id") if isinstance(value, Mapping) else None
+            raise ValidationError.from_exception_data(
+                error.title,
+                [
+                    InitErrorDetails(
+                        type=PydanticCustomError(each["type"], "{said}", {"said": each["msg"]}),
+                        loc=(f"actor {name!r}", *each["loc"]),
+                        input=each["input"],
+                    )
+                    for each in error.errors(include_url=False, include_context=False)
+                ],
+            ) from None
 
     @field_validator("actions")
     @classmethod

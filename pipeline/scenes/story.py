@@ -14,7 +14,7 @@ import numpy as np
 
 from configs.scenes import ScenesConfig, load_scenes
 from pipeline.errors import PipelineError
-from pipeline.scenes.kinematics import travel_seconds
+from pipeline.scenes.kinematics import travel_seconds, turn_seconds
 from pipeline.scenes.paths import around, heading_of
 from pipeline.scenes.scales import allowed, height_m, radius_m
 from pipeline.scenes.schema import Actor, Camera, Ground, Mark, Scene, SceneObject, Throw
@@ -49,6 +49,7 @@ class Cast:
         team: its side.
         scale: its size.
         heading: where it looks at first.
+        looks: where it looks now, once it has turned or gone.
     """
 
     stage: "Stage"
@@ -60,6 +61,7 @@ class Cast:
     team: str | None
     scale: float
     heading: float
+    looks: float | None = None
     time: float = 0.0
     start: Spot = (0.0, 0.0)
     actions: list[tuple[float, str]] = field(default_factory=list)
@@ -83,6 +85,7 @@ class Cast:
             angle = float(heading_of(way))
             if self.time == 0.0:
                 self.heading = angle
+            self.looks = angle
             self.facings.append((self.time, angle))
         return self
 
@@ -102,8 +105,11 @@ class Cast:
         if free:
             corners = around(corners, self.stage.obstacles())
         self._act(action)
-        off = 0.6 if self.path or self.facings else 0.0  # to turn before it sets out
-        took = travel_seconds(corners, action, self.stage.config, pace=self.pace) + off
+        config, courses = self.stage.config, heading_of(np.diff(corners, axis=0))
+        turns = turn_seconds(self.heading if self.looks is None else self.looks, float(courses[0]), config)
+        # A frame for each, as its way begins and ends at one.
+        took = turns + travel_seconds(corners, action, config, pace=self.pace) + 2.0 / config.fps
+        self.looks = float(courses[-1])
         ways = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(corners, axis=0).T))])
         times = self.time + took * ways / ways[-1]
         self.path.append((self.time, self.at))

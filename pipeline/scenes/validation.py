@@ -72,11 +72,11 @@ def action_speeds(samples: Samples, config: ScenesConfig) -> pl.DataFrame:
     code = samples.actions[:, 1:]
     steady = np.abs(np.diff(samples.speed.astype(float), axis=1)) * samples.fps < config.limits.cruise_mps2
     turning = np.abs(np.diff(samples.heading.astype(float), axis=1)) * samples.fps
-    steady &= turning * way < 0.3 * config.movement.lateral_mps2
+    steady &= turning * way < config.limits.cruise_lateral * config.movement.lateral_mps2
     rows = []
     for action in np.flatnonzero(table > 0):
         these = steady & (code == action) & (way > config.limits.facing_from_mps)
-        if these.sum() >= samples.fps:
+        if these.sum() >= config.limits.cruise_frames:
             mps = float(np.median(way[these]))
             rows.append((samples.names[action], int(these.sum()), mps, float(table[action]), mps / table[action] - 1.0))
     return pl.DataFrame(rows, ["action", "frames", "mps", "table_mps", "off"], orient="row")
@@ -94,10 +94,12 @@ def _speeds(samples: Samples | None, config: ScenesConfig) -> Finding:
         worst, where = abs(row["off"]), row["action"]
     stays = speeds.table(config)[samples.actions] == 0
     drift = np.where(stays, samples.speed, 0.0)
-    if float(drift.max()) > 0.05:
+    if float(drift.max()) > config.limits.stays_mps:
         b, n = np.unravel_index(int(np.argmax(drift)), drift.shape)
         name = samples.names[samples.actions[b, n]]
-        return Finding("speeds", False, float(drift.max()), 0.05, "m/s", f"{samples.ids[b]}: {name} stays")
+        return Finding(
+            "speeds", False, float(drift.max()), config.limits.stays_mps, "m/s", f"{samples.ids[b]}: {name} stays"
+        )
     return Finding("speeds", worst <= limit, worst, limit, "share", where)
 
 
@@ -115,9 +117,16 @@ def _facing(samples: Samples, config: ScenesConfig) -> Finding:
     limit = config.limits.facing_deg
     if not fast.any():
         return Finding("facing", True, 0.0, limit, "degrees", "nothing moves")
-    value = float(np.degrees(np.percentile(off[fast], 99)))
+    value = float(np.degrees(np.percentile(off[fast], config.limits.facing_percentile)))
     worst = int(np.argmax(np.where(fast, off, 0.0).mean(axis=1)))
-    return Finding("facing", value <= limit, value, limit, "degrees, 99th percentile", samples.ids[worst])
+    return Finding(
+        "facing",
+        value <= limit,
+        value,
+        limit,
+        f"degrees, {config.limits.facing_percentile:g}th percentile",
+        samples.ids[worst],
+    )
 
 
 def _bones(samples: Samples, scale: Array, config: ScenesConfig) -> Finding:

@@ -55,7 +55,9 @@ def analysed(store: Store, told: dict[str, pl.DataFrame], monkeypatch: pytest.Mo
 
 
 def _run(store: Store, encoder: Any, selection: list[Any] = ASSETS[:3]) -> dg.ExecuteInProcessResult:
-    return dg.materialize(selection, resources={"store": store, "encoders": Fixed(encoder)}, raise_on_error=False)
+    return dg.materialize(
+        selection, resources={"store": store, "encoder_catalogue": Fixed(encoder)}, raise_on_error=False
+    )
 
 
 def _told(result: dg.ExecuteInProcessResult, asset: str) -> dict[str, Any]:

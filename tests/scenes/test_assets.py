@@ -1,5 +1,6 @@
 """The assets `scenes` and `trajectories`, and the commands of the same."""
 
+from collections.abc import Generator
 from pathlib import Path
 
 import dagster as dg
@@ -43,6 +44,28 @@ def test_another_seed_replaces_the_shards_of_the_first(tmp_path: Path) -> None:
     assert store.keys("trajectories") == ["stories-2-00000"]
 
 
+def test_matches_kept_from_training_stay_out_of_the_training_set_and_of_what_is_learned(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from assets.trajectories import recordings
+    from configs.scenes import load_scenes
+
+    store = Store(str(tmp_path))
+    for table in ("matches", "tracks", "intents"):
+        for match_id in ("mine", "theirs"):
+            store.write(store.part_path(table, match_id), b"never read")
+    config = load_scenes()
+    own = config.dataset.model_copy(update={"untrainable_matches": {"the*": "research only"}})
+    monkeypatch.setattr("pipeline.scenes.matches.load_scenes", lambda: config.model_copy(update={"dataset": own}))
+    assert [shard.match_id for shard in scenes.match_shards(store)] == ["mine"]
+    assert scenes.analysed_matches(store) == (["mine"], {"theirs": "research only"})
+    read: list[str] = []
+    monkeypatch.setattr("resources.store.Store.read_table", lambda self, table, key: read.append(key))
+    monkeypatch.setattr("assets.trajectories.recorded_windows", lambda match_id, *_: match_id)
+    assert list(recordings(store)) == ["mine"]
+    assert set(read) == {"mine"}
+
+
 def test_a_damaged_shard_is_made_anew_and_equals_what_it_was(tmp_path: Path) -> None:
     store = Store(str(tmp_path))
     (shard,) = scenes.story_shards(20, 3)
@@ -52,6 +75,32 @@ def test_a_damaged_shard_is_made_anew_and_equals_what_it_was(tmp_path: Path) -> 
     assert not scenes.make_shard(store, shard).reused
     assert store.read_table("trajectories", shard.key).equals(before)
     assert made.rows == 20
+
+
+SHARDS = [scenes.Shard(f"stories-4-{number:05d}", 4, number, 12) for number in range(3)]
+
+
+def test_a_data_set_that_was_interrupted_goes_on_where_it_was(tmp_path: Path) -> None:
+    store, environment = Store(str(tmp_path)), Settings(gridmotion_store=str(tmp_path))
+    making = scenes.make_shards(SHARDS, environment, store, processes=1)
+    first = next(making)
+    assert isinstance(making, Generator)
+    making.close()
+    assert store.keys("trajectories") == [first.key]
+    made = list(scenes.make_shards(SHARDS, environment, store, processes=1))
+    assert [shard.reused for shard in made] == [True, False, False]
+
+
+@pytest.mark.slow
+def test_two_processes_make_the_bytes_of_one(tmp_path: Path) -> None:
+    digests = []
+    for processes in (1, 2):
+        folder = str(tmp_path / str(processes))
+        store = Store(folder)
+        made = list(scenes.make_shards(SHARDS, Settings(gridmotion_store=folder), store, processes=processes))
+        assert not any(shard.reused for shard in made)
+        digests.append([store.part("trajectories", shard.key).digest for shard in SHARDS])
+    assert digests[0] == digests[1]
 
 
 def test_films_come_with_a_check_of_sizes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

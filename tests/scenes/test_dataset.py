@@ -12,7 +12,7 @@ from pipeline.scenes import speeds
 from pipeline.scenes.captions import STYLES, Phrase, caption
 from pipeline.scenes.dataset import Source, plan, story_shard
 from pipeline.scenes.figure import bones
-from pipeline.scenes.matches import NothingToTell, NotTrainable, admit, match_samples, retell
+from pipeline.scenes.matches import NothingToTell, NotTrainable, admit, match_samples, retell, source_of
 from pipeline.scenes.validation import CHECKS, findings
 from pipeline.tables import SchemaViolation, conform, empty
 from pipeline.trajectories.samples import Samples, Unlearnable, augmented, faster, mirrored_samples, of_rows
@@ -92,6 +92,19 @@ def test_what_may_not_be_learned_from_is_refused_wherever_it_comes(shard: pl.Dat
         of_rows(forbidden, speeds.names(config))
 
 
+def test_a_match_that_its_operator_keeps_from_training_is_refused_by_id_or_pattern(config: ScenesConfig) -> None:
+    kept = {"m1": "research only", "2578928-*": "GRID terms"}
+    own = config.model_copy(update={"dataset": config.dataset.model_copy(update={"untrainable_matches": kept})})
+    with pytest.raises(NotTrainable, match=r"m1.*research only"):
+        match_samples(*_recorded(), config=own)
+    assert source_of("2578928-3", own).licence == "GRID terms"
+    assert not source_of("2578928-3", own).trainable
+    assert source_of("2578929-3", own).trainable
+    rows = match_samples(*_recorded(), config=config)
+    assert rows["licence"].unique().to_list() == [config.dataset.match_licence]
+    assert rows["trainable"].all()
+
+
 def test_augmented_samples_are_true_as_well(samples: Samples, config: ScenesConfig) -> None:
     out = augmented(samples, np.random.default_rng(3), scale=0.0)
     again = augmented(samples, np.random.default_rng(3), scale=0.0)
@@ -151,7 +164,7 @@ def _recorded(seconds: float = 30.0) -> tuple[pl.DataFrame, pl.DataFrame, pl.Dat
 
 
 def test_a_recorded_player_becomes_samples_with_its_intents_as_caption(config: ScenesConfig) -> None:
-    rows = match_samples(*_recorded(), licence="own", config=config)
+    rows = match_samples(*_recorded(), config=config)
     assert conform("trajectories", rows).height == rows.height >= 3
     words = rows.sort("from_ms")["caption"].to_list()
     assert "towards site B" in words[0]
@@ -165,7 +178,7 @@ def test_a_recorded_player_becomes_samples_with_its_intents_as_caption(config: S
 def test_a_player_that_respawns_far_away_is_no_path_and_an_empty_round_no_story(config: ScenesConfig) -> None:
     match, tracks, intents = _recorded()
     jumped = tracks.with_columns(x_mm=pl.when(pl.col("t_ms") > 15_000).then(pl.lit(90_000)).otherwise("x_mm"))
-    assert match_samples(match, jumped, intents, licence="own", config=config).height == 0
+    assert match_samples(match, jumped, intents, config=config).height == 0
     with pytest.raises(NothingToTell, match="round 9"):
         retell(match, tracks, intents, round_number=9, config=config)
 
@@ -186,7 +199,7 @@ def test_a_real_match_becomes_samples_that_pass_every_check(shared_data: Path, c
     (reading,) = read_log(shared_data / "cs2" / "cs2-sf-mirage.jsonl.gz", log_id="log").matches.values()
     tracks = reading.tracks.read().filter(pl.col("round") <= 2)
     intents = tracks.select(pl.col("player").cast(pl.String), "t_ms", intent=pl.lit("advance"))
-    rows = match_samples(reading.match, tracks.cast({"player": pl.String}), intents, licence="MIT", config=config)
+    rows = match_samples(reading.match, tracks.cast({"player": pl.String}), intents, config=config)
     assert rows.height > 50
     failed = [finding for finding in findings(rows, config) if not finding.passed]
     assert not failed

@@ -109,6 +109,37 @@ def test_bones_keep_their_lengths_and_standing_feet_their_place(config: ScenesCo
     assert np.concatenate(slides).mean() < config.limits.slide_mps
 
 
+@pytest.mark.parametrize("action", ["walk", "jog", "run", "running_bases", "sprint", "elite_sprint"])
+@pytest.mark.parametrize("before", ["stand", "aim", "sit"])
+def test_standing_feet_hold_from_the_first_step_to_the_last(action: str, before: str, config: ScenesConfig) -> None:
+    actor = Actor(
+        id="a", actor_type="runner", color="#336699", initial_position=(0.0, 0.0),
+        actions=((0.0, before), (1.0, action), (14.0, before)), movement_path=((1.0, (0.0, 0.0)), (14.0, (15.7, 0.0))),
+    )  # fmt: skip
+    movement = moved(actor, 20.0, config)
+    joints = posed(movement, config)
+    assert movement.speed[30] > 0
+    assert movement.speed[-1] == 0
+    swings = 0
+    for foot in FEET:
+        at = movement.position[:, 0] + joints[:, foot, 0]
+        low = joints[:, foot, 1] < config.limits.contact_m
+        slide = np.abs(np.diff(at))[low[1:] & low[:-1]] * config.fps
+        assert slide.mean() < 0.02
+        assert np.percentile(slide, 99) < 0.25  # a foot that is just set down
+        swings += np.count_nonzero(np.diff(low.astype(int)) == -1)
+        assert at[-1] == pytest.approx(15.7, abs=0.5)
+    assert swings > 5
+
+
+def test_who_comes_to_rest_sets_both_feet_down_beside_each_other(config: ScenesConfig) -> None:
+    movement = moved(_actor((0.0, 0.0), (7.3, 0.0), action="walk"), 12.0, config)
+    joints = posed(movement, config)
+    assert (joints[-1, list(FEET), 1] < config.limits.contact_m).all()
+    apart = joints[-1, FEET[0], 0] - joints[-1, FEET[1], 0]
+    assert apart == pytest.approx(config.postures["rest"].stride, abs=0.01)
+
+
 def test_strides_follow_the_way_and_not_the_time(config: ScenesConfig) -> None:
     slow = moved(_actor((0.0, 0.0), (9.0, 0.0), action="walk"), 12.0, config)
     stays = posed(moved(_actor((0.0, 0.0), action="stand"), 12.0, config), config)

@@ -1,5 +1,6 @@
 """What a scene refuses, and that it says whose field is at fault."""
 
+import json
 import math
 from typing import Any
 
@@ -23,16 +24,19 @@ def test_an_actor_that_is_in_order_is_taken() -> None:
     ("change", "words"),
     [
         ({"actions": ((2.0, "run"), (1.0, "walk"))}, ["'ann'", "actions", "not in order"]),
-        ({"actions": ((0.0, "fly"),)}, ["actions", "'fly'", "walk"]),
-        ({"initial_position": (math.nan, 0.0)}, ["initial_position", "finite"]),
-        ({"actions": ((math.inf, "run"),)}, ["actions", "finite"]),
+        ({"actions": ((0.0, "fly"),)}, ["'ann'", "actions", "'fly'", "walk"]),
+        ({"initial_position": (math.nan, 0.0)}, ["'ann'", "initial_position", "finite"]),
+        ({"actions": ((math.inf, "run"),)}, ["'ann'", "actions", "finite"]),
         ({"velocity": (9.0, 9.0)}, ["'ann'", "velocity", "12.4"]),
         ({"movement_path": ((0.0, (0.0, 0.0)), (1.0, (20.0, 0.0)))}, ["'ann'", "movement_path", "20.0 m in 1.00 s"]),
         ({"movement_path": ((1.0, (0.0, 0.0)), (0.0, (1.0, 0.0)))}, ["'ann'", "movement_path", "not in order"]),
         ({"movement_path": ((0.0, (5.0, 0.0)),)}, ["'ann'", "movement_path", "initial_position"]),
-        ({"movement_path": ((0.0, (0.0, 0.0)), (1.0, (math.nan, 0.0)))}, ["movement_path", "finite"]),
-        ({"color": "red"}, ["color"]),
-        ({"wings": 2}, ["wings"]),
+        ({"movement_path": ((0.0, (0.0, 0.0)), (1.0, (math.nan, 0.0)))}, ["'ann'", "movement_path", "finite"]),
+        ({"velocity": (math.nan, 0.0)}, ["'ann'", "velocity", "finite"]),
+        ({"facings": ((2.0, 0.0), (1.0, 0.0))}, ["'ann'", "facings", "not in order"]),
+        ({"scale": math.nan}, ["'ann'", "scale"]),
+        ({"color": "red"}, ["'ann'", "color"]),
+        ({"wings": 2}, ["'ann'", "wings"]),
     ],
 )
 def test_bad_input_names_the_actor_and_the_field(change: dict[str, Any], words: list[str]) -> None:
@@ -52,6 +56,15 @@ def test_a_scene_names_the_id_that_comes_twice_and_the_actor_it_does_not_have() 
         Scene(actors=(ann,), camera={"follow": ("bob",)}, **rest)
     with pytest.raises(ValidationError, match="not the prompt"):
         Scene(actors=(ann,), **rest | {"paraphrases": ("q",)})
+
+
+def test_a_scene_read_from_a_file_names_the_actor_at_fault_and_its_field() -> None:
+    ann, bob = dict(RUNNER), dict(RUNNER) | {"id": "bob", "actions": [[0.0, "fly"]]}
+    rest = {"theme": "park", "seed": 1, "duration": 1.0, "prompt": "p", "paraphrases": ["p"]}
+    with pytest.raises(ValidationError) as refused:
+        Scene.model_validate_json(json.dumps({"actors": [ann, bob], **rest}))
+    assert "actors.1.actor 'bob'.actions" in str(refused.value)
+    assert "'ann'" not in str(refused.value).split("[type=")[0]
 
 
 def test_a_thing_out_of_scale_or_unknown_is_refused() -> None:

@@ -5,6 +5,7 @@ import pytest
 
 from configs.scenes import ScenesConfig
 from pipeline.scenes.kinematics import moved
+from pipeline.scenes.realism import realism
 from pipeline.scenes.render import Film, Unwritable, animated, before_after, contact_sheet, mp4, played
 from pipeline.scenes.scales import radius_m
 from pipeline.scenes.schema import Scene
@@ -79,13 +80,31 @@ def test_a_film_shows_who_moves_and_in_place_nobody_goes_anywhere(config: Scenes
         mp4(iter(()), 25)
 
 
-def test_before_and_after_have_all_frames_of_a_film_at_its_rate(config: ScenesConfig) -> None:
+def test_before_and_after_stand_side_by_side_with_all_frames_at_their_rate(config: ScenesConfig) -> None:
     import io
 
     import av
 
-    with av.open(io.BytesIO(before_after(tell("park", 1, duration=1.0), config))) as film:
+    scene = tell("park", 1, duration=0.4)
+    with av.open(io.BytesIO(before_after(scene, config=config))) as film:
         stream = film.streams.video[0]
         assert stream.average_rate == config.fps
-        assert stream.height == 2 * config.render.height
-        assert sum(1 for _ in film.decode(stream)) == config.fps
+        assert (stream.width, stream.height) == (2 * config.render.width, config.render.height)
+        assert sum(1 for _ in film.decode(stream)) == 0.4 * config.fps
+    assert before_after(scene, "webp", config)[8:12] == b"WEBP"
+
+
+def test_what_is_animated_in_place_strides_and_goes_nowhere_and_what_moves_goes_as_its_strides_tell(
+    config: ScenesConfig,
+) -> None:
+    stories = [tell(theme, 3, duration=20.0) for theme in ("baseball", "street", "park")]
+    before, after = (
+        realism([played(scene, config, static=static) for scene in stories], config) for static in (True, False)
+    )
+    assert (before.speed_share, before.way_share, before.reach_m, before.faces_share) == (0.0, 0.0, 0.0, 0.0)
+    assert before.slide_mps > 0.8
+    assert after.slide_mps < 0.03
+    assert after.way_share == pytest.approx(1.0, abs=0.01)
+    assert after.speed_share > 0.85  # who starts, stops or turns is slower
+    assert after.faces_share > 0.93  # slower than the check looks at, nobody is said to face
+    assert after.reach_m > 10.0

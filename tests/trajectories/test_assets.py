@@ -44,7 +44,7 @@ def made(store: Store, words: Encoder, config: TrajectoriesConfig) -> Callable[[
                 patch.setattr(f"{module}.load_trajectories", lambda: few)
             return dg.materialize(
                 [trajectories.trajectory_model, trajectories.trajectory_evaluation, trajectories.text_films],
-                resources={"store": store, "environment": Settings(gridmotion_store=store.url), "encoder": words},
+                resources={"store": store, "environment": Settings(gridmotion_store=store.url), "text_reader": words},
                 run_config={"ops": {
                     "models__trajectory": {"config": {"size": "tiny", "steps": 100, "threads": 1}},
                     "text_films": {"config": {"prompts": ["a runner runs"]}},
@@ -115,7 +115,7 @@ def test_the_asset_of_a_model_that_learned_nothing_fails_its_check_and_leaves_th
     empty = Store(str(tmp_path / "store"))
     done = dg.materialize(
         [trajectories.trajectory_model],
-        resources={"store": empty, "environment": Settings(gridmotion_store=empty.url), "encoder": words},
+        resources={"store": empty, "environment": Settings(gridmotion_store=empty.url), "text_reader": words},
         raise_on_error=False,
     )
     (check,) = done.get_asset_check_evaluations()

@@ -114,7 +114,7 @@ def _fielding(stage: Stage, chaser: Cast, fielders: list[Cast], hit: Spot, met: 
 def _ball(stage: Stage, mound: Spot, released: float, met: float, hit: Spot, landed: float,
           ways: tuple[float, float, Spot]) -> tuple[Throw, ...]:  # fmt: skip
     picked, thrown, target = ways
-    flight = max(math.dist(hit, target) / 24.0, 0.4)
+    flight = max(math.dist(hit, target) / stage.config.themes.throw_mps, 0.4)
     return (
         Throw(begin=released, end=met, start=(mound[0], 1.6, mound[1]), target=(0.0, 0.9, -0.3)),
         Throw(begin=met, end=landed, start=(0.0, 0.9, -0.3), target=(hit[0], 0.05, hit[1])),

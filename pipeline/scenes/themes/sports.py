@@ -90,7 +90,7 @@ def _attack(stage: Stage) -> Sequence[str]:
     keeper.face(first.at).do("crouch", shot).do("catch", 1.2).do("stand" if scored else "celebrate", 4.0)
     if scored:
         wing.go((box[0] - 1.0, box[1] + 1.6), action="jog").do("celebrate", 3.0)
-    stage.follow = (striker.id, wing.id, first.id)
+    stage.follow = (striker.id, wing.id, keeper.id)
     stage.ends(max(cast.time for cast in stage.casts))
     end = "scores" if scored else "the goalkeeper holds the ball"
     return [

@@ -19,7 +19,7 @@ def street(stage: Stage) -> Sequence[str]:
         stage.put("building", (-34.0 + 17.0 * k, -14.0), color=stage.pick("#9a8f86", "#8e8f98", "#a7947c", "#7f8a94"))
     for k in range(4):
         stage.put("lamp", (-21.0 + 14.0 * k, 1.9))
-    speed = stage.uniform(8.0, 13.0)
+    speed = stage.uniform(*stage.config.themes.car_mps)
     far = (-60.0 + 40.0 * speed, 0.0, 5.0)
     drive = Throw(begin=0.0, end=40.0, start=(-60.0, 0.0, 5.0), target=far, flies=False)
     stage.put("car", (-60.0, 5.0), color=stage.pick("#c0392b", "#2e5e9e", "#4a4a4a"), throws=(drive,))
@@ -34,8 +34,9 @@ def street(stage: Stage) -> Sequence[str]:
     for cast, other in ((left, right), (right, left)):
         cast.until(met, "wave").face(other.at)
     chat = stage.uniform(3.0, 6.0)
-    left.do("talk", chat).go((meeting + 24.0, lane + 0.8), action="walk")
-    right.do("look", 0.5 * chat).do("talk", 0.5 * chat).go((meeting - 24.0, lane - 0.9), action="walk")
+    left.do("talk", chat).go((meeting, lane + 0.6), (meeting + 24.0, lane + 0.8), action="walk")
+    right.do("look", 0.5 * chat).do("talk", 0.5 * chat)
+    right.go((meeting, lane - 0.6), (meeting - 24.0, lane - 0.9), action="walk")
     hurry = stage.cast("commuter", (stage.uniform(-26, -22), stage.uniform(-0.6, 0.4)))
     hurry.do("look", stage.uniform(1.0, 4.0)).go((stage.uniform(14, 20), 0.9), action=stage.pick("run", "jog"))
     hurry.do("wave", 2.0).do("stand", 1.5).go((hurry.at[0] - 9.0, -0.6), action="walk")
