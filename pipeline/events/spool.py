@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import polars as pl
 
-_PIECE_ROWS = 32768  # what of a frame is written at once stands in memory twice
+_PIECE_ROWS, _PIECE_COLUMNS = 32768, 4  # what of a frame is written or read at once stands in memory twice
 
 
 class Shelf:
@@ -84,11 +84,25 @@ class Spool:
         self._last_rows += frame.height
         if self._last_rows > self._frame_rows:
             del frame
-            self._room -= self._last_rows
-            self._held.append(pl.concat(self._last, rechunk=True))
-            self._last, self._last_rows = [], 0  # lest they stand in memory beside the whole while that is put away
-            while self._held and self._room < 0:
-                self._disk.add(self._held.pop(0))
+            self._end_frame()
+            if self._room < 0:
+                self._write()
+
+    def put_away(self) -> None:
+        """Lets all rows so far wait on disk."""
+        if self._last:
+            self._end_frame()
+        self._room = -1  # frames on disk come before those in memory
+        self._write()
+
+    def _end_frame(self) -> None:
+        self._room -= self._last_rows
+        self._held.append(pl.concat(self._last, rechunk=True))
+        self._last, self._last_rows = [], 0  # lest they stand in memory beside the whole while that is put away
+
+    def _write(self) -> None:
+        while self._held:
+            self._disk.add(self._held.pop(0))
 
     def __len__(self) -> int:
         return len(self.heights)
@@ -118,14 +132,19 @@ class _Disk:
         self._file.seek(self._ends[-1])
         pieces = -(-frame.height // _PIECE_ROWS)
         for piece in frame.iter_slices(-(-frame.height // max(1, pieces))):
-            piece.write_ipc_stream(self._file, compat_level=pl.CompatLevel.newest())
+            for first in range(0, piece.width, _PIECE_COLUMNS):
+                columns = piece[:, first : first + _PIECE_COLUMNS]
+                columns.write_ipc_stream(self._file, compat_level=pl.CompatLevel.newest())
             self.heights.append(piece.height)
             self._ends.append(self._file.tell())
 
     def get(self, place: int) -> pl.DataFrame:
         """A piece."""
         self._file.seek(self._ends[place])
-        return pl.read_ipc_stream(self._file)
+        columns = []
+        while self._file.tell() < self._ends[place + 1]:
+            columns.append(pl.read_ipc_stream(self._file))
+        return pl.concat(columns, how="horizontal")
 
 
 class Pigeonholes:

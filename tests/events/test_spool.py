@@ -53,3 +53,16 @@ def test_frames_of_a_spool_are_smaller_on_disk_than_in_memory(monkeypatch):
     rows.add(frame(3, 29))
     assert rows.heights == [4, 4, 2, 4, 4, 2, 3, 3, 3, 3]
     assert_frame_equal(pl.concat([rows[place] for place in range(len(rows))]), frame(32))
+
+
+def test_rows_that_are_put_away_make_room_and_stay_before_all_others():
+    rows = Spool(frame_rows=8, held_rows=100)
+    rows.add(frame(5))
+    rows.put_away()
+    assert rows._disk.heights == [5] and not rows._held and not rows._last
+    rows.add(frame(9, 5))
+    rows.put_away()
+    rows.put_away()
+    rows.add(frame(2, 14))
+    assert rows.heights == [5, 9, 2]
+    assert_frame_equal(pl.concat([rows[place] for place in range(len(rows))]), frame(16))
