@@ -1,25 +1,24 @@
 """What of reading a GRID series takes how long.
 
 Belongs here: the stages on the way from the file to Parquet, each as what it adds to those before it, so that all
-together are the whole; and SHA-256 of the file, which goes on beside the fetching. Does not belong here: rates and
-goals (`bench.ingest`).
+together are the whole. Does not belong here: rates and goals (`bench.ingest`).
 """
 
-import hashlib
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
 from bench.measure import Figure, medians
 from configs.events import load_events
 from pipeline.events.conservation import Tally
-from pipeline.events.lines import Block, read_blocks
+from pipeline.events.lines import Block, Content, read_blocks
 from pipeline.events.quarantine import QuarantineRows
 from pipeline.events.reader import read_log
 from pipeline.events.sources.grid import read_grid
 from pipeline.events.sources.grid_facts import Scan
 from pipeline.events.sources.grid_scan import Scanner
 
-BARE = ("SHA-256", "fetching, unpacking, cutting into blocks", "lines → columns and forms, compiled", "checks, Parquet")
+BARE = ("fetching, unpacking, cutting into blocks", "SHA-256", "lines → columns and forms, compiled", "checks, Parquet")
 """What no Python of ours takes part in."""
 
 
@@ -36,18 +35,18 @@ def stages(
         other_name: the alternative, in words.
     """
     ways: dict[str, Callable[[], object]] = {
-        "SHA-256": lambda: _digest(log),
-        "fetching, unpacking, cutting into blocks": lambda: _fetch(log),
+        "fetching, unpacking, cutting into blocks": lambda: _fetch(log, None),
+        "SHA-256": lambda: _fetch(log, Content()),
         "lines → columns and forms, compiled": lambda: _scan(log, _Columns),
         "forms and states → facts": lambda: _scan(log, Scanner),
         "order, corrections, telling the game, positions → drafts": lambda: _tell(log),
         "survey, naming, order, tracks → tables": lambda: _tables(log),
         "checks, Parquet": whole,
     }
+    fetched, hashed, *upto, others = (seconds * 1000 for seconds in medians(*ways.values(), other))
     # What reads the tables has the hash in its time.
-    digest, *upto, others = (seconds * 1000 for seconds in medians(*ways.values(), other))
-    upto[:-2] = [seconds + digest for seconds in upto[:-2]]
-    added = [digest, *(after - before for before, after in zip([digest, *upto], upto, strict=False))]
+    upto[:-2] = [seconds + hashed - fetched for seconds in upto[:-2]]
+    added = [fetched, *(after - before for before, after in pairwise([fetched, hashed, *upto]))]
     found = dict(zip(ways, added, strict=True))
     bare = sum(found[stage] for stage in BARE)
     return [
@@ -63,15 +62,8 @@ class _Columns(Scanner):
         self._held, self._held_bytes = [], 0
 
 
-def _digest(log: Path) -> None:
-    content = hashlib.sha256()
-    with log.open("rb") as file:
-        while chunk := file.read(load_events().lines.chunk_bytes):
-            content.update(chunk)
-
-
-def _fetch(log: Path) -> None:
-    for block in read_blocks(log, load_events().lines):
+def _fetch(log: Path, content: Content | None) -> None:
+    for block in read_blocks(log, load_events().lines, content):
         if isinstance(block, Block):
             block.feeds = 1  # whoever looks at the lines tells it, see there
 

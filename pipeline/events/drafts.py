@@ -101,6 +101,11 @@ class Drafts:
         self._flush()
         self._spool.add(coded(frame))
 
+    def put_away(self) -> None:
+        """Lets all events so far wait on disk, to make room for other things than events."""
+        self._flush()
+        self._spool.put_away()
+
     @property
     def heights(self) -> list[int]:
         """How many events each frame has."""

@@ -4,7 +4,7 @@ Belongs here: telling formats apart, running a source, making tables from its ev
 Does not belong here: any one format (`pipeline.events.sources`), writing tables (resources.store).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -13,13 +13,14 @@ import polars as pl
 
 from configs.events import EventsConfig, load_events
 from pipeline.events.conservation import Tally
+from pipeline.events.dealing import dealt
 from pipeline.events.lines import Content, UnusableLog, digest, read_blocks, read_lines
 from pipeline.events.quarantine import QuarantineRows
 from pipeline.events.recording import MatchReading, read_match
 from pipeline.events.sources import Source, TooManyMatches, canonical, grid
 from pipeline.events.sources.fields import too_deep
 from pipeline.events.streams import TableStream
-from pipeline.events.survey import survey
+from pipeline.events.survey import Survey, survey
 from pipeline.tables import conform, empty
 
 __all__ = ["LogReading", "MatchReading", "UnusableLog", "read_log"]
@@ -80,17 +81,18 @@ def read_log(path: Path, *, log_id: str, uri: str | None = None, config: EventsC
         raise _unusable(f"{path.name}: {error}", log_id, config) from error
     except UnusableLog as error:  # what of it can't be read now could be when its format was told
         raise _unusable(str(error), log_id, config) from error
-    known = survey(reading.drafts)
+    known: Mapping[str, Survey] = survey(reading.drafts)
     if not known:
         reason = quarantine.first() if len(quarantine) or not tally.reverted else "all were taken back"
         nothing = UnusableLog(f"{path.name}: none of its events can be used; {reason}")
         nothing.quarantine = quarantine.table()
         raise nothing
+    drafts, known = dealt(reading.drafts, known, config.lines.held_rows)
     log = {"source_kind": source_kind, "log_id": log_id, "log_uri": uri or path.as_posix(), "log_sha256": sha256}
     matches = {
         match_id: read_match(
             match_id,
-            reading.drafts,
+            drafts,
             seen,
             told=reading.told.get(match_id, {}),
             started_us=reading.started_us.get(match_id),

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import polars as pl
 
-_PIECE_ROWS = 8192  # what of a frame is written at once stands in memory twice
+_PIECE_ROWS, _PIECE_COLUMNS = 32768, 4  # what of a frame is written or read at once stands in memory twice
 
 
 class Shelf:
@@ -24,8 +24,8 @@ class Shelf:
     def __init__(self, held_rows: int) -> None:
         self._room = held_rows
         self._held: list[pl.DataFrame] = []
-        self._ends = [0]  # on disk
-        self._file = tempfile.TemporaryFile(prefix="gridmotion-", buffering=0)  # noqa: SIM115  # lives as long as this
+        self._disk = _Disk()
+        self._ends = [0]  # of the frames on disk, in pieces there
 
     def __len__(self) -> int:
         return len(self._held) + len(self._ends) - 1
@@ -36,46 +36,45 @@ class Shelf:
         self._held.append(frame)
         if self._room < 0:
             del frame
-            self._file.seek(self._ends[-1])
             while self._held:
-                self._write(self._held.pop(0))
+                self._disk.add(self._held.pop(0))
+                self._ends.append(len(self._disk.heights))
         return len(self) - 1
 
     def get(self, place: int) -> pl.DataFrame:
         """The frame at that place."""
         if self._held:
             return self._held[place]
-        self._file.seek(self._ends[place])
-        pieces = []
-        while self._file.tell() < self._ends[place + 1]:
-            pieces.append(pl.read_ipc_stream(self._file))
-        return pl.concat(pieces, rechunk=True)
-
-    def _write(self, frame: pl.DataFrame) -> None:
-        for piece in frame.iter_slices(_PIECE_ROWS):
-            piece.write_ipc_stream(self._file, compat_level=pl.CompatLevel.newest())
-        self._ends.append(self._file.tell())
+        return pl.concat(map(self._disk.get, range(*self._ends[place : place + 2])), rechunk=True)
 
 
 class Spool:
     """Rows of one schema in the order of their adding, as a sequence of frames, of which the last stands in memory.
 
+    Frames on disk are smaller than those that fit into memory: where rows wait for room, as few as possible of them
+    are worked on at once.
+
     Args:
-        frame_rows: a frame ends as soon as it has more rows than this.
+        frame_rows: a frame in memory ends as soon as it has more rows than this.
         held_rows: how many rows of other frames may stand in memory.
     """
 
     def __init__(self, frame_rows: int, held_rows: int = 0) -> None:
         self._frame_rows = frame_rows
-        self._shelf = Shelf(held_rows)
+        self._room = held_rows
+        self._held: list[pl.DataFrame] = []
+        self._disk = _Disk()
         self._last: list[pl.DataFrame] = []
         self._last_rows = 0
-        self._heights: list[int] = []
 
     @property
     def heights(self) -> list[int]:
-        """How many rows each frame has."""
-        return self._heights + ([self._last_rows] if self._last else [])
+        """How many rows each frame has; to be asked for when all are added."""
+        return [
+            *self._disk.heights,
+            *(frame.height for frame in self._held),
+            *([self._last_rows] if self._last else []),
+        ]
 
     def add(self, frame: pl.DataFrame) -> None:
         """Adds rows behind all others."""
@@ -84,21 +83,68 @@ class Spool:
         self._last.append(frame)
         self._last_rows += frame.height
         if self._last_rows > self._frame_rows:
-            self._heights.append(self._last_rows)
-            whole = pl.concat(self._last, rechunk=True)
-            self._last, self._last_rows = [], 0  # lest they stand in memory beside the whole while that is put away
-            self._shelf.put(whole)
+            del frame
+            self._end_frame()
+            if self._room < 0:
+                self._write()
+
+    def put_away(self) -> None:
+        """Lets all rows so far wait on disk."""
+        if self._last:
+            self._end_frame()
+        self._room = -1  # frames on disk come before those in memory
+        self._write()
+
+    def _end_frame(self) -> None:
+        self._room -= self._last_rows
+        self._held.append(pl.concat(self._last, rechunk=True))
+        self._last, self._last_rows = [], 0  # lest they stand in memory beside the whole while that is put away
+
+    def _write(self) -> None:
+        while self._held:
+            self._disk.add(self._held.pop(0))
 
     def __len__(self) -> int:
         return len(self.heights)
 
     def __getitem__(self, place: int) -> pl.DataFrame:
-        if place < len(self._shelf):
-            return self._shelf.get(place)
+        written = len(self._disk.heights)
+        if place < written:
+            return self._disk.get(place)
+        if place < written + len(self._held):
+            return self._held[place - written]
         if place >= len(self):
             raise IndexError(place)
         self._last = [pl.concat(self._last, rechunk=True)]
         return self._last[0]
+
+
+class _Disk:
+    """Rows in a file without a name, in pieces."""
+
+    def __init__(self) -> None:
+        self.heights: list[int] = []
+        self._ends = [0]
+        self._file = tempfile.TemporaryFile(prefix="gridmotion-", buffering=0)  # noqa: SIM115  # lives as long as this
+
+    def add(self, frame: pl.DataFrame) -> None:
+        """Writes rows behind all others, in as many pieces as need be."""
+        self._file.seek(self._ends[-1])
+        pieces = -(-frame.height // _PIECE_ROWS)
+        for piece in frame.iter_slices(-(-frame.height // max(1, pieces))):
+            for first in range(0, piece.width, _PIECE_COLUMNS):
+                columns = piece[:, first : first + _PIECE_COLUMNS]
+                columns.write_ipc_stream(self._file, compat_level=pl.CompatLevel.newest())
+            self.heights.append(piece.height)
+            self._ends.append(self._file.tell())
+
+    def get(self, place: int) -> pl.DataFrame:
+        """A piece."""
+        self._file.seek(self._ends[place])
+        columns = []
+        while self._file.tell() < self._ends[place + 1]:
+            columns.append(pl.read_ipc_stream(self._file))
+        return pl.concat(columns, how="horizontal")
 
 
 class Pigeonholes:

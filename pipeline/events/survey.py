@@ -86,10 +86,14 @@ def survey(drafts: Frames) -> dict[str, Survey]:
     """
     found: dict[str, Survey] = {}
     for place in range(len(drafts)):
-        frame = drafts[place]
-        for events in by_match(frame) if not frame.is_empty() else ():
-            found.setdefault(events["match_id"][0], Survey()).add(place, events)
+        _look(drafts[place], place, found)
     return dict(sorted(found.items()))
+
+
+def _look(frame: pl.DataFrame, place: int, found: dict[str, Survey]) -> None:
+    """Adds a frame, of which nothing is left in memory when the next one comes."""
+    for events in by_match(frame) if not frame.is_empty() else ():
+        found.setdefault(events["match_id"][0], Survey()).add(place, events)
 
 
 def _on_its_own(rows: pl.DataFrame) -> pl.DataFrame:

@@ -28,9 +28,9 @@ def test_a_frame_comes_back_wherever_it_waits(held_rows, monkeypatch):
 def test_what_does_not_fit_into_memory_waits_on_disk_as_a_whole():
     shelf = Shelf(held_rows=10)
     shelf.put(frame(10))
-    assert len(shelf) == 1 and shelf._file.seek(0, 2) == 0
+    assert len(shelf) == 1 and not shelf._disk.heights
     shelf.put(frame(1))
-    assert len(shelf) == 2 and not shelf._held and shelf._file.seek(0, 2) > 0
+    assert len(shelf) == 2 and not shelf._held and shelf._disk.heights == [10, 1]
 
 
 def test_a_spool_gives_its_rows_in_the_order_of_their_adding():
@@ -41,3 +41,28 @@ def test_a_spool_gives_its_rows_in_the_order_of_their_adding():
     assert_frame_equal(pl.concat([rows[place] for place in range(len(rows))]), frame(60))
     with pytest.raises(IndexError):
         rows[6]
+
+
+def test_frames_of_a_spool_are_smaller_on_disk_than_in_memory(monkeypatch):
+    monkeypatch.setattr(spool, "_PIECE_ROWS", 4)
+    rows = Spool(frame_rows=8, held_rows=20)
+    rows.add(frame(10))
+    rows.add(frame(10, 10))
+    assert rows.heights == [10, 10]
+    rows.add(frame(9, 20))
+    rows.add(frame(3, 29))
+    assert rows.heights == [4, 4, 2, 4, 4, 2, 3, 3, 3, 3]
+    assert_frame_equal(pl.concat([rows[place] for place in range(len(rows))]), frame(32))
+
+
+def test_rows_that_are_put_away_make_room_and_stay_before_all_others():
+    rows = Spool(frame_rows=8, held_rows=100)
+    rows.add(frame(5))
+    rows.put_away()
+    assert rows._disk.heights == [5] and not rows._held and not rows._last
+    rows.add(frame(9, 5))
+    rows.put_away()
+    rows.put_away()
+    rows.add(frame(2, 14))
+    assert rows.heights == [5, 9, 2]
+    assert_frame_equal(pl.concat([rows[place] for place in range(len(rows))]), frame(16))

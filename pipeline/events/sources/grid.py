@@ -27,6 +27,7 @@ from typing import Any
 import numpy as np
 
 from configs.events import EventsConfig, ValidityConfig
+from pipeline.events.allocator import give_back
 from pipeline.events.conservation import Tally
 from pipeline.events.corrections import standing
 from pipeline.events.drafts import Drafts
@@ -58,10 +59,17 @@ def read_grid(reopen: Reopen, quarantine: QuarantineRows, tally: Tally, config: 
         matches = _matches(series, by_series.pop(series), quarantine, tally, config.validity)
         if len(told) + len(matches) > config.lines.max_matches:
             raise TooManyMatches(config.lines.max_matches)
+        has_several = bool(by_series) or len(told) + len(matches) > 1
         for match_id in [*matches]:  # what was told is forgotten, lest a long series stand in memory twice
+            if has_several:  # the facts of all of them stand in memory, so only one has its events there too
+                give_back()
             opening, start_us = tell(match_id, matches.pop(match_id), rows, drafts, quarantine, tally, config)
             told[match_id] = opening
             started[match_id] = start_us
+            if has_several:
+                drafts.put_away()
+    if len(told) > 1:
+        give_back()
     return SourceReading(drafts=drafts, told=told, started_us=started)
 
 
@@ -142,20 +150,23 @@ def _take_carefully(line: Line, scan: Scan, quarantine: QuarantineRows, tally: T
 
 def _untimely(facts: Sequence[Fact], validity: ValidityConfig) -> dict[int, str]:
     """Transactions whose clock goes against the order of the feed, by sequence number, with the reason."""
-    clocks: dict[int, int] = {fact.sequence: fact.transaction_us for fact in facts}
-    sequences, times = list(clocks), list(clocks.values())
+    sequences = np.array([fact.sequence for fact in facts], np.int64)
+    firsts = np.flatnonzero(
+        np.append(True, sequences[1:] != sequences[:-1])[: len(facts)]
+    )  # all events of one have one clock
+    at = np.array([fact.transaction_us for fact in facts], np.int64)[firsts]
     most_us = validity.max_clock_skew_ms * 1000
     reach = validity.clock_neighbours
     # No median lies beyond the latest before or the earliest after, so most need no median.
-    at = np.array(times, np.int64)
     suspect = (np.maximum.accumulate(at) - at > most_us) | (at - np.minimum.accumulate(at[::-1])[::-1] > most_us)
     found = {}
     for place in np.flatnonzero(suspect).tolist():
-        before, after = times[max(0, place - reach) : place], times[place + 1 : place + 1 + reach]
-        if before and (late := median_low(before) - times[place]) > most_us:
-            found[sequences[place]] = f"goes back by {late // 1_000_000} s"
-        elif after and (early := times[place] - median_low(after)) > most_us:
-            found[sequences[place]] = f"runs ahead by {early // 1_000_000} s"
+        clock, sequence = int(at[place]), int(sequences[firsts[place]])
+        before, after = at[max(0, place - reach) : place].tolist(), at[place + 1 : place + 1 + reach].tolist()
+        if before and (late := median_low(before) - clock) > most_us:
+            found[sequence] = f"goes back by {late // 1_000_000} s"
+        elif after and (early := clock - median_low(after)) > most_us:
+            found[sequence] = f"runs ahead by {early // 1_000_000} s"
     return found
 
 

@@ -8,6 +8,7 @@ Belongs here: what a state means for one game, and its compact form. Does not be
 """
 
 import re
+import tempfile
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from functools import cache, cached_property
@@ -25,6 +26,8 @@ from pipeline.events.sources import grid_wire
 _KEPT_ROUNDS = 2  # the round being played and the one before: a win may show late
 _ROUND_ID = re.compile(r"(?:[A-Za-z]+-)?(\d{1,4})")
 UNKNOWN_ITEMS = -1
+
+_HELD_ROWS = 32_768  # players in states; a game has some 25,000 of them
 
 COLUMNS = ("x", "y", "z", "health", "armor", "alive")
 """Of a player in a state, as doubles: NaN is null, `alive` 1 or 0. A position is in the title's own units."""
@@ -142,25 +145,45 @@ class Columns(NamedTuple):
         """The rows from `start` to before `end`."""
         return Columns(self.values[start:end], self.items[start:end], self.is_told[start:end])
 
+    def put(self, at: slice | NDArray[np.int64], other: "Columns", rows: NDArray[np.int64]) -> None:
+        """Overwrites some rows with some of another's."""
+        for own, values in zip(self, other, strict=True):
+            own[at] = values[rows]
+
+
+_PACKED = np.dtype([("values", np.float64, (len(COLUMNS),)), ("items", np.int8), ("is_told", np.bool_)])
+
 
 class Rows:
-    """Grows columns by the rows of one state after the other."""
+    """Grows columns by the rows of one state after the other.
 
-    def __init__(self) -> None:
+    Rows that stand on their own are packed into a temporary file as soon as there are too many of them for memory: of
+    a long series they are what takes most.
+
+    Args:
+        held_rows: how many rows may stand in memory.
+    """
+
+    def __init__(self, held_rows: int = _HELD_ROWS) -> None:
+        self._held_rows = held_rows
         self._parts: list[tuple[Columns, int, int]] = []
         self._starts: list[int] = []
         self._height = 0
+        self._file = tempfile.TemporaryFile(prefix="gridmotion-", buffering=0)  # noqa: SIM115  # lives as long as this
+        self._written = 0
 
     def add(self, columns: Columns, start: int = 0, end: int | None = None) -> int:
         """Adds the rows from `start` to before `end`, all by default; returns the place of the first of them."""
         end = len(columns.values) if end is None else end
         first = self._height
-        self._height += end - start
         if self._parts and self._parts[-1][0] is columns and self._parts[-1][2] == start:
             self._parts[-1] = (columns, self._parts[-1][1], end)
         else:
+            if first - self._written > self._held_rows:
+                self._put_away()
             self._parts.append((columns, start, end))
             self._starts.append(first)
+        self._height += end - start
         return first
 
     def whole(self, columns: Columns) -> int:
@@ -171,6 +194,8 @@ class Rows:
 
     def part(self, first: int, count: int) -> Columns:
         """Some rows that were added together."""
+        if first < self._written:
+            return self._read(first, first + count)
         place = bisect_right(self._starts, first) - 1
         columns, start, _ = self._parts[place]
         start += first - self._starts[place]
@@ -184,12 +209,32 @@ class Rows:
         of = np.searchsorted(np.array(self._starts), rows, side="right") - 1
         cuts = [0, *(np.flatnonzero(np.diff(of)) + 1).tolist(), len(rows)]
         for begin, end in pairwise(cuts):
-            columns, start, _ = self._parts[of[begin]]
-            places = rows[begin:end] + (start - self._starts[of[begin]])
-            taken.values[begin:end] = columns.values[places]
-            taken.items[begin:end] = columns.items[places]
-            taken.is_told[begin:end] = columns.is_told[places]
+            if of[begin] >= 0:
+                columns, start, _ = self._parts[of[begin]]
+                taken.put(slice(begin, end), columns, rows[begin:end] + (start - self._starts[of[begin]]))
+        away = np.flatnonzero(of < 0)
+        for first in range(int(rows[away].min(initial=self._written)), self._written, self._held_rows + 1):
+            end = min(first + self._held_rows + 1, self._written)
+            near = away[(rows[away] >= first) & (rows[away] < end)]
+            if near.size:
+                taken.put(near, self._read(first, end), rows[near] - first)
         return taken
+
+    def _put_away(self) -> None:
+        for columns, start, end in self._parts:
+            packed = np.empty(end - start, _PACKED)
+            for name, values in zip(Columns._fields, columns.part(start, end), strict=True):
+                packed[name] = values
+            self._file.write(packed.view(np.uint8).data)
+        self._written = self._height
+        self._parts, self._starts = [], []
+
+    def _read(self, first: int, end: int) -> Columns:
+        packed = np.empty(end - first, _PACKED)
+        self._file.seek(first * _PACKED.itemsize)
+        self._file.readinto(packed.view(np.uint8).data)
+        self._file.seek(0, 2)
+        return Columns(*(np.ascontiguousarray(packed[name]) for name in Columns._fields))
 
 
 def _rows(count: int) -> Columns:

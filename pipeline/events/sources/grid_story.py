@@ -198,11 +198,9 @@ _KINDS = {name: text_codes() if name in TEXTS else kind for name, kind in SCHEMA
 
 def _whole(game: Game, events: pl.DataFrame, positions: pl.DataFrame) -> pl.DataFrame:
     """Events and positions in the order of the feed, as drafts."""
-    parts = [
-        part.select(name if name in part.columns else pl.lit(None, _KINDS[name]).alias(name) for name in _TOLD)
-        for part in (events, positions)
-    ]
-    both = pl.concat(parts)
+    nothing = pl.DataFrame(schema={name: _KINDS[name] for name in _TOLD})
+    both = pl.concat([nothing, events, positions], how="diagonal")
+    del events, positions  # lest they stand in memory three times
     both = both[np.argsort(both["seq"].to_numpy(), kind="stable")]
     constant = {name: pl.lit(None, kind) for name, kind in _KINDS.items() if name not in _TOLD}
     constant["match_id"] = pl.lit(pl.Series([game.match_id], dtype=text_codes())).first()
