@@ -383,6 +383,15 @@ def test_a_run_that_dies_between_two_clips_is_done_again_without_telling_one_twi
     assert figures["generated:local"] + figures.get("hits:local", 0) == len(clips)
 
 
+def test_signals_that_have_left_their_stream_ask_for_nothing(followed, quick, simulated):
+    live = followed(quick())
+    live.read(simulated)
+    (request, *_) = live.tick()
+    live.on_server(lambda client: client.xtrim(SIGNALS, maxlen=0, approximate=False))
+    assert live.run(request).success
+    assert live.clips() == [] and live.rows().height == 0 and live.figures() == {"shed:surplus": 2}
+
+
 class Hangs:
     """A real server that takes connections and never answers."""
 
