@@ -190,6 +190,7 @@ def followed(redis_server, tmp_path, monkeypatch):
         instance.dispose()
 
 
+@pytest.mark.timeout(900)  # compiles the synthesizer where nobody has yet
 @pytest.mark.parametrize("which", ["simulated", pytest.param("real", marks=pytest.mark.slow)])
 def test_confident_segments_are_made_once_told_once_and_have_the_keys_of_batch(request, followed, monkeypatch, which):
     match = request.getfixturevalue(which)

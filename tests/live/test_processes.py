@@ -122,7 +122,7 @@ async def _drawn(client, token, count):
     return int(await client.get(token) or 0) >= count
 
 
-async def _told_more(client, seconds=5):
+async def _told_more(client, seconds=1):  # less than a match takes to be idle
     before, deadline = await client.xlen(SIGNALS), time.monotonic() + seconds
     while await client.xlen(SIGNALS) == before and time.monotonic() < deadline:
         await asyncio.sleep(0.005)
