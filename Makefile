@@ -39,8 +39,9 @@ test-slow: setup ## what takes longer
 	$(BIN)/pytest -n 2 --dist worksteal -m slow
 
 faults: TIMES ?= 1
+faults: FAULTS ?= tests/live
 faults: setup ## what servers, networks, clocks and producers do to running matches, TIMES=1 times in a row
-	for n in $$(seq $(TIMES)); do echo "time $$n of $(TIMES)"; $(BIN)/pytest -n 2 --dist worksteal tests/live || exit 1; done
+	for n in $$(seq $(TIMES)); do echo "time $$n of $(TIMES)"; $(BIN)/pytest -n 2 --dist worksteal $(FAULTS) || exit 1; done
 
 fuzz: SECONDS ?= 600
 fuzz: setup ## damage logs for SECONDS=600 and look for a crash, a hang or a lost event, one process per reader

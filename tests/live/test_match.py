@@ -15,7 +15,7 @@ from pipeline.intents.prediction import Predictor
 from pipeline.intents.vocabulary import PROBABILITIES
 from pipeline.live.decoding import Decoder, decode
 from pipeline.live.match import LiveMatch
-from pipeline.live.signals import Ended, from_json, to_json
+from pipeline.live.signals import SCHEMA_VERSION, Ended, from_json, to_json
 
 THRESHOLD = 0.6
 
@@ -84,7 +84,7 @@ def test_an_open_signal_tells_nothing_that_is_not_known_by_then(run, simulated):
 def test_a_signal_comes_back_from_its_json(run, simulated):
     _, _, signals = run(simulated, (1000,))
     assert [from_json(to_json(signal)) for signal in signals] == signals
-    assert msgspec.json.decode(to_json(signals[0]))["schema"] == 1
+    assert msgspec.json.decode(to_json(signals[0]))["schema"] == SCHEMA_VERSION == 2
 
 
 def test_a_match_keeps_the_model_of_its_first_row(leaning, simulated):

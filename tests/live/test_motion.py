@@ -190,6 +190,7 @@ def followed(redis_server, tmp_path, monkeypatch):
         instance.dispose()
 
 
+@pytest.mark.timeout(900)  # compiles the synthesizer where nobody has yet
 @pytest.mark.parametrize("which", ["simulated", pytest.param("real", marks=pytest.mark.slow)])
 def test_confident_segments_are_made_once_told_once_and_have_the_keys_of_batch(request, followed, monkeypatch, which):
     match = request.getfixturevalue(which)
@@ -381,6 +382,15 @@ def test_a_run_that_dies_between_two_clips_is_done_again_without_telling_one_twi
     assert clips[0] == told[0] and len({clip.segment_id for clip in clips}) == len(clips) == live.rows().height
     figures = live.figures()
     assert figures["generated:local"] + figures.get("hits:local", 0) == len(clips)
+
+
+def test_signals_that_have_left_their_stream_ask_for_nothing(followed, quick, simulated):
+    live = followed(quick())
+    live.read(simulated)
+    (request, *_) = live.tick()
+    live.on_server(lambda client: client.xtrim(SIGNALS, maxlen=0, approximate=False))
+    assert live.run(request).success
+    assert live.clips() == [] and live.rows().height == 0 and live.figures() == {"shed:surplus": 2}
 
 
 class Hangs:

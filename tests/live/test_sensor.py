@@ -258,7 +258,8 @@ def test_while_an_agent_reads_ticks_observe_and_request_nothing_but_the_closing(
     def work():
         async def agent():
             client = redis.from_url(dagster.url)
-            resident = Agent(client, Models(PriorModel.configured, None), 0.6, AGENT, patient)
+            keeps = AGENT.model_copy(update={"lease_ms": 60_000})  # its lease, also on a machine that starves it
+            resident = Agent(client, Models(PriorModel.configured, None), 0.6, keeps, patient)
             task = asyncio.create_task(resident.run())
             while not stop.is_set():
                 await asyncio.sleep(0.02)
