@@ -3,7 +3,8 @@
 Belongs here: layers, how the heads' outputs become ways and poses. Does not belong here: losses, training.
 
 Read from top to bottom. All frames are found at once: tokens are patches of frames and attend to each other both ways.
-The text, the conditions and what is recalled are tokens of their own before them, and are added to every token as well.
+The text and what is recalled are read for each second by wide layers, once a sample, and added to the tokens of that
+second; with the conditions they are tokens of their own before them, too.
 
 The velocity head says how fast and whither apart, so that not knowing whither makes nobody slow; a way that a text
 alone tells of is the sum of these. Where a beginning is known, the position head says how much to go by that, by where
@@ -168,21 +169,22 @@ class Network(nn.Module):
         frames = torch.cat([pose, steps * given.seen[..., None], looks], dim=-1)
         first = slice(None, None, shape.patch)
         flags = torch.stack([each[:, first] for each in (given.seen, given.pose_seen, given.look_seen)], dim=-1)
-        context = torch.stack(
-            [
-                self.text(given.text * self.shape.text**0.5),
-                self.condition(given.condition),
-                self.recalled(self._recollections(given)),
-            ],
-            dim=1,
-        )
+        text = self.text(given.text * shape.text**0.5).reshape(b, shape.readings, shape.width)
+        recalled = self.recalled(self._recollections(given)).reshape(b, shape.readings, shape.width)
+        condition = self.condition(given.condition)
+        context = torch.stack([text.mean(dim=1), condition, recalled.mean(dim=1)], dim=1)
         tokens = torch.cat([frames.reshape(b, shape.tokens, -1), flags.to(frames.dtype)], dim=-1)
-        x = self.beginning(tokens) + context.sum(dim=1, keepdim=True)
+        x = self.beginning(tokens) + condition[:, None] + self._spread(text) + self._spread(recalled)
         x = torch.cat([context, x], dim=1) + self.place
         for block in self.blocks:
             x = block(x)
         normed: Tensor = self.norm(x[:, CONTEXT:])
         return normed
+
+    def _spread(self, readings: Tensor) -> Tensor:
+        """Readings `(b, readings, d)` as of the time of each token `(b, tokens, d)`."""
+        at = torch.arange(self.shape.tokens, device=readings.device) * self.shape.readings // self.shape.tokens
+        return readings[:, at]
 
     def _recollections(self, given: Shown) -> Tensor:
         """Ways that are recalled, and their mean, as shares of the way of a run."""
@@ -240,7 +242,10 @@ class Network(nn.Module):
 
 def _reader(inputs: int, shape: Shape) -> nn.Sequential:
     return nn.Sequential(
-        nn.Linear(inputs, shape.reader), nn.GELU(), nn.Dropout(shape.dropout), nn.Linear(shape.reader, shape.width)
+        nn.Linear(inputs, shape.reader),
+        nn.GELU(),
+        nn.Dropout(shape.dropout),
+        nn.Linear(shape.reader, shape.readings * shape.width),
     )
 
 

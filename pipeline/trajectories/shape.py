@@ -113,6 +113,11 @@ class Shape(Config):
         return self.patch * (POSE + 4) + 3
 
     @property
+    def readings(self) -> int:
+        """How often a text, and what is recalled, is read: for each second, or for each token if these are longer."""
+        return min(self.tokens, self.frames // self.fps)
+
+    @property
     def recollections(self) -> int:
         """Values of what is recalled: its ways, their mean, how much alike they are."""
         return self.moments * (2 * len(self.instants_s) + 1) + 2 * len(self.instants_s)
@@ -126,7 +131,10 @@ class Shape(Config):
         )
         layer += 4 * d  # two norms
         inputs = _linear(self.token_inputs, d) + _linear(CONDITIONS, d) + (self.tokens + CONTEXT) * d
-        inputs += sum(_linear(size, self.reader) + _linear(self.reader, d) for size in (self.text, self.recollections))
+        inputs += sum(
+            _linear(size, self.reader) + _linear(self.reader, self.readings * d)
+            for size in (self.text, self.recollections)
+        )
         heads = _linear(d, p * self.actions)
         heads += sum(_linear(d, d // 2) + _linear(d // 2, p * size) for size in (POSITION, VELOCITY))
         heads += _linear(d, self.figure) + _linear(self.actions + MEASURES, self.figure) + _linear(self.figure, ANGLES)
