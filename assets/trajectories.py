@@ -38,12 +38,6 @@ JUDGED_KEY = dg.AssetKey(["models", "trajectory_evaluation"])
 REPORT = "models/trajectory/report.md"
 FILMS = "films/text"
 LEARNS_CHECK, GOALS_CHECK = "has_learned", "meets_its_goals"
-PROMPTS = (
-    "two runners race to the spaceship",
-    "a batter runs the bases",
-    "a person walks ten metres to the right, then waves",
-    "an attacker rotates quickly towards site B, then holds",
-)
 
 
 class TrainConfig(dg.Config):
@@ -63,11 +57,10 @@ class TrainConfig(dg.Config):
 
 
 def recordings(store: Store) -> Iterator[Recorded]:
-    """The paths of every analysed match that may be learned from."""
-    for match_id in sorted(set(store.keys("tracks")) & set(store.keys("intents"))):
+    """The paths of every match that may be learned from."""
+    for match_id in sorted(store.keys("tracks")):
         if source_of(match_id).trainable:
-            tracks, intents = (store.read_table(table, match_id) for table in ("tracks", "intents"))
-            yield recorded_windows(match_id, tracks, intents)
+            yield recorded_windows(match_id, store.read_table("tracks", match_id))
 
 
 def gathered(store: Store, encoder: Encoder) -> Corpus:
@@ -87,10 +80,8 @@ def plan_for(corpus: Corpus, encoder: Encoder, size: str, steps: int = 0) -> Pla
         UnknownSize: if there is no such size.
     """
     config, scenes = load_trajectories(), load_scenes()
-    shape = Shape.of(
-        size, config, text=encoder.dimension, encoder=encoder.name, fps=scenes.fps, head_m=scenes.human.head
-    )
-    return planned(shape, config, corpus=corpus.digest, contact_m=scenes.limits.contact_m, steps=steps)
+    shape = Shape.of(size, config, scenes, text=encoder.dimension, encoder=encoder.name)
+    return planned(shape, config, scenes, corpus=corpus.digest, steps=steps)
 
 
 def train(
@@ -122,7 +113,7 @@ def train(
 @dg.asset(
     key=MODEL_KEY,
     group_name=GROUP,
-    deps=[TABLE, "tracks", "intents"],
+    deps=[TABLE, "tracks"],
     kinds={"torch", "mlflow"},
     code_version=code_version(*CODE),
     check_specs=[
@@ -201,14 +192,14 @@ def examined(store: Store, environment: Settings, encoder: Encoder, notes: Seque
 
 
 def pictured(store: Store, encoder: Encoder, seed: int = 1) -> bytes:
-    """A JPEG of what the latest model makes of the prompts above.
+    """A JPEG of what the latest model makes of the prompts of the configuration.
 
     Raises:
         NoModel: if there is none.
         Unusable: if texts are read by another encoder than it learned with.
     """
     model = training.Shelf(store).latest()
-    return sheet([generated(model, encoder, prompt, seed=seed) for prompt in PROMPTS])
+    return sheet([generated(model, encoder, prompt, seed=seed) for prompt in load_trajectories().generation.prompts])
 
 
 @dg.asset(
@@ -258,7 +249,7 @@ class TextFilmsConfig(dg.Config):
         seed: of what they leave open.
     """
 
-    prompts: list[str] = Field(default_factory=lambda: list(PROMPTS))
+    prompts: list[str] = Field(default_factory=lambda: list(load_trajectories().generation.prompts))
     seed: int = Field(default=1, ge=0)
 
 

@@ -87,7 +87,8 @@ def evaluate(
 ) -> None:
     """Judge the latest model on what was held out, beside the baselines."""
     from assets.definitions import open_encoder, open_store
-    from assets.trajectories import PROMPTS, REPORT, examined, pictured
+    from assets.trajectories import REPORT, examined, pictured
+    from configs.trajectories import load_trajectories
     from resources.settings import settings
 
     environment = settings()
@@ -98,8 +99,8 @@ def evaluate(
             picture = out.parent / PICTURE
             picture.parent.mkdir(parents=True, exist_ok=True)
             picture.write_bytes(pictured(store, encoder))
-            said = "; ".join(f"*{prompt}*" for prompt in PROMPTS)
-            notes = [f"## Made up from sentences\n\nFrom above: {said}.\n\n![frames of four films]({PICTURE})"]
+            said = "; ".join(f"*{prompt}*" for prompt in load_trajectories().generation.prompts)
+            notes = [f"## Made up from sentences\n\nFrom above: {said}.\n\n![frames of the films]({PICTURE})"]
         _, text = examined(store, environment, encoder, notes)
     uri = store.write(REPORT, text.encode())
     if out is not None:

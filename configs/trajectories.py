@@ -4,14 +4,11 @@ Belongs here: fields and what must hold among them; units and sources stand besi
 Does not belong here: how a value is used (`pipeline.trajectories`).
 """
 
-from typing import Literal
+from itertools import pairwise
 
 from pydantic import Field, model_validator
 
 from configs.base import Config, load
-
-Position = Literal["constant", "damped", "step"]
-POSITIONS: tuple[Position, ...] = ("constant", "damped", "step")
 
 
 class Size(Config):
@@ -34,8 +31,11 @@ class NetworkConfig(Config):
 
     feed_forward: int = Field(gt=0)
     dropout: float = Field(ge=0, lt=1)
-    position: Position
-    velocity: bool
+    grain: int = Field(gt=0)
+    reader: int = Field(gt=0)
+    figure: int = Field(gt=0)
+    step_mps: float = Field(gt=0)
+    damping_s: float = Field(gt=0)
 
 
 class Known(Config):
@@ -48,34 +48,38 @@ class Known(Config):
     text_share: float = Field(ge=0, le=1)
     velocity_s: float = Field(gt=0)
     stride_s: float = Field(gt=0)
+    going_mps: float = Field(gt=0)
 
 
-class GroundConfig(Config):
-    """The ground ahead, in cells."""
+class RecallConfig(Config):
+    """What came of moments that were alike."""
 
-    cell_m: float = Field(gt=0)
-    ahead_m: float = Field(gt=0)
-    behind_m: float = Field(ge=0)
-    aside_m: float = Field(gt=0)
-    visits: tuple[int, ...] = Field(min_length=1)
+    moments: int = Field(gt=0)
+    instants_s: tuple[float, ...] = Field(min_length=1)
+    every: int = Field(gt=0)
+    block_s: float = Field(gt=0)
+    velocity_s: float = Field(gt=0)
+    apart_m: float = Field(gt=0)
+    apart_up_m: float = Field(gt=0)
+    apart_mps: float = Field(gt=0)
+    least: float = Field(gt=0)
 
-    @property
-    def shape(self) -> tuple[int, int]:
-        """Cells along and across."""
-        return round((self.ahead_m + self.behind_m) / self.cell_m) + 1, round(2 * self.aside_m / self.cell_m) + 1
-
-    @property
-    def cells(self) -> int:
-        """How many there are."""
-        return self.shape[0] * self.shape[1]
+    @model_validator(mode="after")
+    def _rises(self) -> "RecallConfig":
+        if self.instants_s[0] <= 0 or any(b <= a for a, b in pairwise(self.instants_s)):
+            raise ValueError("instants_s have to rise from above 0")
+        return self
 
 
 class Losses(Config):
     """Weights of the losses."""
 
     position: float = Field(ge=0)
+    told: float = Field(ge=0)
+    speed: float = Field(ge=0)
+    direction: float = Field(ge=0)
+    action: float = Field(ge=0)
     pose: float = Field(ge=0)
-    velocity: float = Field(ge=0)
     foot: float = Field(ge=0)
     horizon_s: float = Field(gt=0)
 
@@ -123,7 +127,11 @@ class EvaluationConfig(Config):
     horizons_s: tuple[float, ...] = Field(min_length=1)
     damping_s: float = Field(gt=0)
     samples: int = Field(gt=0)
+    windows: int = Field(gt=0)
     classifier_rows: int = Field(gt=0)
+    draws: int = Field(gt=0)
+    block_s: float = Field(gt=0)
+    confidence: float = Field(gt=0, lt=1)
 
 
 class Goals(Config):
@@ -141,6 +149,17 @@ class GenerationConfig(Config):
     seconds: float = Field(gt=0, le=10)
     apart_m: float = Field(ge=0)
     vary: float = Field(ge=0, lt=0.5)
+    most_actors: int = Field(gt=0)
+    walks_mps: float = Field(gt=0)
+    blend_s: float = Field(gt=0)
+    action_s: float = Field(gt=0)
+    goes_mps: float = Field(gt=0)
+    course_m: float = Field(gt=0)
+    beside_m: float = Field(ge=0)
+    sample_ms: int = Field(gt=0)
+    far: tuple[str, ...] = Field(min_length=1)
+    sides: tuple[str, ...] = Field(min_length=1)
+    prompts: tuple[str, ...] = Field(min_length=1)
 
 
 class TrajectoriesConfig(Config):
@@ -149,7 +168,7 @@ class TrajectoriesConfig(Config):
     sizes: dict[str, Size]
     network: NetworkConfig
     known: Known
-    ground: GroundConfig
+    recall: RecallConfig
     losses: Losses
     mixture: Mixture
     training: TrainingConfig

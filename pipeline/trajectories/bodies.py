@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from configs.scenes import Human, ScenesConfig
+from configs.trajectories import GenerationConfig
 from pipeline.scenes.figure import (
     HEAD,
     HIPS,
@@ -29,8 +30,6 @@ from pipeline.scenes.kinematics import Movement, retraced, smoothed
 Array = NDArray[np.float64]
 _ARMS = ((LEFT_ELBOW, LEFT_HAND), (RIGHT_ELBOW, RIGHT_HAND))
 _LEGS = ((LEFT_KNEE, LEFT_FOOT), (RIGHT_KNEE, RIGHT_FOOT))
-_WALKS_MPS, _BLEND_S = 0.4, 0.12
-"""From so much on it is a gait that one sees; over so long a pose becomes one."""
 
 
 def boned(joints: NDArray[Any], scale: NDArray[Any] | float, human: Human) -> Array:
@@ -75,7 +74,12 @@ def _leg(hips: Array, foot: Array, human: Human) -> tuple[Array, Array]:
 
 
 def walked(
-    position: NDArray[Any], joints: NDArray[Any], heading: float, scale: float, scenes: ScenesConfig
+    position: NDArray[Any],
+    joints: NDArray[Any],
+    heading: float,
+    scale: float,
+    scenes: ScenesConfig,
+    config: GenerationConfig,
 ) -> tuple[Movement, Array]:
     """A found motion as somebody who walks it: posture as it was found, strides that the way drives.
 
@@ -89,12 +93,13 @@ def walked(
         heading: where somebody looks before it first goes, radians.
         scale: of the figure.
         scenes: gait, lengths, frame rate.
+        config: from what speed on it is a gait.
 
     Returns:
         Where it is when, smoothed a little; and poses `(n, 10, 2)` with the bones of a human.
     """
     movement = retraced(np.asarray(position, float), np.zeros(len(position), np.uint8), heading, scenes)
     gait = posed(movement, scenes, scale=scale)
-    share = np.clip(smoothed(movement.speed[:, None] / scale, _BLEND_S * scenes.fps) / _WALKS_MPS, 0.0, 1.0)
+    share = np.clip(smoothed(movement.speed[:, None] / scale, config.blend_s * scenes.fps) / config.walks_mps, 0.0, 1.0)
     share = (share * share * (3.0 - 2.0 * share))[..., None]
     return movement, boned(share * gait + (1.0 - share) * joints, scale, scenes.human)

@@ -19,8 +19,9 @@ from numpy.typing import NDArray
 from configs.trajectories import TrajectoriesConfig, load_trajectories
 from pipeline.errors import PipelineError
 from pipeline.scenes.figure import HEAD, HIPS
+from pipeline.trajectories.recall import nothing
 from pipeline.trajectories.recorded import Recorded, match_splits
-from pipeline.trajectories.samples import Samples, of_rows, swapped
+from pipeline.trajectories.samples import STILL, Samples, of_rows, swapped
 
 Floats = NDArray[np.float32]
 
@@ -37,7 +38,8 @@ _ARRAYS = (
     "kind",
     "split",
     "theme",
-    "ground",
+    "recalled",
+    "alike",
     "vectors",
 )
 _WORDS = "corpus.json"
@@ -71,15 +73,16 @@ class Corpus:
 
     Attributes:
         position: `(N, n, 2)` metres, from where each begins.
-        joints: `(N, n, 20)` float16 metres; zeros where no pose is known.
+        joints: `(P, n, 20)` float16 metres of the first `P` samples; of those after them no pose is known.
         heading: `(N, n)` radians in which it looks; NaN where that is not known.
-        actions: `(N, n)` codes; places in `names`.
+        actions: `(P, n)` codes of the same; places in `names`.
         told: `(N,)` place of what is said in `captions`.
         known: `(N,)` frames after which alone a forecast may begin; 0 for any.
         kind: `(N,)` place in `KINDS`.
         split: `(N,)` place in `SPLITS`.
         theme: `(N,)` place in `themes`.
-        ground: `(N, cells)` how much the ground around the last known position was trodden; zeros if not known.
+        recalled: `(N - P, k, h, 2)` float16 metres: what those after the first `P` recall.
+        alike: `(N - P, k)` how much alike that is.
         vectors: `(U, d)` of the captions; of no column before they are read.
         captions: all of them once, and what is said of the same seen in a mirror.
         themes: names.
@@ -98,7 +101,8 @@ class Corpus:
     kind: NDArray[np.uint8]
     split: NDArray[np.uint8]
     theme: NDArray[np.uint8]
-    ground: NDArray[np.uint8]
+    recalled: NDArray[np.float16]
+    alike: NDArray[np.float32]
     vectors: Floats
     captions: tuple[str, ...]
     themes: tuple[str, ...]
@@ -120,7 +124,12 @@ class Corpus:
         """Some of them, as they were recorded."""
         position = np.asarray(self.position[at])
         ways = np.diff(position, axis=1, prepend=position[:, :1])
-        joints = np.asarray(self.joints[at], np.float32)
+        n, has_pose = position.shape[1], at < len(self.joints)
+        joints, actions = (
+            np.zeros((len(at), n, 20), np.float32),
+            np.full((len(at), n), self.names.index(STILL), np.uint8),
+        )
+        joints[has_pose], actions[has_pose] = self.joints[at[has_pose]], self.actions[at[has_pose]]
         return Samples(
             ids=tuple(self.ids[k] for k in at),
             captions=tuple(self.captions[k] for k in self.told[at]),
@@ -128,10 +137,19 @@ class Corpus:
             position=position,
             heading=np.asarray(self.heading[at]),
             speed=(np.hypot(ways[..., 0], ways[..., 1]) * self.fps).astype(np.float32),
-            actions=np.asarray(self.actions[at]),
+            actions=actions,
             names=self.names,
             fps=self.fps,
         )
+
+    def recollections(self, at: NDArray[np.int64]) -> tuple[Floats, Floats]:
+        """What some of them recall: ways `(b, k, h, 2)` in metres and how much alike `(b, k)`; zeros where nothing."""
+        remembers = at >= len(self.joints)
+        ways = np.zeros((len(at), *self.recalled.shape[1:]), np.float32)
+        alike = np.zeros((len(at), self.alike.shape[1]), np.float32)
+        ways[remembers] = self.recalled[at[remembers] - len(self.joints)]
+        alike[remembers] = self.alike[at[remembers] - len(self.joints)]
+        return ways, alike
 
     def read_by(self, encoder: Encoder) -> "Corpus":
         """With vectors of all captions.
@@ -184,7 +202,9 @@ def opened(folder: Path) -> Corpus:
     except (OSError, ValueError) as error:
         raise Unusable(f"no corpus in {folder.name}: {error}; make it anew") from error
     small = {
-        name: np.asarray(arrays[name]) for name in _ARRAYS if name not in ("position", "joints", "heading", "ground")
+        name: np.asarray(arrays[name])
+        for name in _ARRAYS
+        if name not in ("position", "joints", "heading", "actions", "recalled")
     }
     texts: dict[str, Any] = {name: tuple(words[name]) for name in ("captions", "themes", "names", "ids")}
     return Corpus(**{**arrays, **small}, **texts, fps=words["fps"], encoder=words["encoder"])
@@ -219,10 +239,10 @@ def assembled(
     for frame in frames:
         gathered.rows(frame, names, parts, config)
     for each in windows:
-        gathered.windows(each, parts[each.match_id], names)
+        gathered.windows(each, parts[each.match_id])
     if not gathered.ids:
         raise Unusable("no sample to learn from: make the training set first (gridmotion scenes dataset)")
-    return gathered.corpus(names)
+    return gathered.corpus(names, config)
 
 
 class _Gathered:
@@ -257,23 +277,21 @@ class _Gathered:
             heading=samples.heading,
             actions=samples.actions,
             known=np.zeros(b, np.int16),
-            ground=np.zeros((b, config.ground.cells), np.uint8),
             kind=np.where(is_match, MATCH, STORY).astype(np.uint8),
             split=np.array([SPLITS.index(split) for split in splits], np.uint8),
         )
 
-    def windows(self, found: Recorded, split: str, names: tuple[str, ...]) -> None:
-        m, n, _ = found.position.shape
+    def windows(self, found: Recorded, split: str) -> None:
+        m = len(found.ids)
         self._add(
             found.ids,
             found.captions,
             ["match"] * m,
             found.fps,
             position=found.position,
-            joints=np.zeros((m, n, 20), np.float16),
             heading=found.look,
-            ground=found.ground,
-            actions=np.full((m, n), names.index("stand"), np.uint8),
+            recalled=found.recalled.ways.astype(np.float16),
+            alike=found.recalled.alike,
             known=np.full(m, found.known, np.int16),
             kind=np.full(m, RECORDED, np.uint8),
             split=np.full(m, SPLITS.index(split), np.uint8),
@@ -294,10 +312,15 @@ class _Gathered:
     def _place(self, text: str) -> int:
         return self._captions.setdefault(text, len(self._captions))
 
-    def corpus(self, names: tuple[str, ...]) -> Corpus:
+    def corpus(self, names: tuple[str, ...], config: TrajectoriesConfig) -> Corpus:
         if len(self._fps) > 1:
             raise Unusable(f"samples of {len(self._fps)} frame rates in one corpus")
         columns: dict[str, Any] = {name: np.concatenate(parts) for name, parts in self._columns.items()}
+        n, none = columns["position"].shape[1], nothing(0, config.recall)
+        columns = {
+            "joints": np.zeros((0, n, 20), np.float16), "actions": np.zeros((0, n), np.uint8),
+            "recalled": none.ways.astype(np.float16), "alike": none.alike, **columns,
+        }  # fmt: skip
         return Corpus(
             **columns,
             vectors=np.zeros((len(self._captions), 0), np.float32),

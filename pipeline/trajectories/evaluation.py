@@ -13,7 +13,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from configs.scenes import ScenesConfig, load_scenes
-from configs.trajectories import TrajectoriesConfig, load_trajectories
+from configs.trajectories import EvaluationConfig, GenerationConfig, TrajectoriesConfig, load_trajectories
 from pipeline.scenes.figure import bones
 from pipeline.scenes.kinematics import retraced
 from pipeline.scenes.validation import action_speeds, slide_mps
@@ -21,8 +21,7 @@ from pipeline.trajectories import baselines
 from pipeline.trajectories.batches import Batches
 from pipeline.trajectories.bodies import walked
 from pipeline.trajectories.corpus import RECORDED, STORY, Corpus, scale_of
-from pipeline.trajectories.framing import GOING_MPS
-from pipeline.trajectories.model import Motions, TrajectoryModel
+from pipeline.trajectories.model import TrajectoryModel
 from pipeline.trajectories.recognition import Recogniser, looks
 from pipeline.trajectories.samples import Samples
 
@@ -36,8 +35,10 @@ class Judgement:
     """What was measured.
 
     Attributes:
-        forecasts: `part`, `samples`, `method`, `horizon` (`whole` or seconds), `ade_m`, `fde_m`.
-        gains: `part`, `horizon`, `best` (of the plain baselines), `gain` (share of its ADE), `goal`, `met`.
+        forecasts: `part`, `samples`, `method`, `horizon` (`whole` or seconds), `ade_m`, `fde_m`, and of the model's
+            gain the `low` and `high` end of its interval.
+        gains: `part`, `horizon`, `best` (of the plain baselines), `gain` (share of its ADE), `low`, `high`, `goal`,
+            `met`.
         motions: `part`, `motion` (`true`, `static`, `nearest_prompt`, `model` as found, `finished`), `measure`,
             `value`.
         speeds: `part`, `action`, `frames`, `mps`, `table_mps`, `off`.
@@ -94,7 +95,7 @@ _SPEEDS = {
 }  # fmt: skip
 _FORECASTS = {
     "part": pl.String, "samples": pl.Int64, "method": pl.String, "horizon": pl.String, "ade_m": pl.Float64,
-    "fde_m": pl.Float64,
+    "fde_m": pl.Float64, "low": pl.Float64, "high": pl.Float64,
 }  # fmt: skip
 
 
@@ -114,14 +115,42 @@ def errors(
         fps: frames a second.
         horizons_s: those that are within the sample are looked at.
     """
+    each = sample_errors(found, truth, known, fps, horizons_s)
+    return {horizon: (float(mean.mean()), float(last.mean())) for horizon, (mean, last) in each.items()}
+
+
+def sample_errors(
+    found: Floats, truth: Floats, known: int, fps: int, horizons_s: tuple[float, ...]
+) -> dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]]:
+    """As `errors`, of each sample: `(b,)` mean and `(b,)` final errors."""
     off = np.hypot(*np.moveaxis(found.astype(float) - truth, -1, 0))[:, max(known, 1) :]
     out = {}
     for horizon in horizons_s:
         frames = round(horizon * fps)
         if frames <= off.shape[1]:
-            out[f"{horizon:g}"] = (float(off[:, :frames].mean()), float(off[:, frames - 1].mean()))
-    out[WHOLE] = (float(off.mean()), float(off[:, -1].mean()))
+            out[f"{horizon:g}"] = (off[:, :frames].mean(axis=1), off[:, frames - 1])
+    out[WHOLE] = (off.mean(axis=1), off[:, -1])
     return out
+
+
+def interval(
+    own: NDArray[np.float64], plain: NDArray[np.float64], stretches: NDArray[np.int64], config: EvaluationConfig
+) -> tuple[float, float]:
+    """Between which gains the true one lies, by a bootstrap over stretches whose samples are not independent.
+
+    Args:
+        own: `(b,)` errors of the model.
+        plain: `(m, b)` errors of the plain baselines, of which the best of each draw counts.
+        stretches: `(b,)` to which stretch a sample belongs.
+        config: how many draws, how sure.
+    """
+    count = int(stretches.max()) + 1
+    sums = np.stack([np.bincount(stretches, errors, count) for errors in (own, *plain)], axis=1)
+    drawn = np.random.default_rng(0).multinomial(count, np.full(count, 1.0 / count), config.draws) @ sums
+    gain = 1.0 - drawn[:, 0] / np.maximum(drawn[:, 1:].min(axis=1), 1e-9)
+    tail = 0.5 * (1.0 - config.confidence)
+    low, high = np.quantile(gain, [tail, 1.0 - tail])
+    return float(low), float(high)
 
 
 def gains(forecasts: pl.DataFrame, config: TrajectoriesConfig) -> pl.DataFrame:
@@ -133,10 +162,11 @@ def gains(forecasts: pl.DataFrame, config: TrajectoriesConfig) -> pl.DataFrame:
         own = group.filter(pl.col("method") == MODEL)["ade_m"].item()
         gain = 1.0 - own / max(plain["ade_m"], 1e-9)
         goal = goals.get(str(horizon)) if str(part).startswith("matches") else None
-        rows.append((part, horizon, plain["method"], gain, goal, None if goal is None else gain >= goal))
+        low, high = group.filter(pl.col("method") == MODEL).select("low", "high").row(0)
+        rows.append((part, horizon, plain["method"], gain, low, high, goal, None if goal is None else gain >= goal))
     kinds = {
-        "part": pl.String, "horizon": pl.String, "best": pl.String, "gain": pl.Float64, "goal": pl.Float64,
-        "met": pl.Boolean,
+        "part": pl.String, "horizon": pl.String, "best": pl.String, "gain": pl.Float64, "low": pl.Float64,
+        "high": pl.Float64, "goal": pl.Float64, "met": pl.Boolean,
     }  # fmt: skip
     return pl.DataFrame(rows, kinds, orient="row")
 
@@ -147,7 +177,7 @@ class _Judge:
     ) -> None:
         self.model, self.corpus, self.config, self.scenes = model, corpus, config, scenes
         self.head_m = scenes.human.head
-        self.batches = Batches(corpus, config, self.head_m, model.shape.patch, config.training.seed)
+        self.batches = Batches(corpus, config, scenes, model.shape.patch, config.training.seed)
         self.known = round(config.known.seconds * corpus.fps)
         stories = corpus.where("train", STORY)
         told = partial(self.batches.of, has_text=False)
@@ -172,8 +202,9 @@ class _Judge:
         at = self.corpus.where(split, kind)
         if not len(at):
             return None
-        most = self.config.evaluation.samples * (8 if kind == RECORDED else 1)
-        at = self._some(at, most)
+        judged = self.config.evaluation
+        at = self._some(at, judged.windows if kind == RECORDED else judged.samples)
+        stretches = self._stretches(at, kind)
         batch = self.batches.of(at, known=self.known, has_text=has_text)
         damping = self.config.evaluation.damping_s
         ways = {
@@ -187,21 +218,41 @@ class _Judge:
         found = self.model.found(batch).position
         ways = {method: batch.world(way) for method, way in ways.items()} | {MODEL: found}
         truth = batch.world(batch.way)
-        rows = self._rows(name, ways, truth)
+        rows = self._rows(name, ways, truth, stretches)
         if kind == RECORDED:
-            moving = np.hypot(batch.velocity[:, 0], batch.velocity[:, 1]) > GOING_MPS
+            moving = np.hypot(batch.velocity[:, 0], batch.velocity[:, 1]) > self.config.known.going_mps
             if moving.any():
-                apart = {method: way[moving] for method, way in ways.items()}
-                rows += self._rows(f"{name}, who move", apart, truth[moving])
+                rows += self._rows(f"{name}, who move", *_some_of(moving, ways, truth, stretches))
+            matches = np.array([self.corpus.ids[k].split("/")[0] for k in at])
+            for match in np.unique(matches):
+                rows += self._rows(f"{name}: {match}", *_some_of(matches == match, ways, truth, stretches))
         return pl.DataFrame(rows, _FORECASTS, orient="row")
 
-    def _rows(self, name: str, ways: dict[str, Floats], truth: Floats) -> list[tuple[Any, ...]]:
-        horizons = self.config.evaluation.horizons_s
-        return [
-            (name, len(truth), method, horizon, ade, fde)
+    def _stretches(self, at: NDArray[np.int64], kind: int) -> NDArray[np.int64]:
+        """Which samples hang together: those of some minutes of a match; of stories each stands alone."""
+        if kind != RECORDED:
+            return np.arange(len(at))
+        told = [self.corpus.ids[k].split("/") for k in at]
+        names = [(match, int(t_ms) // round(1000 * self.config.evaluation.block_s)) for match, _, t_ms in told]
+        return np.unique(np.array([f"{match}/{block}" for match, block in names]), return_inverse=True)[1]
+
+    def _rows(
+        self, name: str, ways: dict[str, Floats], truth: Floats, stretches: NDArray[np.int64]
+    ) -> list[tuple[Any, ...]]:
+        judged = self.config.evaluation
+        each = {
+            method: sample_errors(way, truth, self.known, self.corpus.fps, judged.horizons_s)
             for method, way in ways.items()
-            for horizon, (ade, fde) in errors(way, truth, self.known, self.corpus.fps, horizons).items()
-        ]
+        }
+        rows: list[tuple[Any, ...]] = []
+        for method, found in each.items():
+            for horizon, (ade, fde) in found.items():
+                ends: tuple[float | None, float | None] = (None, None)
+                if method == MODEL:
+                    plain = np.stack([each[base][horizon][0] for base in baselines.PLAIN])
+                    ends = interval(ade, plain, stretches, judged)
+                rows.append((name, len(truth), method, horizon, float(ade.mean()), float(fde.mean()), *ends))
+        return rows
 
     # -- motions from text -------------------------------------------------------------------------------------------
 
@@ -215,24 +266,24 @@ class _Judge:
         batch = self.batches.of(at, known=0, has_text=True)
         scale = scale_of(truth.joints, self.head_m)
         found = self.model.found(batch)
-        motions = {"true": truth, "static": static(truth), MODEL: self._as_samples(truth, found)}
-        motions["finished"] = finished(motions[MODEL], scale, self.scenes)
+        motions = {"true": truth, "static": static(truth), MODEL: self._as_samples(truth, found.position, found.joints)}
+        motions["finished"] = finished(motions[MODEL], scale, self.scenes, self.config.generation)
         if self.nearest is not None:
             vectors = self.corpus.vectors[self.corpus.told[at]]
             way, pose = self.nearest.found(batch, vectors, 0)
             joints = (pose * scale[:, None, None]).reshape(truth.joints.shape)
-            drawn = Motions(batch.world(way), joints.astype(np.float32), None)
-            motions["nearest_prompt"] = self._as_samples(truth, drawn)
+            motions["nearest_prompt"] = self._as_samples(truth, batch.world(way), joints.astype(np.float32))
         rows = [
             (name, motion, measure, value)
             for motion, samples in motions.items()
             for measure, value in self.measures(samples, truth, scale).items()
         ]
+        rows.append((name, MODEL, "done", float((found.actions == truth.actions).mean())))
         speeds = action_speeds(motions["finished"], self.scenes).select(pl.lit(name).alias("part"), pl.all())
         return pl.DataFrame(rows, _MOTIONS, orient="row"), speeds.cast(_SPEEDS)  # type: ignore[arg-type]
 
-    def _as_samples(self, truth: Samples, found: Motions) -> Samples:
-        position = found.position - found.position[:, :1]
+    def _as_samples(self, truth: Samples, found: Floats, joints: Floats) -> Samples:
+        position = found - found[:, :1]
         headings = [
             retraced(way.astype(float), np.zeros(len(way), np.uint8), float(first), self.scenes).heading
             for way, first in zip(position, truth.heading[:, 0], strict=True)
@@ -240,7 +291,7 @@ class _Judge:
         ways = np.diff(position, axis=1, prepend=position[:, :1])
         speed = (np.hypot(ways[..., 0], ways[..., 1]) * truth.fps).astype(np.float32)
         return replace(
-            truth, position=position, joints=found.joints, heading=np.stack(headings).astype(np.float32), speed=speed
+            truth, position=position, joints=joints, heading=np.stack(headings).astype(np.float32), speed=speed
         )
 
     def measures(self, samples: Samples, truth: Samples, scale: Floats) -> dict[str, float]:
@@ -252,6 +303,7 @@ class _Judge:
         - `bone_variation`: standard deviation of a bone's length over its mean, the worst bone's mean over samples.
         - `foot_slide_mps`: of standing feet; `standing`: share of frames in which a foot stands.
         - `too_fast`: share of frames faster than any action allows.
+        - `done`, of the model alone: share of frames in which it says that is done what was asked for.
         - `recognised`: share of seconds in which the classifier sees the action that was asked for.
         """
         human, fps = self.scenes.human, samples.fps
@@ -282,6 +334,13 @@ class _Judge:
         return out
 
 
+def _some_of(
+    these: NDArray[np.bool_], ways: dict[str, Floats], truth: Floats, stretches: NDArray[np.int64]
+) -> tuple[dict[str, Floats], Floats, NDArray[np.int64]]:
+    own = np.unique(stretches[these], return_inverse=True)[1]
+    return {method: way[these] for method, way in ways.items()}, truth[these], own
+
+
 def _lengths(position: Floats) -> Floats:
     return np.asarray(np.hypot(*np.moveaxis(np.diff(position, axis=1), -1, 0)).sum(axis=1), np.float32)
 
@@ -293,10 +352,10 @@ def static(samples: Samples) -> Samples:
     )  # fmt: skip
 
 
-def finished(samples: Samples, scale: Floats, scenes: ScenesConfig) -> Samples:
+def finished(samples: Samples, scale: Floats, scenes: ScenesConfig, config: GenerationConfig) -> Samples:
     """As films show it: bones as long as they are, strides that the way drives."""
     done = [
-        walked(samples.position[k], samples.joints[k], float(samples.heading[k, 0]), float(scale[k]), scenes)
+        walked(samples.position[k], samples.joints[k], float(samples.heading[k, 0]), float(scale[k]), scenes, config)
         for k in range(len(samples))
     ]
     return replace(

@@ -11,8 +11,6 @@ from numpy.typing import NDArray
 from pipeline.scenes.paths import heading_of
 
 Floats = NDArray[np.float32]
-GOING_MPS = 0.5
-"""Slower, a direction of movement is noise."""
 
 
 def turned(way: NDArray[Any], angle: NDArray[Any]) -> Floats:
@@ -33,7 +31,13 @@ def velocity_at(position: NDArray[Any], known: NDArray[np.int64], *, fps: int, s
 
 
 def frame_angle(
-    position: NDArray[Any], look: NDArray[Any], known: NDArray[np.int64], *, fps: int, velocity_s: float
+    position: NDArray[Any],
+    look: NDArray[Any],
+    known: NDArray[np.int64],
+    *,
+    fps: int,
+    velocity_s: float,
+    going_mps: float,
 ) -> Floats:
     """The direction `(b,)` in the world that is ahead: where somebody goes, else looks, else has come to; else 0.
 
@@ -43,13 +47,14 @@ def frame_angle(
         known: `(b,)` frames.
         fps: frames a second.
         velocity_s: over which the last velocity is taken.
+        going_mps: slower, a direction of movement is noise; as are metres of a way that is shorter.
     """
     rows, last = np.arange(len(known)), np.maximum(known - 1, 0)
     velocity = velocity_at(position, known, fps=fps, seconds=velocity_s)
     so_far = position[rows, last] - position[:, 0]
     view = look[rows, last]
-    is_going = np.hypot(velocity[:, 0], velocity[:, 1]) > GOING_MPS
-    has_gone = (known > 0) & (np.hypot(so_far[:, 0], so_far[:, 1]) > GOING_MPS)
+    is_going = np.hypot(velocity[:, 0], velocity[:, 1]) > going_mps
+    has_gone = (known > 0) & (np.hypot(so_far[:, 0], so_far[:, 1]) > going_mps)
     otherwise = np.where(has_gone, heading_of(so_far.astype(float)), 0.0)
     still = np.where(np.isfinite(view) & (known > 0), np.nan_to_num(view), otherwise)
     angle: Floats = np.where(is_going, heading_of(velocity.astype(float)), still).astype(np.float32)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from configs.motion import load_motion
 from configs.scenes import ScenesConfig, load_scenes
-from configs.trajectories import TrajectoriesConfig, load_trajectories
+from configs.trajectories import GenerationConfig, TrajectoriesConfig, load_trajectories
 from pipeline.errors import PipelineError
 from pipeline.intents.vocabulary import Intent
 from pipeline.motion.clip import NULL, ClipRequest
@@ -33,7 +33,6 @@ from pipeline.trajectories.samples import DIRECTIONS
 
 Array = NDArray[np.float64]
 
-MOST_ACTORS = 5
 _NUMBERS = {"two": 2, "both": 2, "couple": 2, "pair": 2, "three": 3, "four": 4, "five": 5, "group": 4, "several": 4}
 _PLACES: dict[str, tuple[str, Ground]] = {
     "spaceship": ("space", "moon"), "astronaut": ("space", "moon"), "moon": ("space", "moon"),
@@ -44,9 +43,7 @@ _PLACES: dict[str, tuple[str, Ground]] = {
     "striker": ("sports", "pitch"), "goal": ("sports", "pitch"),
 }  # fmt: skip
 _GOES = re.compile(r"\b(walk|jog|run|rac(e|ing)|sprint|bound|go(es)?\b|mov(e|ing)|rush|rotat|advanc|retreat|chas)")
-_FAR, _SIDES = ("10 metres", "15 metres", "20 metres", "30 metres"), ("to the right", "to the left")
 _MEASURES = r"(metres?|meters?|seconds?|steps?|times|minutes?|feet)"
-_SAMPLE_MS = 125  # between positions of a request for a 3D clip, as in a recording
 
 
 class Wordless(PipelineError):
@@ -76,17 +73,18 @@ class Asked:
     ground: Ground
 
 
-def asked(prompt: str, scenes: ScenesConfig | None = None) -> Asked:
+def asked(prompt: str, scenes: ScenesConfig | None = None, config: GenerationConfig | None = None) -> Asked:
     """Who and what a sentence names, by its words.
 
     Args:
         prompt: in English.
         scenes: defaults to `configs/scenes.yaml`, whose kinds of objects are looked for.
+        config: defaults to `configs/trajectories.yaml`, which says how many there are at most.
 
     Raises:
         Wordless: if there is no word in it.
     """
-    scenes = scenes or load_scenes()
+    scenes, config = scenes or load_scenes(), config or load_trajectories().generation
     words = re.findall(r"[a-z]+", prompt.lower())
     if not words:
         raise Wordless("the prompt has no word: say who does what, such as 'a runner sprints to the spaceship'")
@@ -95,21 +93,23 @@ def asked(prompt: str, scenes: ScenesConfig | None = None) -> Asked:
     singular = {word.removesuffix("s") for word in words} | set(words)
     things = tuple(kind for kind in scenes.objects if kind in singular)
     theme, ground = next((_PLACES[word] for word in words if word in _PLACES), ("open ground", "grass"))
-    return Asked(prompt.strip(), min(number, MOST_ACTORS), things, theme, ground)
+    return Asked(prompt.strip(), min(number, config.most_actors), things, theme, ground)
 
 
-def completed(prompt: str, rng: np.random.Generator) -> str:
+def completed(prompt: str, rng: np.random.Generator, config: GenerationConfig | None = None) -> str:
     """A sentence with what it leaves open: who goes somewhere goes so far and that way, as captions tell.
 
-    A model that is told neither finds the mean of all ways, which is to stay.
+    A model that is told neither finds a mean of all ways.
 
     Args:
         prompt: in English.
         rng: draws what is open.
+        config: what it is drawn from; defaults to `configs/trajectories.yaml`.
     """
+    config = config or load_trajectories().generation
     if not _GOES.search(prompt.lower()):
         return prompt
-    far, side = rng.choice(_FAR), rng.choice(_SIDES)
+    far, side = rng.choice(config.far), rng.choice(config.sides)
     has_way = any(word in prompt.lower() for word in DIRECTIONS)
     rest = ([] if re.search(r"\bmet(re|er)s?\b", prompt.lower()) else [str(far)]) + ([] if has_way else [str(side)])
     return " ".join([prompt.rstrip(" .!"), *rest]) if rest else prompt
@@ -164,28 +164,38 @@ def generated(
         Unusable: if the model learned with another encoder.
     """
     config, scenes = config or load_trajectories(), scenes or load_scenes()
-    what = asked(prompt, scenes)
+    what = asked(prompt, scenes, config.generation)
     model.ensure_read_by(encoder)
     frames = min(round((seconds or config.generation.seconds) * scenes.fps), model.shape.frames)
     if frames < 2:
         raise TooShort(f"{seconds:g} s are less than two frames: ask for {2 / scenes.fps:g} s at least")
     rng = np.random.default_rng([seed, int.from_bytes(hashlib.sha256(what.prompt.encode()).digest()[:4], "big")])
-    vector = np.asarray(encoder.encode([completed(what.prompt, rng)]), np.float32)
+    vector = np.asarray(encoder.encode([completed(what.prompt, rng, config.generation)]), np.float32)
     found = model.from_text(vector, np.ones(1, np.float32))
     way, pose = found.position[0].astype(float), found.joints[0].astype(float)
     last = way[-1] - way[0]
-    course = float(heading_of(last)) if np.hypot(*last) > 1.0 else 0.0
+    course = float(heading_of(last)) if np.hypot(*last) > config.generation.course_m else 0.0
     aside = direction_of(np.array(course + 0.5 * np.pi))
     cast = []
     for k in range(what.actors):
         pace = 1.0 + config.generation.vary * float(rng.uniform(-1.0, 1.0)) if what.actors > 1 else 1.0
         start = aside * config.generation.apart_m * (k - 0.5 * (what.actors - 1))
         cast.append(
-            _played(f"actor{k + 1}", COLORS[k % len(COLORS)], *_paced(way, pose, pace), start, course, frames, scenes)
+            _played(
+                f"actor{k + 1}",
+                COLORS[k % len(COLORS)],
+                *_paced(way, pose, pace),
+                start,
+                course,
+                frames,
+                scenes,
+                config.generation,
+            )
         )
     scene = Scene(
         theme=what.theme, seed=seed, duration=frames / scenes.fps, actors=tuple(each.actor for each in cast),
-        objects=tuple(_things(what, way[:frames] , course, rng, scenes)), camera=Camera(), ground=what.ground,
+        objects=tuple(_things(what, way[:frames], course, rng, scenes, config.generation)), camera=Camera(),
+        ground=what.ground,
         gravity=scenes.themes.gravity_mps2.get(what.theme, scenes.themes.earth_mps2), prompt=what.prompt,
         paraphrases=(what.prompt,), source=f"model {model.version}",
     )  # fmt: skip
@@ -206,9 +216,17 @@ def _paced(way: Array, pose: Array, pace: float) -> tuple[Array, Array]:
 
 
 def _played(
-    name: str, color: str, way: Array, pose: Array, start: Array, course: float, frames: int, scenes: ScenesConfig
+    name: str,
+    color: str,
+    way: Array,
+    pose: Array,
+    start: Array,
+    course: float,
+    frames: int,
+    scenes: ScenesConfig,
+    config: GenerationConfig,
 ) -> Played:
-    whole, joints = walked(way - way[0] + start, pose, course, 1.0, scenes)
+    whole, joints = walked(way - way[0] + start, pose, course, 1.0, scenes, config)
     movement, joints = cut(whole, 0, frames), joints[:frames]
     position, heading = movement.position, movement.heading
     every = scenes.fps // 5
@@ -223,12 +241,12 @@ def _played(
 
 
 def _things(
-    what: Asked, way: Array, course: float, rng: np.random.Generator, scenes: ScenesConfig
+    what: Asked, way: Array, course: float, rng: np.random.Generator, scenes: ScenesConfig, config: GenerationConfig
 ) -> Iterator[SceneObject]:
     """What the sentence names: the first where the way leads, the others beside it."""
     ahead = direction_of(np.array(course))
     for k, kind in enumerate(what.things):
-        far = radius_m(scenes, kind) + 1.2
+        far = radius_m(scenes, kind) + config.beside_m
         if k == 0:
             spot = way[-1] - way[0] + ahead * far
         else:
@@ -257,19 +275,22 @@ def sheet(stories: Sequence[Generated], *, columns: int = 5, cell: int = 300) ->
     return out.getvalue()
 
 
-def clip_requests(made: Generated, intent: Intent, scenes: ScenesConfig | None = None) -> list[ClipRequest]:
+def clip_requests(
+    made: Generated, intent: Intent, scenes: ScenesConfig | None = None, config: GenerationConfig | None = None
+) -> list[ClipRequest]:
     """A request for a 3D clip of each actor: the motion synthesizer walks its way.
 
     Args:
         made: the story.
         intent: what the upper body acts.
         scenes: defaults to `configs/scenes.yaml`, for the frame rate.
+        config: defaults to `configs/trajectories.yaml`, for how often a position is asked for.
     """
-    fps = (scenes or load_scenes()).fps
+    fps, step = (scenes or load_scenes()).fps, (config or load_trajectories().generation).sample_ms
     out = []
     for k, each in enumerate(made.cast):
         seconds = (len(each.movement.position) - 1) / fps
-        t_ms = np.arange(0, int(seconds * 1000) + 1, _SAMPLE_MS)
+        t_ms = np.arange(0, int(seconds * 1000) + 1, step)
         at = t_ms * fps / 1000.0
         frames = np.arange(len(each.movement.position))
         x, z = (np.rint(1000.0 * np.interp(at, frames, each.movement.position[:, axis])) for axis in (0, 1))

@@ -29,7 +29,7 @@ from pipeline.trajectories.losses import losses
 from pipeline.trajectories.network import Network, Shown, shown
 from pipeline.trajectories.plan import BEST, HISTORY, LAST, Plan
 
-LOSSES = ("total", "position", "pose", "velocity", "foot")
+LOSSES = ("total", "position", "told", "speed", "direction", "action", "pose", "foot")
 _POSES = 2000  # samples whose poses give mean and spread
 
 
@@ -106,7 +106,7 @@ class Training:
     def __init__(self, folder: Path, plan: Plan, corpus: Corpus, place: Place | None = None) -> None:
         self.folder, self.plan, self.place = folder, plan, place or Place.here()
         config = plan.config.training
-        self.batches = Batches(corpus, plan.config, plan.shape.head_m, plan.shape.patch, config.seed)
+        self.batches = Batches(corpus, plan.config, plan.scenes, plan.shape.patch, config.seed)
         self.network = Network(plan.shape).to(self.place.device)
         self._measure_poses(corpus)
         self.step, self.best = 0, math.inf
@@ -241,7 +241,7 @@ class Training:
         self.network.train()
         with self._precision():
             found = network(given)
-        each = losses(self.network, given, found, self.plan.config.losses, self.plan.contact_m)
+        each = losses(self.network, given, found, self.plan.config.losses, self.plan.scenes.limits.contact_m)
         self.optimizer.zero_grad(set_to_none=True)
         each["total"].backward()  # type: ignore[no-untyped-call]  # torch does not type it
         norm = nn.utils.clip_grad_norm_(self.network.parameters(), config.clip)

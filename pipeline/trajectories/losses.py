@@ -1,4 +1,4 @@
-"""How wrong the network is: position, pose, velocity and standing feet, each by itself.
+"""How wrong the network is: positions, speeds, directions, what is done, poses and standing feet, each by itself.
 
 Belongs here: losses of a batch. Does not belong here: measures for people (evaluation).
 """
@@ -18,10 +18,14 @@ def losses(network: Network, given: Shown, found: Found, config: Losses, contact
     """Each loss, and their weighted sum as `total`.
 
     - `position`: metres between where somebody is and where it is found to be, over frames that are not known; an
-      error `horizon_s` ahead counts half.
+      error `horizon_s` ahead counts half. Of samples of which a beginning is known.
+    - `told`: the same where a text alone is known; all frames count alike.
+    - `speed`, `direction`: m/s between the true speed and the found one; one less the cosine between true and found
+      way, by the true speed. Of samples with poses: what somebody does has a speed, where an unknown way is best
+      forecast too short.
+    - `action`: cross entropy of what is done.
     - `pose`: Huber, in standard deviations.
-    - `velocity`: m/s between the true velocity and that of the found positions, and that of the velocity head.
-    - `foot`: m/s of found feet over the ground where the true ones stand.
+    - `foot`: m/s of found feet over the ground where the true ones stand, on the true way.
 
     Args:
         network: whose mean pose is meant.
@@ -31,45 +35,54 @@ def losses(network: Network, given: Shown, found: Found, config: Losses, contact
         contact_m: height below which a foot stands.
     """
     wanted = ~given.seen
-    ahead = wanted & (given.after > 0)
-    weight = ahead / (1.0 + given.after / config.horizon_s)
+    ahead = (wanted & (given.after > 0)).float()
+    began = given.seen.any(dim=1)
     off = torch.sqrt((found.way - given.way).square().sum(-1) + _TINY) - _TINY**0.5
-    position = (off * weight).sum() / weight.sum().clamp(min=1.0)
-
-    posed = wanted & given.has_pose[:, None]
-    truth = (given.pose - network.pose_mean) / network.pose_spread
-    wrong = functional.smooth_l1_loss(found.pose, truth, reduction="none").mean(-1)
-    pose = (wrong * posed).sum() / posed.sum().clamp(min=1)
+    near = ahead / (1.0 + given.after / config.horizon_s)
+    weight = torch.where(began[:, None], near, ahead)
+    each = (off * weight).sum(dim=1) / weight.sum(dim=1).clamp(min=1e-6)
 
     fps = network.shape.fps
-    true_velocity = torch.diff(given.way, dim=1) * fps
-    moved = torch.diff(found.way, dim=1) * fps
-    between = ahead[:, 1:]
-    error = (moved - true_velocity).abs().sum(-1)
-    if found.velocity is not None:
-        error = error + (found.velocity[:, 1:] - true_velocity).abs().sum(-1)
-    velocity = (error * between).sum() / between.sum().clamp(min=1)
+    true, moved = (torch.diff(way, dim=1) * fps for way in (given.way, found.way))
+    posed = wanted & given.has_pose[:, None]
+    between = (ahead * given.has_pose[:, None])[:, 1:]
+    fast, found_fast = (torch.sqrt(v.square().sum(-1) + _TINY) - _TINY**0.5 for v in (true, moved))
+    alike = (true * moved).sum(-1) / ((fast + 1e-2) * (found_fast + 1e-2))
 
-    foot = _slide(network, given, found, moved, between & given.has_pose[:, None], contact_m)
-    out = {"position": position, "pose": pose, "velocity": velocity, "foot": foot}
+    truth = (given.pose - network.pose_mean) / network.pose_spread
+    wrong = functional.smooth_l1_loss(
+        (found.pose - network.pose_mean) / network.pose_spread, truth, reduction="none"
+    ).mean(-1)
+    does = functional.cross_entropy(found.actions.flatten(0, 1), given.actions.flatten(), reduction="none")
+    out = {
+        "position": _mean(each, began.float()),
+        "told": _mean(each, (~began).float()),
+        "speed": _mean((fast - found_fast).abs(), between),
+        "direction": _mean(fast * (1.0 - alike), between),
+        "action": _mean(does.reshape(wanted.shape), posed.float()),
+        "pose": _mean(wrong, posed.float()),
+        "foot": _slide(network, given, found, true, between, contact_m),
+    }
     out["total"] = sum(
         (getattr(config, name) * value for name, value in out.items()), torch.zeros((), device=off.device)
     )
     return out
 
 
-def _slide(network: Network, given: Shown, found: Found, moved: Tensor, these: Tensor, contact_m: float) -> Tensor:
+def _mean(values: Tensor, weight: Tensor) -> Tensor:
+    return (values * weight).sum() / weight.sum().clamp(min=1.0)
+
+
+def _slide(network: Network, given: Shown, found: Found, true: Tensor, these: Tensor, contact_m: float) -> Tensor:
     b, n, _ = found.pose.shape
-    true_joints = given.pose.reshape(b, n, -1, 2)
-    joints = (found.pose * network.pose_spread + network.pose_mean).reshape(b, n, -1, 2)
+    true_joints, joints = (pose.reshape(b, n, -1, 2) for pose in (given.pose, found.pose))
     scale = torch.exp(given.condition[:, 0])[:, None, None]
     ahead = torch.stack([torch.cos(given.heading), -torch.sin(given.heading)], dim=-1)
-    total, count = found.way.new_zeros(()), these.new_zeros((), dtype=torch.float32)
+    total, count = found.way.new_zeros(()), found.way.new_zeros(())
     for foot in FEET:
         low = true_joints[:, :, foot, 1] < contact_m
-        stands = low[:, 1:] & low[:, :-1] & these
-        reach = joints[:, :, foot, :1] * scale * ahead
-        over = moved + torch.diff(reach, dim=1) * network.shape.fps
+        stands = (low[:, 1:] & low[:, :-1]) * these
+        over = true + torch.diff(joints[:, :, foot, :1] * scale * ahead, dim=1) * network.shape.fps
         total = total + (torch.sqrt(over.square().sum(-1) + _TINY) * stands).sum()
         count = count + stands.sum()
-    return total / count.clamp(min=1)
+    return total / count.clamp(min=1.0)

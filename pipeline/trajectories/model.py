@@ -8,16 +8,23 @@ import json
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
+from configs.scenes import ScenesConfig, load_scenes
+from configs.trajectories import TrajectoriesConfig, load_trajectories
+from pipeline.scenes.kinematics import smoothed
+from pipeline.scenes.speeds import names, table
 from pipeline.trajectories.batches import Batch, framed
 from pipeline.trajectories.corpus import Corpus, Encoder, Unusable
 from pipeline.trajectories.framing import turned
-from pipeline.trajectories.shape import Shape
+from pipeline.trajectories.recall import nothing
+from pipeline.trajectories.samples import Samples
+from pipeline.trajectories.shape import POSE, Shape
+from pipeline.trajectories.stance import stances
 
 if TYPE_CHECKING:
     from pipeline.trajectories.network import Network
@@ -33,12 +40,14 @@ class Motions:
     Attributes:
         position: `(b, n, 2)` metres in the world.
         joints: `(b, n, 10, 2)` metres, forward and up of the ground under the hips, as found.
-        velocity: `(b, n, 2)` m/s of the velocity head, in the world; None if there is none.
+        velocity: `(b, n, 2)` m/s of the velocity head, in the world.
+        actions: `(b, n)` codes of what is done.
     """
 
     position: Floats
     joints: Floats
-    velocity: Floats | None
+    velocity: Floats
+    actions: NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -115,25 +124,27 @@ class TrajectoryModel:
 
     def found(self, batch: Batch) -> Motions:
         """What the model finds for a batch of `pipeline.trajectories.batches`."""
+        parts = [self._found(batch.part(slice(k, k + _AT_ONCE))) for k in range(0, len(batch), _AT_ONCE)]
+        return Motions(**{name: np.concatenate([getattr(part, name) for part in parts]) for name in _FIELDS})
+
+    def _found(self, batch: Batch) -> Motions:
         import torch
 
         from pipeline.trajectories.network import shown
 
-        ways, poses, speeds = [], [], []
-        spread, mean = self.network.pose_spread.numpy(), self.network.pose_mean.numpy()
         with torch.no_grad():
-            for first in range(0, len(batch), _AT_ONCE):
-                found = self.network(shown(batch.part(slice(first, first + _AT_ONCE))))
-                ways.append(found.way.numpy())
-                poses.append(found.pose.numpy() * spread + mean)
-                if found.velocity is not None:
-                    speeds.append(found.velocity.numpy())
-        pose = np.concatenate(poses)
-        pose = np.where(batch.pose_seen[..., None], batch.pose, pose) * np.exp(batch.condition[:, :1, None])
+            found = self.network(shown(batch))
+            position = batch.world(found.way.numpy())
+            scale = np.exp(batch.condition[:, 0])
+            does = settled_actions(found.actions.numpy(), position, scale, self.scenes, self.config)
+            stance = stances(position, does, scale, self.scenes)
+            pose = self.network.pose(found.tokens, torch.from_numpy(stance)).numpy()
+        pose = np.where(batch.pose_seen[..., None], batch.pose, pose) * scale[:, None, None]
         return Motions(
-            position=batch.world(np.concatenate(ways)),
+            position=position,
             joints=pose.reshape(*pose.shape[:2], -1, 2).astype(np.float32),
-            velocity=turned(np.concatenate(speeds), batch.angle) if speeds else None,
+            velocity=turned(found.velocity.numpy(), batch.angle),
+            actions=does,
         )
 
     def from_text(self, vectors: Floats, scale: Floats) -> Motions:
@@ -144,16 +155,54 @@ class TrajectoryModel:
             scale: `(b,)` of the figures.
         """
         b, n = len(vectors), self.shape.frames
-        nothing: Any = np.zeros((b, n, 2), np.float32)
-        batch = framed(
-            nothing, np.zeros((b, n, 10, 2), np.float32), np.full((b, n), np.nan, np.float32), np.zeros(b, np.int64),
-            np.zeros(b, np.bool_), vectors, np.ones(b, np.bool_), np.zeros((b, self.shape.ground), np.uint8),
-            fps=self.shape.fps, velocity_s=self.shape.velocity_s,
-            head_m=self.shape.head_m, scale=scale,
+        nowhere = Samples(
+            ids=("",) * b, captions=("",) * b, joints=np.zeros((b, n, POSE // 2, 2), np.float32),
+            position=np.zeros((b, n, 2), np.float32), heading=np.full((b, n), np.nan, np.float32),
+            speed=np.zeros((b, n), np.float32), actions=np.zeros((b, n), np.uint8), names=names(self.scenes),
+            fps=self.shape.fps,
         )  # fmt: skip
-        return self.found(batch)
+        known = np.zeros(b, np.int64)
+        return self.found(framed(
+            nowhere, known, known > 0, vectors, known == 0, nothing(b, self.config.recall), self.config, self.scenes,
+            scale,
+        ))  # fmt: skip
+
+    @property
+    def config(self) -> TrajectoriesConfig:
+        """What it is shown."""
+        return load_trajectories()
+
+    @property
+    def scenes(self) -> ScenesConfig:
+        """Gait and lengths."""
+        return load_scenes()
 
     @cached_property
     def parameters(self) -> int:
         """How many the network has."""
         return self.shape.parameters
+
+
+_FIELDS = ("position", "joints", "velocity", "actions")
+
+
+def settled_actions(
+    logits: Floats, position: Floats, scale: Floats, scenes: ScenesConfig, config: TrajectoriesConfig
+) -> NDArray[np.uint8]:
+    """What is most probably done in each frame `(b, n)`: of who goes what goes, of who stays what stays.
+
+    Args:
+        logits: `(b, n, actions)`.
+        position: `(b, n, 2)` metres.
+        scale: `(b,)` of the figures.
+        scenes: actions, frame rate.
+        config: how long it takes to settle.
+    """
+    frames = config.generation.action_s * scenes.fps
+    sure = np.stack([smoothed(each, 0.5 * frames) for each in logits.astype(float)])
+    ways = np.diff(position, axis=1, prepend=position[:, :1])
+    speed = np.hypot(ways[..., 0], ways[..., 1]) * scenes.fps / scale[:, None]
+    goes = np.stack([smoothed(each[:, None], 0.2 * frames)[:, 0] for each in speed]) > config.generation.goes_mps
+    fits = goes[..., None] == (table(scenes) > 0)
+    does: NDArray[np.uint8] = np.where(fits, sure, -np.inf).argmax(axis=-1).astype(np.uint8)
+    return does

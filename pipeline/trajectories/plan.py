@@ -8,6 +8,7 @@ from pathlib import Path
 from pydantic import Field, ValidationError
 
 from configs.base import Config, config_hash
+from configs.scenes import ScenesConfig
 from configs.trajectories import TrajectoriesConfig
 from pipeline.errors import PipelineError
 from pipeline.trajectories.shape import Shape
@@ -29,7 +30,7 @@ class Plan(Config):
         shape: of the network.
         config: what it is shown and how it learns.
         steps: after which it is done.
-        contact_m: height below which a foot stands.
+        scenes: how somebody goes and what it looks like.
         corpus: digest of what it learns from.
         code: names the source.
     """
@@ -37,7 +38,7 @@ class Plan(Config):
     shape: Shape
     config: TrajectoriesConfig
     steps: int = Field(gt=0)
-    contact_m: float
+    scenes: ScenesConfig
     corpus: str
     code: str = ""
 
@@ -52,18 +53,18 @@ class Plan(Config):
         (folder / PLAN).write_text(self.model_dump_json(indent=1), encoding="utf-8")
 
 
-def planned(shape: Shape, config: TrajectoriesConfig, *, corpus: str, contact_m: float, steps: int = 0) -> Plan:
+def planned(shape: Shape, config: TrajectoriesConfig, scenes: ScenesConfig, *, corpus: str, steps: int = 0) -> Plan:
     """The plan of this code for a shape.
 
     Args:
         shape: of the network.
         config: how it learns.
+        scenes: how somebody goes and what it looks like.
         corpus: digest of what it learns from.
-        contact_m: height below which a foot stands.
         steps: those of the configuration if 0.
     """
     return Plan(
-        shape=shape, config=config, steps=steps or config.training.steps, contact_m=contact_m, corpus=corpus,
+        shape=shape, config=config, steps=steps or config.training.steps, scenes=scenes, corpus=corpus,
         code=code_version(*CODE),
     )  # fmt: skip
 

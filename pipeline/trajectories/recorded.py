@@ -15,13 +15,12 @@ from numpy.typing import NDArray
 from configs.scenes import ScenesConfig, load_scenes
 from configs.trajectories import TrajectoriesConfig, load_trajectories
 from pipeline.events.model import is_attacker
-from pipeline.scenes.captions import Phrase, caption
+from pipeline.scenes.captions import SUBJECTS
 from pipeline.trajectories.framing import frame_angle
-from pipeline.trajectories.ground import Trodden
+from pipeline.trajectories.recall import Memory, Recalled, nothing, places
 
 Array = NDArray[np.float32]
 _MS = 1000.0
-_SUBJECTS = {True: "attacker", False: "defender", None: "player"}
 
 
 @dataclass(frozen=True)
@@ -32,11 +31,11 @@ class Recorded:
         match_id: which.
         ids: of the windows, as `<match>/<player>/<t_ms>`.
         position: `(m, n, 2)` metres from where each window begins.
-        captions: who it is and what it means at the instant at which the forecast begins, as it was known then.
+        captions: who it is; not what it means, which a model would have to be asked that may have seen the match.
         known: frames before the forecast; the last of them is a recorded position, not one between two.
         fps: frames a second.
         look: `(m, n)` radians in which somebody looks; NaN where that was not recorded.
-        ground: `(m, cells)` how much the ground around the last known position was trodden before.
+        recalled: what came of it before, in the frame of the last known position.
     """
 
     match_id: str
@@ -46,13 +45,12 @@ class Recorded:
     known: int
     fps: int
     look: Array
-    ground: NDArray[np.uint8]
+    recalled: Recalled
 
 
 def recorded_windows(
     match_id: str,
     tracks: pl.DataFrame,
-    intents: pl.DataFrame,
     config: TrajectoriesConfig | None = None,
     scenes: ScenesConfig | None = None,
 ) -> Recorded:
@@ -63,49 +61,55 @@ def recorded_windows(
     Args:
         match_id: the match.
         tracks: its positions.
-        intents: what each player meant, told by a model that does not look ahead; `player`, `t_ms`, `intent`.
         config: defaults to `configs/trajectories.yaml`.
         scenes: defaults to `configs/scenes.yaml`.
     """
     config, scenes = config or load_trajectories(), scenes or load_scenes()
     n, known = scenes.window, round(config.known.seconds * scenes.fps)
     offsets = (np.arange(n) - (known - 1)) * _MS / scenes.fps
-    meant = {key[0]: frame for key, frame in intents.sort("t_ms").group_by("player", maintain_order=True)}
     ways: list[NDArray[np.float64]] = []
-    starts: list[NDArray[np.float64]] = []
+    spots: list[NDArray[np.float64]] = []
+    before: list[NDArray[np.float64]] = []
     looks: list[NDArray[np.float64]] = []
     moments: list[int] = []
     ids: list[str] = []
     said: list[str] = []
-    columns = ("player", "round", "side", "t_ms", "x_mm", "z_mm", "yaw_mdeg")
+    columns = ("player", "round", "side", "t_ms", "x_mm", "y_mm", "z_mm", "yaw_mdeg")
     found = tracks.select(columns).sort("player", "round", "t_ms")
     for (player, _), track in found.group_by("player", "round", maintain_order=True):
         times = track["t_ms"].to_numpy()
-        points = track.select("x_mm", "z_mm").to_numpy() / _MS
-        view = np.radians(track["yaw_mdeg"].cast(pl.Float64).fill_null(float("nan")).to_numpy() / _MS)
-        subject = _SUBJECTS[is_attacker(track["side"][0]) if track["side"][0] else None]
+        points, view = places(track)
+        subject = SUBJECTS[is_attacker(track["side"][0]) if track["side"][0] else None]
         for anchor in _anchors(times, offsets, config, scenes):
             at = anchor + offsets
             way = np.stack([np.interp(at, times, points[:, axis]) for axis in (0, 1)], axis=1)
             if np.hypot(*np.diff(way, axis=0).T).max() * scenes.fps > scenes.limits.teleport_mps:
                 continue
             ways.append(way - way[0])
-            starts.append(way[0])
+            spots.append(points[np.searchsorted(times, anchor)])
+            earlier = anchor - config.recall.velocity_s * _MS
+            before.append(np.array([np.interp(earlier, times, points[:, axis]) for axis in (0, 1)]))
             looks.append(view[np.maximum(np.searchsorted(times, at, side="right") - 1, 0)])
             moments.append(anchor)
             ids.append(f"{match_id}/{player}/{anchor}")
-            said.append(caption(subject, [_meant(meant.get(player), anchor)], 0))
+            said.append(f"{'An' if subject[0] == 'a' else 'A'} {subject}")
     if not ways:
-        ground = np.zeros((0, config.ground.cells), np.uint8)
         return Recorded(
-            match_id, (), np.zeros((0, n, 2), np.float32), (), known, scenes.fps, np.zeros((0, n), np.float32), ground
-        )
+            match_id, (), np.zeros((0, n, 2), np.float32), (), known, scenes.fps, np.zeros((0, n), np.float32),
+            nothing(0, config.recall),
+        )  # fmt: skip
     position, look = np.stack(ways).astype(np.float32), np.stack(looks).astype(np.float32)
-    frames = np.full(len(ways), known)
-    angle = frame_angle(position, look, frames, fps=scenes.fps, velocity_s=config.known.velocity_s)
-    here = np.stack(starts) + position[:, known - 1]
-    ground = Trodden(tracks, config.ground).around(here, angle, np.array(moments))
-    return Recorded(match_id, tuple(ids), position, tuple(said), known, scenes.fps, look, ground)
+    angle = frame_angle(
+        position, look, np.full(len(ways), known), fps=scenes.fps, velocity_s=config.known.velocity_s,
+        going_mps=config.known.going_mps,
+    )  # fmt: skip
+    here = np.stack(spots)
+    velocity = (here[:, :2] - np.stack(before)) / config.recall.velocity_s
+    memory = Memory(tracks, config.recall, scenes.dataset.max_gap_ms)
+    recalled = memory.of(
+        here, velocity, look[:, known - 1].astype(float), np.array(moments, float), angle.astype(float)
+    )
+    return Recorded(match_id, tuple(ids), position, tuple(said), known, scenes.fps, look, recalled)
 
 
 def _anchors(
@@ -120,14 +124,6 @@ def _anchors(
         at = begin + np.searchsorted(times[begin:end], wanted)
         out += [int(t) for t in dict.fromkeys(times[at[at < end]].tolist()) if first <= t <= last]
     return out
-
-
-def _meant(wants: pl.DataFrame | None, at: int) -> Phrase:
-    if wants is not None:
-        k = int(np.searchsorted(wants["t_ms"].to_numpy(), at, side="right")) - 1
-        if k >= 0:
-            return Phrase(str(wants["intent"][k]), is_intent=True)
-    return Phrase("stand")
 
 
 def match_splits(match_ids: list[str], config: TrajectoriesConfig | None = None) -> dict[str, str]:

@@ -26,14 +26,12 @@ _MOTIONS = {
 }  # fmt: skip
 _MEASURES = {
     "ade_m": "ADE, m", "fde_m": "FDE, m", "way_ratio": "way ÷ true way", "joint_error": "joints off, % of height",
-    "bone_variation": "bones vary, %", "foot_slide_mps": "feet slide, m/s", "standing": "frames with a foot down, %",
+    "done": "frames whose action is right, %", "bone_variation": "bones vary, %",
+    "foot_slide_mps": "feet slide, m/s", "standing": "frames with a foot down, %",
     "too_fast": "frames too fast, %", "recognised": "seconds recognised, %",
 }  # fmt: skip
-_BONES = {
-    MODEL: "variation of bone lengths, as found",
-    "finished": "variation of bone lengths, as films show it, which sets them",
-}
-_SHARES = ("joint_error", "bone_variation", "standing", "too_fast", "recognised")
+_BONES = {MODEL: "variation of bone lengths, as found", "finished": "variation of bone lengths, as films show it"}
+_SHARES = ("joint_error", "done", "bone_variation", "standing", "too_fast", "recognised")
 
 
 @dataclass(frozen=True)
@@ -65,7 +63,7 @@ def page(outcome: Outcome, config: TrajectoriesConfig | None = None, notes: Sequ
     sections = [
         "# Movement that is learned\n\nWritten by `gridmotion trajectories evaluate`; do not edit.\n",
         trained(outcome),
-        forecasts(outcome.judgement),
+        forecasts(outcome.judgement, config),
         motions(outcome.judgement, config),
         met(outcome.judgement, config),
         *notes,
@@ -82,9 +80,7 @@ def trained(outcome: Outcome) -> str:
         "## What was trained",
         "",
         f"Model `{model.version}`: width {shape.width}, {shape.layers} layers, {shape.heads} heads, patches of "
-        f"{shape.patch} frames, {shape.parameters:,} parameters; positions over "
-        f"{'the step of each frame of a damped' if shape.position == 'step' else f'a {shape.position}'} velocity; "
-        f"texts by `{shape.encoder}` ({shape.text} dimensions).",
+        f"{shape.patch} frames, {shape.parameters:,} parameters; texts by `{shape.encoder}` ({shape.text} dimensions).",
     ]
     if steps:
         gone = int(steps[-1]["step"])
@@ -118,7 +114,7 @@ def trained(outcome: Outcome) -> str:
     return "\n".join(lines)
 
 
-def forecasts(judgement: Judgement) -> str:
+def forecasts(judgement: Judgement, config: TrajectoriesConfig) -> str:
     """ADE and FDE by part, method and horizon, and the gains."""
     rows = judgement.forecasts
     if rows.is_empty():
@@ -127,10 +123,11 @@ def forecasts(judgement: Judgement) -> str:
         "## Forecasts",
         "",
         "Two seconds are known; error in metres, mean over the horizon (ADE) / at its end (FDE). Of matches the model "
-        "knows positions and looks until then, the intent of that instant, and where anybody went before in the same "
-        "match; of stories the pose is not shown. That intent is what the store says: the model of intents may have "
-        "been trained on matches that are held out here, so the forecasts of matches may be a little better than those "
-        "of matches that nobody has seen.",
+        "knows the player's positions and looks until then, its side, and where earlier moments of the same match led "
+        "that were alike; no intent. Of stories the pose is not shown. The velocity of model and baselines is that of "
+        "the last recorded step, which is the best of those tried for the baselines. In brackets, between which gains "
+        f"{config.evaluation.confidence:.0%} of {config.evaluation.draws:,} draws of stretches of matches (of stories: "
+        f"of windows) lie, stretches being {config.evaluation.block_s:g} s of all players.",
     ]
     for (part,), group in rows.group_by("part", maintain_order=True):
         horizons = list(dict.fromkeys(group["horizon"]))
@@ -143,7 +140,7 @@ def forecasts(judgement: Judgement) -> str:
             cells = [f"{_figure(r['ade_m'])} / {_figure(r['fde_m'])}" for r in own.iter_rows(named=True)]
             lines.append(f"| {_METHODS[str(method)]} | " + " | ".join(cells) + " |")
         gain = judgement.gains.filter(pl.col("part") == part)
-        cells = [f"{r['gain']:+.1%}" for r in gain.iter_rows(named=True)]
+        cells = [f"{r['gain']:+.1%} [{r['low']:+.1%}, {r['high']:+.1%}]" for r in gain.iter_rows(named=True)]
         lines.append(
             f"| less ADE than the best of {', '.join(_METHODS[name] for name in PLAIN)} | " + " | ".join(cells) + " |"
         )
@@ -159,9 +156,9 @@ def motions(judgement: Judgement, config: TrajectoriesConfig) -> str:
         "## From text alone",
         "",
         "Ten seconds from a caption that the model has not met. *test*: stories it has not met; *paraphrase*: a way of "
-        "wording it has not met; *theme*: a theme it has not met. *As films show it*: bones are set to their lengths, "
-        "and while somebody moves legs and arms are those of the scripted gait, driven by the way that was found; the "
-        "model's own pose is seen of who stays.",
+        "wording it has not met; *theme*: a theme it has not met. *As found*: the model finds way, what is done and "
+        "pose; its strides are counted by the way that it found. *As films show it*: while somebody moves legs and "
+        "arms are those of the scripted gait, driven by the same way; the model's own pose is seen of who stays.",
     ]
     for (part,), group in rows.group_by("part", maintain_order=True):
         measures = list(dict.fromkeys(group["measure"]))

@@ -106,7 +106,7 @@ def augmented(
     speed: float | NDArray[np.float64] = 0.1,
     mirror: float = 0.5,
     scale: float | NDArray[np.float64] = 0.1,
-    turn: bool = True,
+    turn: bool | NDArray[np.bool_] = True,
 ) -> Samples:
     """The samples a little different: faster or slower, mirrored, larger or smaller, turned.
 
@@ -119,7 +119,7 @@ def augmented(
             right as well, so they are turned round too.
         scale: by how much a figure and its way may be larger or smaller; of all or of each.
         turn: whether the whole way is turned about its beginning by any angle; captions no longer tell directions
-            that hold, so samples that tell one are left as they are.
+            that hold, so samples that tell one are left as they are; of all or of each.
     """
     b = len(samples)
     out = faster(samples, 1.0 + speed * rng.uniform(-1.0, 1.0, b)) if np.any(speed) else samples
@@ -127,9 +127,9 @@ def augmented(
         out = scaled(out, 1.0 + scale * rng.uniform(-1.0, 1.0, b))
     if mirror:
         out = mirrored_samples(out, rng.random(b) < mirror)
-    if turn:
+    if np.any(turn):
         told = np.array([any(word in text for word in DIRECTIONS) for text in samples.captions])
-        out = turned(out, np.where(told, 0.0, rng.uniform(-np.pi, np.pi, b)))
+        out = turned(out, np.where(told | ~np.asarray(turn), 0.0, rng.uniform(-np.pi, np.pi, b)))
     return out
 
 

@@ -3,17 +3,26 @@
 Belongs here: sizes. Does not belong here: layers (network).
 """
 
+import math
 from typing import Self
 
 from pydantic import Field
 
 from configs.base import Config
-from configs.trajectories import Position, TrajectoriesConfig
+from configs.scenes import ScenesConfig
+from configs.trajectories import TrajectoriesConfig
 from pipeline.errors import PipelineError
+from pipeline.scenes import speeds
 from pipeline.tables import SAMPLE_FRAMES, SAMPLE_JOINTS
 from pipeline.trajectories.batches import CONDITIONS
+from pipeline.trajectories.stance import MEASURES
 
 POSE = 2 * SAMPLE_JOINTS
+BONES = 9
+ANGLES = 1 + 2 * BONES
+"""What is found of a pose: how high the hips are, and the directions of its bones."""
+POSITION, VELOCITY, CONTEXT = 4, 3, 3
+"""Values of the position head and of the velocity head; tokens before those of the frames."""
 
 
 class UnknownSize(PipelineError):
@@ -33,15 +42,18 @@ class Shape(Config):
         fps: frames a second.
         feed_forward: times the width.
         dropout: in training.
-        position: what the position head says; see the YAML.
-        velocity: whether there is a velocity head.
-        ground: cells of the ground ahead.
-        levels: of how much a cell is trodden.
+        grain: frames from one finding of velocities and what is done to the next, between which they are straight.
+        reader: width of what reads a text, or what is recalled.
+        figure: width of what finds the pose of a frame.
+        step_mps: velocities are shares of it.
+        damping_s: of the velocity that forecasts are added to.
+        actions: how many there are.
+        moments: that are recalled.
+        instants_s: at which it is known where they led.
+        least: of alikeness, that nothing has.
         text: dimension of the vectors of texts.
         encoder: who makes these.
-        damping_s: of the velocity that positions are added to, where it is a damped one.
-        velocity_s: over which the last known velocity is taken.
-        head_m: from hips to head of a figure of scale 1.
+        bones: metres of a figure of scale 1: head, shoulder (both from the hips), upper arm, forearm, thigh, shank.
         seed: of the first weights.
     """
 
@@ -54,19 +66,22 @@ class Shape(Config):
     fps: int
     feed_forward: int
     dropout: float
-    position: Position
-    velocity: bool
-    ground: int
-    levels: int
+    grain: int
+    reader: int
+    figure: int
+    step_mps: float
+    damping_s: float
+    actions: int
+    moments: int
+    instants_s: tuple[float, ...]
+    least: float
     text: int = Field(gt=0)
     encoder: str
-    damping_s: float
-    velocity_s: float
-    head_m: float
+    bones: tuple[float, float, float, float, float, float]
     seed: int
 
     @classmethod
-    def of(cls, name: str, config: TrajectoriesConfig, *, text: int, encoder: str, fps: int, head_m: float) -> Self:
+    def of(cls, name: str, config: TrajectoriesConfig, scenes: ScenesConfig, *, text: int, encoder: str) -> Self:
         """The network of a size in the configuration, for vectors of texts of some dimension.
 
         Raises:
@@ -74,14 +89,16 @@ class Shape(Config):
         """
         if name not in config.sizes:
             raise UnknownSize(f"no size {name!r}: {', '.join(config.sizes)}")
-        size, network = config.sizes[name], config.network
-        for what, frames in (("a sample", SAMPLE_FRAMES), ("what is known", round(config.known.seconds * fps))):
+        size, network, human = config.sizes[name], config.network, scenes.human
+        for what, frames in (("a sample", SAMPLE_FRAMES), ("what is known", round(config.known.seconds * scenes.fps))):
             if frames % size.patch:
                 raise UnknownSize(f"size {name}: patches of {size.patch} frames don't divide {what} of {frames} frames")
         return cls(
-            name=name, **size.model_dump(), **network.model_dump(), ground=config.ground.cells,
-            levels=len(config.ground.visits), fps=fps, text=text, encoder=encoder,
-            damping_s=config.evaluation.damping_s, velocity_s=config.known.velocity_s, head_m=head_m,
+            name=name, **size.model_dump(), **network.model_dump(exclude={"grain"}),
+            grain=math.gcd(size.patch, network.grain), actions=len(speeds.names(scenes)), fps=scenes.fps,
+            moments=config.recall.moments, instants_s=config.recall.instants_s, least=config.recall.least, text=text,
+            encoder=encoder,
+            bones=(human.head, human.shoulder, human.upper_arm, human.forearm, human.thigh, human.shank),
             seed=config.training.seed,
         )  # fmt: skip
 
@@ -96,17 +113,31 @@ class Shape(Config):
         return self.patch * (POSE + 4) + 3
 
     @property
+    def readings(self) -> int:
+        """How often a text, and what is recalled, is read: for each second, or for each token if these are longer."""
+        return min(self.tokens, self.frames // self.fps)
+
+    @property
+    def recollections(self) -> int:
+        """Values of what is recalled: its ways, their mean, how much alike they are."""
+        return self.moments * (2 * len(self.instants_s) + 1) + 2 * len(self.instants_s)
+
+    @property
     def parameters(self) -> int:
         """How many parameters the network has."""
-        d, p = self.width, self.patch
+        d, p = self.width, self.patch // self.grain
         layer = (
             _linear(d, 3 * d) + _linear(d, d) + _linear(d, self.feed_forward * d) + _linear(self.feed_forward * d, d)
         )
         layer += 4 * d  # two norms
-        inputs = _linear(self.token_inputs, d) + _linear(self.text, d) + _linear(CONDITIONS, d) + (self.tokens + 3) * d
-        inputs += _linear(2 * self.ground, d)
-        heads = _linear(d, d) + _linear(d, p * POSE)
-        heads += (1 + self.velocity) * (_linear(d, d // 2) + _linear(d // 2, 2 * p))
+        inputs = _linear(self.token_inputs, d) + _linear(CONDITIONS, d) + (self.tokens + CONTEXT) * d
+        inputs += sum(
+            _linear(size, self.reader) + _linear(self.reader, self.readings * d)
+            for size in (self.text, self.recollections)
+        )
+        heads = _linear(d, p * self.actions)
+        heads += sum(_linear(d, d // 2) + _linear(d // 2, p * size) for size in (POSITION, VELOCITY))
+        heads += _linear(d, self.figure) + _linear(self.actions + MEASURES, self.figure) + _linear(self.figure, ANGLES)
         return inputs + self.layers * layer + 2 * d + heads
 
 

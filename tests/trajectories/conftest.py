@@ -58,11 +58,11 @@ def rows() -> pl.DataFrame:
     return drawn.with_columns(split=pl.coalesce(split, pl.col("split").cast(pl.String)).cast(drawn.schema["split"]))
 
 
-def _match(name: str, seed: int, seconds: int = 60) -> tuple[str, pl.DataFrame, pl.DataFrame]:
-    """Two players at 8 Hz who run and stop, and what they mean."""
+def _match(name: str, seed: int, seconds: int = 60) -> tuple[str, pl.DataFrame]:
+    """Two players at 8 Hz who run and stop."""
     rng = np.random.default_rng(seed)
     t = np.arange(0, 1000 * seconds, 125)
-    tracks, intents = [], []
+    tracks = []
     for player in ("player:a", "player:b"):
         speed = np.where(np.sin(t / 3000.0 + rng.uniform(0, 6)) > -0.3, 4.5, 0.0)
         turn = np.cumsum(rng.normal(0.0, 0.05, len(t)))
@@ -71,15 +71,18 @@ def _match(name: str, seed: int, seconds: int = 60) -> tuple[str, pl.DataFrame, 
             pl.DataFrame(
                 {"t_ms": t, "x_mm": np.rint(x).astype(np.int32), "z_mm": np.rint(z).astype(np.int32)}
             ).with_columns(
-                player=pl.lit(player), round=pl.lit(1, pl.Int32), side=pl.lit("attackers"), yaw_mdeg=pl.lit(0, pl.Int32)
+                player=pl.lit(player),
+                round=pl.lit(1, pl.Int32),
+                side=pl.lit("attackers"),
+                yaw_mdeg=pl.lit(0, pl.Int32),
+                y_mm=pl.lit(None, pl.Int32),
             )
         )
-        intents.append(pl.DataFrame({"t_ms": t[::2]}).with_columns(player=pl.lit(player), intent=pl.lit("rotate")))
-    return name, pl.concat(tracks), pl.concat(intents)  # fmt: skip
+    return name, pl.concat(tracks)
 
 
 @pytest.fixture(scope="session")
-def match() -> Callable[..., tuple[str, pl.DataFrame, pl.DataFrame]]:
+def match() -> Callable[..., tuple[str, pl.DataFrame]]:
     return _match
 
 
@@ -94,14 +97,13 @@ def corpus(rows: pl.DataFrame, words: Words) -> Corpus:
 def plan(corpus: Corpus, config: TrajectoriesConfig, scenes: ScenesConfig) -> Callable[..., Plan]:
     """A training of the tiny size; `steps`, and changes of the training's settings."""
 
-    def build(steps: int = 30, *, position: str = "damped", size: str = "tiny", **changes: object) -> Plan:
+    def build(steps: int = 30, *, size: str = "tiny", **changes: object) -> Plan:
         training = config.training.model_copy(update={"log_every": 5, "checkpoint_every": 10, "validate_every": 20,
-                                                      "validation": 32, "warmup": 5, **changes})  # fmt: skip
-        network = config.network.model_copy(update={"position": position})
-        own = config.model_copy(update={"training": training, "network": network})
-        shape = Shape.of(size, own, text=corpus.vectors.shape[1], encoder=corpus.encoder, fps=corpus.fps,
-                         head_m=scenes.human.head)  # fmt: skip
-        return planned(shape, own, corpus=corpus.digest, contact_m=scenes.limits.contact_m, steps=steps)
+                                                      "validation": 32, "warmup": 5, "batch": 32,
+                                                      **changes})  # fmt: skip
+        own = config.model_copy(update={"training": training})
+        shape = Shape.of(size, own, scenes, text=corpus.vectors.shape[1], encoder=corpus.encoder)
+        return planned(shape, own, scenes, corpus=corpus.digest, steps=steps)
 
     return build
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from configs.scenes import ScenesConfig
+from configs.trajectories import load_trajectories
 from pipeline.scenes.figure import bones
 from pipeline.scenes.validation import slide_mps
 from pipeline.trajectories.bodies import boned, walked
@@ -39,7 +40,7 @@ def test_a_true_pose_stays_as_it_is(moving: Samples, scenes: ScenesConfig) -> No
 def test_a_mean_of_strides_becomes_strides_whose_feet_stay(moving: Samples, scenes: ScenesConfig) -> None:
     scale = np.linalg.norm(moving.joints[:, 0, 1] - moving.joints[:, 0, 0], axis=-1) / scenes.human.head
     blurred = replace(moving, joints=np.repeat(moving.joints.mean(axis=1, keepdims=True), 250, axis=1))
-    done = finished(blurred, scale.astype(np.float32), scenes)
+    done = finished(blurred, scale.astype(np.float32), scenes, load_trajectories().generation)
     even = replace(done, joints=_lifted_where_speed_changes(done, scenes))
     assert slide_mps(even, scenes).mean() < scenes.limits.slide_mps
     assert slide_mps(done, scenes).mean() < 0.25 * slide_mps(static(moving), scenes).mean()
@@ -62,10 +63,15 @@ def test_who_never_goes_keeps_the_pose_that_was_found_and_looks_where_it_looked(
     moving: Samples, scenes: ScenesConfig
 ) -> None:
     pose = boned(moving.joints[0, :40], 1.0, scenes.human)
-    movement, joints = walked(np.zeros((40, 2)), pose, 1.2, 1.0, scenes)
+    movement, joints = walked(np.zeros((40, 2)), pose, 1.2, 1.0, scenes, load_trajectories().generation)
     assert (movement.heading == 1.2).all()
     assert np.abs(joints - pose).max() < 1e-6
     ahead, _ = walked(
-        np.stack([np.zeros(50), -np.arange(50) * 0.1], axis=1), np.repeat(pose[:1], 50, axis=0), 0.0, 1.0, scenes
+        np.stack([np.zeros(50), -np.arange(50) * 0.1], axis=1),
+        np.repeat(pose[:1], 50, axis=0),
+        0.0,
+        1.0,
+        scenes,
+        load_trajectories().generation,
     )
     assert ahead.heading[25] == pytest.approx(np.pi / 2, abs=1e-6)

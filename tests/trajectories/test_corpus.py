@@ -64,7 +64,7 @@ def test_what_may_not_be_learned_from_is_refused_and_so_is_nothing_at_all(
 
 
 @pytest.mark.parametrize(
-    "name", ["position", "joints", "heading", "actions", "told", "known", "ground", "split", "kind"]
+    "name", ["position", "joints", "heading", "actions", "told", "known", "recalled", "alike", "split", "kind"]
 )
 def test_a_sample_that_changes_makes_another_corpus(corpus: Corpus, name: str) -> None:
     values = getattr(corpus, name).copy()
@@ -93,7 +93,7 @@ def test_an_encoder_that_gives_other_vectors_than_it_says_is_refused(corpus: Cor
 
 @pytest.fixture(scope="module")
 def batches(corpus: Corpus, config: TrajectoriesConfig, scenes: ScenesConfig) -> Batches:
-    return Batches(corpus, config, scenes.human.head, 5, 3)
+    return Batches(corpus, config, scenes, 25, 3)
 
 
 def test_a_step_always_draws_the_same_batch(batches: Batches) -> None:
@@ -125,5 +125,5 @@ def test_of_recordings_exactly_the_time_before_the_forecast_is_known(batches: Ba
     recorded = ~batch.has_pose
     assert recorded.any()
     assert (batch.seen[recorded].sum(axis=1) == 50).all()
-    assert (batch.seen.sum(axis=1) % 5 == 0).all()
+    assert (batch.seen.sum(axis=1) % 25 == 0).all()
     assert not (batch.pose_seen & ~batch.seen).any()

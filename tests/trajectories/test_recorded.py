@@ -15,19 +15,20 @@ from pipeline.trajectories.recorded import match_splits, recorded_windows
 
 
 def test_what_is_known_does_not_change_with_what_comes_after(match: Callable[..., tuple]) -> None:
-    name, tracks, intents = match("m", 1)
-    before = recorded_windows(name, tracks, intents)
+    name, tracks = match("m", 1)
+    before = recorded_windows(name, tracks)
     at = int(before.ids[5].rsplit("/", 1)[1])
     later = pl.when(pl.col("t_ms") > at).then(pl.col("x_mm") + 700).otherwise("x_mm")
-    after = recorded_windows(name, tracks.with_columns(x_mm=later), intents)
+    after = recorded_windows(name, tracks.with_columns(x_mm=later))
     k = after.ids.index(before.ids[5])
     assert np.array_equal(before.position[5, : before.known], after.position[k, : before.known])
+    assert np.array_equal(before.recalled.ways[5], after.recalled.ways[k])
     assert not np.array_equal(before.position[5], after.position[k])
 
 
 def test_the_last_known_frame_is_a_recorded_position(match: Callable[..., tuple]) -> None:
-    name, tracks, intents = match("m", 2)
-    found = recorded_windows(name, tracks, intents)
+    name, tracks = match("m", 2)
+    found = recorded_windows(name, tracks)
     _, player, at = found.ids[3].rsplit("/", 2)[0], *found.ids[3].split("/")[1:]
     row = tracks.filter(pl.col("player") == player, pl.col("t_ms") == int(at))
     begin = tracks.filter(pl.col("player") == player).sort("t_ms")
@@ -36,23 +37,20 @@ def test_the_last_known_frame_is_a_recorded_position(match: Callable[..., tuple]
     assert found.position[3, found.known - 1, 0] == pytest.approx((row["x_mm"].item() - x0) / 1000, abs=1e-4)
 
 
-def test_captions_tell_the_intent_of_that_instant_and_no_later_one(match: Callable[..., tuple]) -> None:
-    name, tracks, intents = match("m", 3)
-    changed = intents.with_columns(intent=pl.when(pl.col("t_ms") > 20_000).then(pl.lit("hold")).otherwise("intent"))
-    found = recorded_windows(name, tracks, changed)
-    for place, text in zip(found.ids, found.captions, strict=True):
-        assert ("holds" in text) == (int(place.rsplit("/", 1)[1]) > 20_000)
-    assert recorded_windows(name, tracks, intents.head(0)).captions[0] == "An attacker stands still"
+def test_captions_tell_the_side_and_no_intent(match: Callable[..., tuple]) -> None:
+    name, tracks = match("m", 3)
+    assert set(recorded_windows(name, tracks).captions) == {"An attacker"}
+    assert set(recorded_windows(name, tracks.with_columns(side=pl.lit(None, pl.String))).captions) == {"A player"}
 
 
 def test_no_window_spans_a_gap_or_a_teleport(match: Callable[..., tuple]) -> None:
-    name, tracks, intents = match("m", 4)
-    whole = len(recorded_windows(name, tracks, intents).ids)
+    name, tracks = match("m", 4)
+    whole = len(recorded_windows(name, tracks).ids)
     holed = tracks.filter(~pl.col("t_ms").is_between(20_000, 40_000))
     moved = tracks.with_columns(x_mm=pl.when(pl.col("t_ms") > 30_000).then(pl.col("x_mm") + 90_000).otherwise("x_mm"))
-    assert 0 < len(recorded_windows(name, holed, intents).ids) < whole
-    assert 0 < len(recorded_windows(name, moved, intents).ids) < whole
-    assert recorded_windows(name, tracks.head(20), intents).position.shape == (0, 250, 2)
+    assert 0 < len(recorded_windows(name, holed).ids) < whole
+    assert 0 < len(recorded_windows(name, moved).ids) < whole
+    assert recorded_windows(name, tracks.head(20)).position.shape == (0, 250, 2)
 
 
 def test_matches_are_held_out_whole_and_by_their_names_alone(config: TrajectoriesConfig) -> None:
@@ -69,9 +67,11 @@ def test_a_real_match_gives_windows_whose_players_go_somewhere(shared_data: Path
     with gzip.open(log) as lines, gzip.open(cut, "wb", compresslevel=1) as out:
         out.writelines(islice(lines, 12_000))
     ((_, match),) = read_log(cut, log_id="x").matches.items()
-    nobody = pl.DataFrame(schema={"player": pl.String, "t_ms": pl.Int64, "intent": pl.String})
-    found = recorded_windows("inferno", match.tracks.read(), nobody)
+    found = recorded_windows("inferno", match.tracks.read())
     assert len(found.ids) > 40
     way = np.hypot(*np.moveaxis(np.diff(found.position, axis=1), -1, 0)).sum(axis=1)
     assert 2.0 < np.median(way) < 50.0
     assert np.abs(found.position[:, 0]).max() == 0
+    late = np.array([int(name.rsplit("/", 1)[1]) for name in found.ids])
+    recalls = found.recalled.alike.sum(axis=1) > 0
+    assert late[recalls].min() > late.min() + 8000  # what came of a moment is known when it has come
