@@ -41,6 +41,7 @@ from pipeline.intents.prediction import predict
 from pipeline.intents.review import with_gold
 from pipeline.intents.segments import segment
 from pipeline.intents.training import fit, planned, samples
+from pipeline.scenes.matches import source_of
 from resources.registry import NOBODY, ModelRegistry
 from resources.reviews import Reviews
 from resources.store import Store
@@ -147,7 +148,7 @@ def intent_model(
 
     What people decided stands in place of what the rules say in hindsight.
     """
-    match_ids = store.keys("labels")
+    match_ids = teaching(store)
     if not match_ids:
         raise dg.Failure("no match is labelled yet: analyse one first (gridmotion run)", allow_retries=False)
     gold = reviews.gold()
@@ -193,14 +194,19 @@ def intent_model(
     )
 
 
+def teaching(store: Store) -> list[str]:
+    """The labelled matches that may be learned from (`untrainable_matches` of `configs/scenes.yaml`)."""
+    return [match_id for match_id in store.keys("labels") if source_of(match_id).trainable]
+
+
 def labelled_rows(store: Store, gold: pl.DataFrame) -> pl.DataFrame:
-    """Every labelled row of the store, with whose kin its match is.
+    """Every labelled row of the store that may be learned from, with whose kin its match is.
 
     Args:
-        store: holds at least one match with table `labels`.
+        store: holds at least one such match with table `labels`.
         gold: see `gold_labels`.
     """
-    names = store.keys("labels")
+    names = teaching(store)
     told = [Recording.of(store.read_table("matches", name), store.read_table("events", name)) for name in names]
     kin = kinship.kin(told)
     return pl.concat(

@@ -190,6 +190,8 @@ class ShardWorker:
         self._read = Checkpoint()
         self._signals: list[tuple[Signal | Ended, int]] = []
         self._letters: list[Letter] = []
+        self._is_all_due = False  # what was refused of no match that remembers it must not be read again
+        self._lettered = START  # the entry up to which the dlq has what is no event
         self._due: set[str] = set()
         self._told: set[str] = set()
         self._ahead: asyncio.Task[Read] | None = None
@@ -302,6 +304,7 @@ class ShardWorker:
 
     async def _load(self) -> None:
         self._read = await self._streams.checkpoint(self.shard) or await self._streams.beginning(self.shard)
+        self._lettered = await self._streams.lettered(self.shard)
         now, server_ms = time.monotonic(), await self._streams.server_ms()
         for match_id, state in (await self._streams.states(self.shard)).items():
             running = self._restored({k.decode(): v for k, v in state.items()})
@@ -337,10 +340,13 @@ class ShardWorker:
         why = f"{lost} entries behind this one were trimmed before they were read; land the recorded log"
         logger.error("%s", why, extra={"shard": self.shard.number, "entry": self._read.entry})
         self._letters.append(Letter(self._read.entry, TRIMMED_FIELD, why, None))
+        self._is_all_due = True
         for match_id, running in self._matches.items():
             if not running.is_over:
                 running.trimmed += lost
                 self._due.add(match_id)
+                if is_after(running.told, running.at) and not running.lost_reason:
+                    self._give_up(match_id, running, "because entries that it had told of were trimmed")
 
     async def _take(self, entries: Sequence[Entry], received: int) -> None:
         if not entries:
@@ -348,11 +354,13 @@ class ShardWorker:
         decoded = self._decoder.decode([entry.event for entry in entries])
         for refused in decoded.refused:
             entry = entries[refused.place]
-            self._letters.append(Letter(entry.entry, refused.field, refused.reason, entry.event))
+            if is_after(entry.entry, self._lettered):
+                self._letters.append(Letter(entry.entry, refused.field, refused.reason, entry.event))
         for match_id, part in decoded.of_match.items():
             running = await self._running(match_id)
             if running is None:
                 self._refuse(match_id, entries, part, f"more than max_matches = {self._agent.max_matches} matches run")
+                self._is_all_due = True
                 continue
             fresh = _behind(part, entries, running.at)
             if len(fresh):
@@ -458,6 +466,9 @@ class ShardWorker:
         logger.debug("%s", running.lost_reason, extra=about)  # it may name a player
 
     def _refuse(self, match_id: str, entries: Sequence[Entry], part: Part, reason: str) -> None:
+        """Sends them to the dlq; a match that runs remembers that it did, in the same commit."""
+        if match_id in self._matches:
+            self._due.add(match_id)
         for entry in (entries[place] for place in part.places):
             self._letters.append(Letter(entry.entry, "", reason, entry.event, match_id))
 
@@ -510,7 +521,7 @@ class ShardWorker:
         is_due = time.monotonic() - self._committed_at >= self._agent.commit_ms / 1000
         self._due.update(self._longest_unwritten())
         if self._letters or self._due or self._signals or is_due:
-            await self._commit(received, everything=bool(self._letters))
+            await self._commit(received, everything=self._is_all_due)
 
     def _longest_unwritten(self) -> list[str]:
         """The matches whose turn it is to be written: so many a turn that each is within about `commit_ms`."""
@@ -536,9 +547,10 @@ class ShardWorker:
             return
         sent = now_ms()
         signals = [(to_json(signal), self._stamps(signal, at, sent)) for signal, at in self._signals]
-        commit = Commit(self._token, checkpoint, states, signals, self._letters, told)
+        lettered = self._read.entry if is_after(self._read.entry, self._lettered) else self._lettered
+        commit = Commit(self._token, checkpoint, states, signals, self._letters, told, lettered)
         await self._streams.commit(self.shard, commit)
-        self._written = checkpoint
+        self._written, self._lettered, self._is_all_due = checkpoint, lettered, False
         for match_id, state in states.items():
             running = self._matches[match_id]
             running.committed, running.tail, running.missed, running.behind = dict(state.fields), [], [], None

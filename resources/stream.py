@@ -159,6 +159,7 @@ class Commit:
         letters: entries that could not be taken.
         told: of further matches, the entry up to which their signals are sent with this commit; their states stay as
             they were written before, and whoever goes on from one takes what lies between in silence.
+        lettered: the entry up to which letters tell of all that is no event.
     """
 
     token: int
@@ -167,13 +168,14 @@ class Commit:
     signals: Sequence[tuple[bytes, bytes]] = ()
     letters: Sequence[Letter] = ()
     told: Mapping[str, str] = field(default_factory=dict)
+    lettered: str = START
 
 
 _COMMIT = """
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return redis.error_reply('FENCED') end
 local at = 2
 local function take() at = at + 1; return ARGV[at - 1] end
-redis.call('HSET', KEYS[2], 'entry', take(), 'rank', take())
+redis.call('HSET', KEYS[2], 'entry', take(), 'rank', take(), 'lettered', take())
 local keep, most_signals, most_letters, most_missed = take(), take(), take(), tonumber(take())
 local states_end = 5 + 2 * take()
 for place = 6, states_end, 2 do
@@ -258,6 +260,11 @@ class Streams:
         found: dict[bytes, bytes] = await asked(self.client.hgetall(shard.key("checkpoint")))
         return Checkpoint(found[b"entry"].decode(), int(found[b"rank"])) if found else None
 
+    async def lettered(self, shard: Shard) -> str:
+        """The entry up to which letters tell of all that is no event, perhaps behind the checkpoint."""
+        found: bytes | None = await asked(self.client.hget(shard.key("checkpoint"), "lettered"))
+        return found.decode() if found else START
+
     async def beginning(self, shard: Shard) -> Checkpoint:
         """Where to read from when nothing was read yet: what was trimmed before is not missed."""
         about = await self._about(shard.stream)
@@ -305,7 +312,7 @@ class Streams:
         keys = [shard.key("token"), shard.key("checkpoint"), shard.key("matches"), SIGNALS, DLQ]
         entry, rank = commit.checkpoint
         config = self._config
-        args: list[Any] = [commit.token, entry, rank, config.ended_keep_ms]
+        args: list[Any] = [commit.token, entry, rank, commit.lettered, config.ended_keep_ms]
         args += [config.output_entries, config.dlq_entries, config.missed_entries, len(commit.states)]
         for match_id, state in commit.states.items():
             keys += [shard.match_key(match_id), shard.missed_key(match_id)]

@@ -26,6 +26,7 @@ MANY = 3
 """From so many entries on they are scanned as a block of lines: that has its price, and then costs little an entry."""
 
 _PAGE_ROWS = 2000  # entries of a usual read; a page has room for more if need be
+_KEPT_BYTES = 8 << 20  # of a read, several times a usual one: the memory for a larger one is given back
 
 
 @dataclass(frozen=True)
@@ -128,6 +129,8 @@ class Decoder:
         is_left = np.ones(len(entries), np.bool_)
         for part in found.values():
             is_left[part.places] = False
+        if len(block) > _KEPT_BYTES:
+            self._scanner = None
         return found, np.flatnonzero(is_left).tolist()
 
 

@@ -17,7 +17,19 @@ from resources.errors import ResourceError
 from resources.ownership import Ownership
 from resources.replay import replay, spoiled
 from resources.shard_worker import Models, ShardWorker
-from resources.stream import DLQ, SIGNALS, Checkpoint, Commit, Fenced, MatchState, Shard, Streams, shard_of
+from resources.stream import (
+    DLQ,
+    SIGNALS,
+    TRIMMED_FIELD,
+    Checkpoint,
+    Commit,
+    Fenced,
+    MatchState,
+    Shard,
+    Streams,
+    is_after,
+    shard_of,
+)
 
 AGENT = load_agent().model_copy(update={"block_ms": 20, "commit_ms": 100, "lease_ms": 3000, "renew_ms": 100})
 LIVE = load_live().model_copy(update={"idle_flush_ms": 500})
@@ -221,6 +233,57 @@ def test_what_was_told_ahead_of_a_state_is_not_told_again_by_whoever_goes_on_fro
     assert first[0] < second[0] < first[1] == second[1] and 0 < first[2] == second[2]
     assert len({signal.signal_id for signal in signals}) == len(signals)
     assert as_segments(signals).equals(simulated.segments)
+
+
+def test_what_is_no_event_costs_no_state_and_is_in_the_dlq_once_though_it_is_read_again(on_server, models, simulated):
+    config = AGENT.model_copy(update={"commit_ms": 600_000, "commit_events": 600_000, "batch_events": 100})
+    shard = Shard(0, 1)
+
+    async def work(client):
+        streams, lines = Streams(client, config), sent(simulated)
+        half = len(lines) // 2
+        await replay(streams, [*lines[:half], (0, "hostile", b"{"), *lines[half:]], shards=1, speed=None)
+        await client.set(shard.key("token"), 1)
+        worker, ats = _worker(client, models, 1, config), []
+        await worker._load()
+        for _ in range(half // 100 + 2):
+            read = await streams.read(shard, worker._read, wait=False)
+            await worker._take(read.entries, 0)
+            await worker._commit_due(0)
+            ats.append((await streams.state(shard, simulated.match_id)).get(b"at"))
+        at, (letter,) = await streams.checkpoint(shard), [about["id"] for _, about in await streams.letters()]
+        lettered = await streams.lettered(shard)
+        signals, _ = await run_until_ended(client, models, config=config)
+        return ats, at.entry, letter, lettered, signals, await streams.letters()
+
+    ats, at, letter, lettered, signals, letters = on_server(work)
+    assert ats[-1] == ats[-4] is not None, "the state stayed as it was"
+    assert not is_after(at, letter) and is_after(lettered, letter), "the entry is read again"
+    assert [about["id"] for _, about in letters] == [letter]
+    assert len({signal.signal_id for signal in signals}) == len(signals)
+
+
+def test_a_match_whose_told_entries_are_gone_tells_nothing_twice(on_server, models, simulated):
+    config = AGENT.model_copy(update={"commit_ms": 600_000, "commit_events": 600_000, "batch_events": 100})
+    shard = Shard(0, 1)
+
+    async def work(client):
+        streams = Streams(client, config)
+        await replay(streams, sent(simulated), shards=1, speed=None)
+        await client.set(shard.key("token"), 1)
+        worker = _worker(client, models, 1, config)
+        await worker._load()
+        for _ in range(len(simulated.lines) // 200):
+            read = await streams.read(shard, worker._read, wait=False)
+            await worker._take(read.entries, 0)
+            await worker._commit_due(0)
+        await client.xtrim("events:canonical", minid=worker._read.entry, approximate=False)
+        return (await run_until_ended(client, models, config=config))[0], await streams.letters()
+
+    signals, letters = on_server(work)
+    (end,) = [signal for signal in signals if signal.kind == "ended"]
+    assert end.reason == "given_up" and len({signal.signal_id for signal in signals}) == len(signals)
+    assert {about["field"] for _, about in letters} >= {"given up", TRIMMED_FIELD}
 
 
 def _worker(client, models, token, config=AGENT, shard=Shard(0, 1)):  # noqa: B008  # frozen

@@ -169,7 +169,7 @@ class Rows:
         self._parts: list[tuple[Columns, int, int]] = []
         self._starts: list[int] = []
         self._height = 0
-        self._file = tempfile.TemporaryFile(prefix="gridmotion-", buffering=0)  # noqa: SIM115  # lives as long as this
+        self._file = tempfile.TemporaryFile(prefix="gridmotion-")  # noqa: SIM115  # lives as long as this
         self._written = 0
 
     def add(self, columns: Columns, start: int = 0, end: int | None = None) -> int:
@@ -226,13 +226,15 @@ class Rows:
             for name, values in zip(Columns._fields, columns.part(start, end), strict=True):
                 packed[name] = values
             self._file.write(packed.view(np.uint8).data)
+        self._file.flush()
         self._written = self._height
         self._parts, self._starts = [], []
 
     def _read(self, first: int, end: int) -> Columns:
         packed = np.empty(end - first, _PACKED)
         self._file.seek(first * _PACKED.itemsize)
-        self._file.readinto(packed.view(np.uint8).data)
+        if self._file.readinto(packed.view(np.uint8).data) < packed.nbytes:
+            raise OSError(f"rows {first} to {end} are not in their temporary file any more")
         self._file.seek(0, 2)
         return Columns(*(np.ascontiguousarray(packed[name]) for name in Columns._fields))
 
