@@ -83,6 +83,7 @@ class SnapshotsConfig(Config):
         max_round: the highest number of a round.
         max_members: players of a game, and its teams, of a state that is rebuilt from changes.
         max_rounds: rounds of a game in such a state.
+        held_rows: players in states that may wait in memory; those of a longer series wait in a temporary file.
     """
 
     unchanged_ms: int = Field(ge=0)
@@ -90,6 +91,7 @@ class SnapshotsConfig(Config):
     max_round: int = Field(ge=1, le=9999)
     max_members: int = Field(ge=1)
     max_rounds: int = Field(ge=1)
+    held_rows: int = Field(ge=0)
 
 
 class EventsConfig(Config):

@@ -186,11 +186,14 @@ class Scan:
 
     limits: SnapshotsConfig
     facts: list[Fact] = field(default_factory=list)
-    rows: Rows = field(default_factory=Rows)
+    rows: Rows = field(init=False)
     lost: set[tuple[str, int, int]] = field(default_factory=set)
     casts: dict[Cast, Cast] = field(default_factory=dict)
     seen: dict[str, set[int]] = field(default_factory=dict)
     ids: dict[str, set[str]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.rows = Rows(self.limits.held_rows)
 
     def admits(self, series: str, sequence: int, events: int, tally: Tally) -> bool:
         """Counts the events of a transaction; whether it is read for the first time."""

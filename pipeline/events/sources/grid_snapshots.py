@@ -27,7 +27,6 @@ _KEPT_ROUNDS = 2  # the round being played and the one before: a win may show la
 _ROUND_ID = re.compile(r"(?:[A-Za-z]+-)?(\d{1,4})")
 UNKNOWN_ITEMS = -1
 
-_HELD_ROWS = 32_768  # players in states; a game has some 25,000 of them
 
 COLUMNS = ("x", "y", "z", "health", "armor", "alive")
 """Of a player in a state, as doubles: NaN is null, `alive` 1 or 0. A position is in the title's own units."""
@@ -164,7 +163,7 @@ class Rows:
         held_rows: how many rows may stand in memory.
     """
 
-    def __init__(self, held_rows: int = _HELD_ROWS) -> None:
+    def __init__(self, held_rows: int) -> None:
         self._held_rows = held_rows
         self._parts: list[tuple[Columns, int, int]] = []
         self._starts: list[int] = []
