@@ -13,7 +13,8 @@ class LiveConfig(Config):
     """Bounds of order and time.
 
     Attributes:
-        max_ahead_ms: how far ahead of the front of its match, as it is after it, an event may lie and still count.
+        max_ahead_ms: how far ahead of the front of its match an event may lie and still count, and how far apart the
+            events of two players may lie that move the match beyond that.
         lateness_ms: how far behind the front of its match an event may arrive and still count. At least 1, since events
             of one millisecond arrive one by one.
         idle_flush_ms: how long (wall clock) nothing may arrive until what is known is evaluated without waiting longer.

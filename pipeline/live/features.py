@@ -121,22 +121,17 @@ class LiveFeatures:
             return Taken(NO_ROWS, np.zeros(0, dtype=np.bool_))
         events = self._indexed(arrived)
         before = self._watermark.at_ms
-        after = self._watermark.observe(
+        after, is_ahead = self._watermark.observe(
             arrived.t_ms,
             arrived.kind,
             events[:, kernel.ACTOR].astype(np.int64),
             events[:, kernel.TARGET].astype(np.int64),
             len(self._places["players"]),
         )
-        if len(apart := self._ahead(arrived.t_ms, after)):
-            return self._without(arrived, events, before, after, apart)
+        if is_ahead.any():
+            return self._without(arrived, events, before, after, is_ahead)
         is_accepted = self._hold(arrived, events, before, after)
         return Taken(self._decide(), is_accepted)
-
-    def _ahead(self, t_ms: NDArray[np.int64], after: NDArray[np.int64]) -> NDArray[np.intp]:
-        """Places of events that lie further ahead of the match than any clock may: they would be its end."""
-        most = self._live.lateness_ms + self._live.max_ahead_ms
-        return np.flatnonzero((t_ms - most > after) & (after != NEVER))
 
     def _without(
         self,
@@ -144,12 +139,10 @@ class LiveFeatures:
         events: NDArray[np.int32],
         before: int,
         after: NDArray[np.int64],
-        apart: NDArray[np.intp],
+        is_apart: NDArray[np.bool_],
     ) -> Taken:
-        """The arrivals but for those at some places, which don't count."""
-        self.counts.ahead += len(apart)
-        is_apart = np.zeros(len(arrived), dtype=np.bool_)
-        is_apart[apart] = True
+        """The arrivals but for some, which don't count: further ahead than any clock may be, they would be the end."""
+        self.counts.ahead += int(is_apart.sum())
         is_accepted = ~is_apart
         cuts = np.flatnonzero(np.diff(is_apart)) + 1
         for first, end in zip([0, *cuts.tolist()], [*cuts.tolist(), len(arrived)], strict=True):

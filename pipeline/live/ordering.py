@@ -3,11 +3,11 @@
 Belongs here: which arrivals count, and the order in which they leave. Does not belong here: how far a match has come
 (`watermark`), what an event does (`pipeline.features.kernel`).
 
-Of what is not far ahead of the match (`features` says what is), an arrival is one of three.
-At or before the watermark it is *late or a duplicate*: what left the buffer is forgotten,
-so the two can't be told apart, and neither may change what is decided. After the watermark it is a *duplicate* if an
-event with its id is still held, else it is accepted. Whether an arrival counts therefore depends on the arrivals
-before it alone, and accepted events leave in `(t_ms, seq, rank, event_id)` whatever calls they came in.
+Of what is not ahead of the match (`watermark` says what is), an arrival is one of three. At or before the watermark it
+is *late or a duplicate*: what left the buffer is forgotten, so the two can't be told apart, and neither may change what
+is decided. After the watermark it is a *duplicate* if an event with its id is still held, else it is accepted. Whether
+an arrival counts therefore depends on the arrivals before it alone, and accepted events leave in `(t_ms, seq, rank,
+event_id)` whatever calls they came in.
 """
 
 from bisect import bisect_left

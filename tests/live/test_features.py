@@ -86,7 +86,7 @@ def test_more_held_events_than_configured_raise(match, arrive, moves):
 def test_a_match_longer_than_configured_is_refused(match, arrive, moves):
     far = load_features().max_span_ms + 1000
     with pytest.raises(SpanTooLong, match="m: events from 0"):
-        match.take(arrive(moves("a", 0), moves("a", far)))
+        match.take(arrive(moves("a", 0), moves("a", far), moves("b", far)))
 
 
 def test_a_feed_that_opens_long_before_its_match_changes_nothing(match, bounds, arrive, moves):
