@@ -34,7 +34,7 @@ from resources.live_parts import clips_path
 from resources.motion_queue import Final, MotionQueue
 from resources.settings import Settings
 from resources.store import Store
-from resources.stream import START, Checkpoint, StreamUnreachable, Told
+from resources.stream import START, Checkpoint, StreamUnreachable, Told, milliseconds
 
 KEY = "live_clips"
 
@@ -202,11 +202,11 @@ def live_motion_sensor(
 def wishes_of(told: Told) -> list[Wish]:
     """What the segments that ended among some signals ask for."""
     found = []
-    for entry, data, stamps in told.entries:
+    for entry, data, _ in told.entries:
         if b'"kind":"final"' not in data:
             continue
         signal = msgspec.json.decode(data, type=Signal)
-        wished = wish(entry, signal, msgspec.json.decode(stamps)["sent_ms"])
+        wished = wish(entry, signal, milliseconds(entry))
         if wished is not None:
             found.append(wished)
     return found

@@ -22,6 +22,7 @@ from pipeline.intents.model import PriorModel
 from pipeline.live.closing import segments_of
 from pipeline.live.motion import Wish, batches, sort_out, urgency, wish, without
 from pipeline.live.signals import SCHEMA_VERSION, Signal, from_json, with_clip
+from resources import shard_worker
 from resources.clips import ClipStudio
 from resources.following import Follower
 from resources.live_metrics import LiveMetrics
@@ -33,7 +34,7 @@ from resources.replay import replay
 from resources.settings import Settings
 from resources.shard_worker import Models, ShardWorker
 from resources.store import Store
-from resources.stream import SIGNALS, Shard, Streams
+from resources.stream import SIGNALS, Shard, Streams, milliseconds, now_ms
 
 AGENT = load_agent().model_copy(update={"block_ms": 20, "commit_ms": 100})
 QUEUE = load_motion_queue().model_copy(
@@ -49,8 +50,8 @@ def final(segment="a" * 16, intent="plant", reasons=(), confidence=0.9, match="m
     )  # fmt: skip
 
 
-def wishes(count, sent_ms=0, match="m", interest=1.0):
-    return [Wish(f"{n}-0", f"{match}{n}", match, sent_ms, interest) for n in range(count)]
+def wishes(count, told_ms=0, match="m", interest=1.0):
+    return [Wish(f"{n}-0", f"{match}{n}", match, told_ms, interest) for n in range(count)]
 
 
 def test_only_what_ended_and_nobody_has_to_look_at_asks_for_motion():
@@ -325,6 +326,25 @@ def test_what_is_too_much_is_shed_and_counted_and_every_other_wish_is_fulfilled_
     assert all_runs(live)
     again = live.figures()
     assert live.clips() == clips and again == figures
+
+
+@pytest.mark.parametrize("hours", [-1, 1])
+def test_the_clock_of_an_agent_decides_nothing_about_motion(followed, quick, simulated, monkeypatch, hours):
+    off_ms = hours * 3_600_000
+    monkeypatch.setattr(shard_worker, "now_ms", lambda: now_ms() + off_ms)
+    live = followed(quick())
+    live.read(simulated)
+    told = live.on_server(lambda client: client.xrange(SIGNALS))
+    first = msgspec.json.decode(told[0][1][b"stamps"])
+    assert abs(first["sent_ms"] - off_ms - milliseconds(told[0][0].decode())) < 600_000
+    requests = live.tick()
+    assert len(requests) == QUEUE.most_runs and all(live.run(request).success for request in requests)
+    figures, clips = live.figures(), live.clips()
+    assert clips and "shed:stale" not in figures and figures["latency_ms"] < len(clips) * 600_000
+    for name, fields in live.on_server(lambda client: client.xrange(SIGNALS))[len(told) :]:
+        stamps = msgspec.json.decode(fields[b"stamps"])
+        assert stamps["final_ms"] <= stamps["sent_ms"] <= milliseconds(name.decode())
+    assert figures["latency_ms"] > 0 and "latency_bucket:+Inf" not in figures
 
 
 @pytest.mark.slow
