@@ -119,11 +119,14 @@ class MotionQueue:
         about = self._about(shard, final.signal.match_id, final.signal.segment_id, words, counted)
         return bool(await self._asked(self._once(**about)))
 
-    async def shed(self, wishes: Iterable[Wish], why: str) -> None:
-        """Counts wishes that nobody fulfils any more, each once."""
+    async def shed(self, segments: Iterable[Wish | Signal], why: str) -> None:
+        """Counts segments whose wish nobody fulfils any more, each once.
+
+        Their names in the ledger are not those of clips: what is made after all is told, and counted as made.
+        """
         pipe = self._streams.client.pipeline(transaction=False)
-        for wish in wishes:
-            about = self._about(None, wish.match_id, f"{wish.segment_id} shed", [b"", b""], {f"shed:{why}": 1})
+        for segment in segments:
+            about = self._about(None, segment.match_id, f"{segment.segment_id} shed", [b"", b""], {f"shed:{why}": 1})
             await self._once(**about, client=pipe)
         if len(pipe):
             await self._asked(pipe.execute())
