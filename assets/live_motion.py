@@ -30,13 +30,29 @@ from pipeline.motion.moments import choose, deaths_of
 from pipeline.tables import conform, empty
 from resources.clips import ClipStudio
 from resources.connection import on_streams
+from resources.errors import ResourceError
 from resources.live_parts import clips_path
 from resources.motion_queue import Final, MotionQueue
 from resources.settings import Settings
 from resources.store import Store
-from resources.stream import START, Checkpoint, StreamUnreachable, Told
+from resources.stream import START, Checkpoint, StreamUnreachable, Told, milliseconds
 
 KEY = "live_clips"
+RETRIES = dg.RetryPolicy(max_retries=4, delay=5, backoff=dg.Backoff.EXPONENTIAL)
+"""Every step may be done again: clips are found by their keys, and each is told once."""
+
+
+class ClipsFailed(ResourceError):
+    """Some segments of a run got no clip, for whatever reasons; the others did, and each of them was told.
+
+    Args:
+        failed: by segment id, why.
+        of: how many segments the run was asked for.
+    """
+
+    def __init__(self, failed: Mapping[str, Exception], of: int) -> None:
+        reasons = "; ".join(f"{name}: {type(error).__name__}: {error}" for name, error in failed.items())
+        super().__init__(f"{len(failed)} of {of} segments got no clip: {reasons}")
 
 
 class Waiting(msgspec.Struct):
@@ -88,8 +104,7 @@ class _Match:
     deps=[SEGMENTS],
     kinds={"redis", "gltf"},
     pool="motion",
-    # Every step may be done again: clips are found by their keys, and each is told once.
-    retry_policy=dg.RetryPolicy(max_retries=4, delay=5, backoff=dg.Backoff.EXPONENTIAL),
+    retry_policy=RETRIES,
 )
 def live_clips(
     context: dg.AssetExecutionContext,
@@ -107,16 +122,22 @@ def live_clips(
     deaths = deaths_of(found.events)
     by_segment = {final.signal.segment_id: final for final in found.finals}
     made, told, counted = [], 0, Counter[str]()
+    failed: dict[str, Exception] = {}
     for moment in chosen.partition_by("segment_id", maintain_order=True):
         final = by_segment.pop(moment["segment_id"].item())
         before = Counter(studio.fallbacks), studio.hits.total()
-        row = studio.make(
-            moment,
-            found.tracks,
-            log=context.log.info,
-            features_hash=final.signal.features_hash,
-            deaths=deaths,
-        )
+        try:
+            row = studio.make(
+                moment,
+                found.tracks,
+                log=context.log.info,
+                features_hash=final.signal.features_hash,
+                deaths=deaths,
+            )
+        except Exception as error:  # whatever it is, the other segments have nothing to do with it; raised below
+            context.log.warning(f"segment {final.signal.segment_id}: {type(error).__name__}: {error}")
+            failed[final.signal.segment_id] = error
+            continue
         figures = _figures(row, studio, *before)
         told += _tell(environment, final, _signal(final.signal, row, store), figures)
         counted.update(figures)
@@ -127,6 +148,11 @@ def live_clips(
     uri = store.write_rows(
         clips_path(match_id, config.entries), "clips", frame, RECIPE.stamp(*config.entries, studio.identity)
     ).uri
+    if failed:
+        if context.retry_number >= RETRIES.max_retries:
+            lost = [final.signal for final in found.finals if final.signal.segment_id in failed]
+            on_streams(environment, lambda streams, agent: MotionQueue(streams, agent).shed(lost, "failed"))
+        raise ClipsFailed(failed, of=len(found.finals)) from next(iter(failed.values()))
     return dg.MaterializeResult(
         metadata={
             "dagster/row_count": frame.height,
@@ -202,11 +228,11 @@ def live_motion_sensor(
 def wishes_of(told: Told) -> list[Wish]:
     """What the segments that ended among some signals ask for."""
     found = []
-    for entry, data, stamps in told.entries:
+    for entry, data, _ in told.entries:
         if b'"kind":"final"' not in data:
             continue
         signal = msgspec.json.decode(data, type=Signal)
-        wished = wish(entry, signal, msgspec.json.decode(stamps)["sent_ms"])
+        wished = wish(entry, signal, milliseconds(entry))
         if wished is not None:
             found.append(wished)
     return found

@@ -19,7 +19,18 @@ from redis.exceptions import RedisError
 from configs.live import AgentConfig
 from pipeline.live.motion import Wish
 from pipeline.live.signals import Signal, from_json, to_json
-from resources.stream import KEYS, SIGNALS, START, Checkpoint, Shard, Streams, StreamUnreachable, Told, asked, now_ms
+from resources.stream import (
+    KEYS,
+    SIGNALS,
+    START,
+    Checkpoint,
+    Shard,
+    Streams,
+    StreamUnreachable,
+    Told,
+    asked,
+    milliseconds,
+)
 
 FIGURES = f"{KEYS}:motion"
 """Hash of whole numbers; a field is `name` or `name:label:label`."""
@@ -42,12 +53,12 @@ class Final(NamedTuple):
 
     Attributes:
         signal: the signal.
-        sent_ms: when it was sent, wall clock.
+        entry: of the stream of signals, where it stands; names when it was added, by the server's clock.
         shard: number of the shard of its match.
     """
 
     signal: Signal
-    sent_ms: int
+    entry: str
     shard: int
 
 
@@ -79,10 +90,10 @@ class MotionQueue:
             pipe.xrange(SIGNALS, min=entry, max=entry)
         found = []
         for told in await asked(pipe.execute()):
-            for _, fields in told:
+            for name, fields in told:
                 signal, stamps = from_json(fields[b"signal"]), msgspec.json.decode(fields[b"stamps"])
                 if isinstance(signal, Signal) and signal.kind == "final":
-                    found.append(Final(signal, stamps["sent_ms"], stamps["shard"]))
+                    found.append(Final(signal, name.decode(), stamps["shard"]))
         return found
 
     async def lines(self, match_id: str, shard: int) -> list[bytes]:
@@ -100,19 +111,22 @@ class MotionQueue:
             clip: the signal; None if there is nothing to see.
             figures: what is counted.
         """
-        sent = now_ms()
-        stamps = {"final_ms": final.sent_ms, "sent_ms": sent, "shard": final.shard}
+        final_ms, sent_ms = milliseconds(final.entry), await self._streams.server_ms()
+        stamps = {"final_ms": final_ms, "sent_ms": sent_ms, "shard": final.shard}
         words = [b"", b""] if clip is None else [to_json(clip), msgspec.json.encode(stamps)]
-        counted = {**figures, **({} if clip is None else _latency(max(0, sent - final.sent_ms)))}
+        counted = {**figures, **({} if clip is None else _latency(max(0, sent_ms - final_ms)))}
         shard = Shard(final.shard, self._config.shards)
         about = self._about(shard, final.signal.match_id, final.signal.segment_id, words, counted)
         return bool(await self._asked(self._once(**about)))
 
-    async def shed(self, wishes: Iterable[Wish], why: str) -> None:
-        """Counts wishes that nobody fulfils any more, each once."""
+    async def shed(self, segments: Iterable[Wish | Signal], why: str) -> None:
+        """Counts segments whose wish nobody fulfils any more, each once.
+
+        Their names in the ledger are not those of clips: what is made after all is told, and counted as made.
+        """
         pipe = self._streams.client.pipeline(transaction=False)
-        for wish in wishes:
-            about = self._about(None, wish.match_id, f"{wish.segment_id} shed", [b"", b""], {f"shed:{why}": 1})
+        for segment in segments:
+            about = self._about(None, segment.match_id, f"{segment.segment_id} shed", [b"", b""], {f"shed:{why}": 1})
             await self._once(**about, client=pipe)
         if len(pipe):
             await self._asked(pipe.execute())
@@ -139,7 +153,7 @@ class MotionQueue:
             raise StreamUnreachable(f"{type(error).__name__}: {error}") from error
 
 
-def _latency(milliseconds: int) -> dict[str, int]:
+def _latency(took_ms: int) -> dict[str, int]:
     """One more observation of a histogram; each bucket counts what is at most its bound and above the one before."""
-    bucket = next((str(bound) for bound in BUCKETS_S if milliseconds <= bound * 1000), "+Inf")
-    return {f"latency_bucket:{bucket}": 1, "latency_ms": milliseconds}
+    bucket = next((str(bound) for bound in BUCKETS_S if took_ms <= bound * 1000), "+Inf")
+    return {f"latency_bucket:{bucket}": 1, "latency_ms": took_ms}

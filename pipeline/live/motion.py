@@ -27,14 +27,14 @@ class Wish(msgspec.Struct, frozen=True, array_like=True):
         entry: of the stream of signals, where its `final` stands.
         segment_id: as in table `segments`.
         match_id: likewise.
-        sent_ms: when its `final` was sent, wall clock, ms since 1970 UTC.
+        told_ms: when its `final` was added to its stream, by the clock of the stream's server, ms since 1970 UTC.
         interest: what a segment of its intent is worth (`moments.weights` of configs/motion.yaml), times confidence.
     """
 
     entry: str
     segment_id: str
     match_id: str
-    sent_ms: int
+    told_ms: int
     interest: float
 
 
@@ -68,19 +68,19 @@ class Batch:
     priority: int
 
 
-def wish(entry: str, signal: Signal, sent_ms: int, weights: Weights | None = None) -> Wish | None:
+def wish(entry: str, signal: Signal, told_ms: int, weights: Weights | None = None) -> Wish | None:
     """The wish of a segment that has ended; None if it is not for motion yet, or of a signal that is no `final`.
 
     Args:
         entry: of the signal.
         signal: the signal.
-        sent_ms: when it was sent.
+        told_ms: when it was added to its stream, by the clock of the stream's server.
         weights: what moments are worth; `configs/motion.yaml` if None.
     """
     if signal.kind != "final" or not _NO_DOUBT.issuperset(signal.review_reasons):
         return None
     worth = _worth(weights or load_motion().moments.weights, signal.intent)
-    return Wish(entry, signal.segment_id, signal.match_id, sent_ms, round(worth * signal.confidence, 6))
+    return Wish(entry, signal.segment_id, signal.match_id, told_ms, round(worth * signal.confidence, 6))
 
 
 def _worth(weights: Weights, intent: str) -> float:
@@ -90,7 +90,7 @@ def _worth(weights: Weights, intent: str) -> float:
 
 def urgency(of: Wish, now_ms: int, config: MotionQueueConfig) -> float:
     """What a wish is worth now: its interest, half of it after each half-life."""
-    return float(of.interest * 0.5 ** (max(0, now_ms - of.sent_ms) / config.half_life_ms))
+    return float(of.interest * 0.5 ** (max(0, now_ms - of.told_ms) / config.half_life_ms))
 
 
 def sort_out(wishes: Sequence[Wish], now_ms: int, config: MotionQueueConfig) -> Sorted:
@@ -98,12 +98,12 @@ def sort_out(wishes: Sequence[Wish], now_ms: int, config: MotionQueueConfig) -> 
 
     Args:
         wishes: all there are, each segment once or more.
-        now_ms: wall clock of the server that stamped them.
+        now_ms: clock of the server whose stream tells of them, in ms since 1970 UTC; clocks of agents decide nothing.
         config: how many may wait, and for how long.
     """
     each = {known.segment_id: known for known in wishes}.values()
-    stale = tuple(known for known in each if now_ms - known.sent_ms >= config.stale_ms)
-    fresh = [known for known in each if now_ms - known.sent_ms < config.stale_ms]
+    stale = tuple(known for known in each if now_ms - known.told_ms >= config.stale_ms)
+    fresh = [known for known in each if now_ms - known.told_ms < config.stale_ms]
     fresh.sort(key=lambda known: (-urgency(known, now_ms, config), known.segment_id))
     return Sorted(tuple(fresh[: config.most_waiting]), stale, tuple(fresh[config.most_waiting :]))
 
@@ -122,7 +122,7 @@ def batches(
     """
     weights = weights or load_motion().moments.weights
     most = max(float(value) for value in weights.model_dump().values())
-    ripe = [known for known in waiting if now_ms - known.sent_ms >= config.ripe_ms]
+    ripe = [known for known in waiting if now_ms - known.told_ms >= config.ripe_ms]
     found: list[Batch] = []
     while ripe and len(found) < places:
         first = ripe[0]

@@ -22,9 +22,11 @@ from pipeline.intents.model import PriorModel
 from pipeline.live.closing import segments_of
 from pipeline.live.motion import Wish, batches, sort_out, urgency, wish, without
 from pipeline.live.signals import SCHEMA_VERSION, Signal, from_json, with_clip
+from resources import shard_worker
 from resources.clips import ClipStudio
 from resources.following import Follower
 from resources.live_metrics import LiveMetrics
+from resources.motion_backends.errors import BadAnswer
 from resources.motion_backends.hymotion_rest import HyMotionRest
 from resources.motion_backends.local import LocalBackend
 from resources.motion_figures import show
@@ -33,7 +35,7 @@ from resources.replay import replay
 from resources.settings import Settings
 from resources.shard_worker import Models, ShardWorker
 from resources.store import Store
-from resources.stream import SIGNALS, Shard, Streams
+from resources.stream import SIGNALS, Shard, Streams, milliseconds, now_ms
 
 AGENT = load_agent().model_copy(update={"block_ms": 20, "commit_ms": 100})
 QUEUE = load_motion_queue().model_copy(
@@ -49,8 +51,8 @@ def final(segment="a" * 16, intent="plant", reasons=(), confidence=0.9, match="m
     )  # fmt: skip
 
 
-def wishes(count, sent_ms=0, match="m", interest=1.0):
-    return [Wish(f"{n}-0", f"{match}{n}", match, sent_ms, interest) for n in range(count)]
+def wishes(count, told_ms=0, match="m", interest=1.0):
+    return [Wish(f"{n}-0", f"{match}{n}", match, told_ms, interest) for n in range(count)]
 
 
 def test_only_what_ended_and_nobody_has_to_look_at_asks_for_motion():
@@ -327,6 +329,25 @@ def test_what_is_too_much_is_shed_and_counted_and_every_other_wish_is_fulfilled_
     assert live.clips() == clips and again == figures
 
 
+@pytest.mark.parametrize("hours", [-1, 1])
+def test_the_clock_of_an_agent_decides_nothing_about_motion(followed, quick, simulated, monkeypatch, hours):
+    off_ms = hours * 3_600_000
+    monkeypatch.setattr(shard_worker, "now_ms", lambda: now_ms() + off_ms)
+    live = followed(quick())
+    live.read(simulated)
+    told = live.on_server(lambda client: client.xrange(SIGNALS))
+    first = msgspec.json.decode(told[0][1][b"stamps"])
+    assert abs(first["sent_ms"] - off_ms - milliseconds(told[0][0].decode())) < 600_000
+    requests = live.tick()
+    assert len(requests) == QUEUE.most_runs and all(live.run(request).success for request in requests)
+    figures, clips = live.figures(), live.clips()
+    assert clips and "shed:stale" not in figures and figures["latency_ms"] < len(clips) * 600_000
+    for name, fields in live.on_server(lambda client: client.xrange(SIGNALS))[len(told) :]:
+        stamps = msgspec.json.decode(fields[b"stamps"])
+        assert stamps["final_ms"] <= stamps["sent_ms"] <= milliseconds(name.decode())
+    assert figures["latency_ms"] > 0 and "latency_bucket:+Inf" not in figures
+
+
 @pytest.mark.slow
 def test_clips_of_a_running_match_lie_in_the_object_store_where_their_signals_say(
     followed, quick, simulated, s3_server, tmp_path
@@ -382,6 +403,72 @@ def test_a_run_that_dies_between_two_clips_is_done_again_without_telling_one_twi
     assert clips[0] == told[0] and len({clip.segment_id for clip in clips}) == len(clips) == live.rows().height
     figures = live.figures()
     assert figures["generated:local"] + figures.get("hits:local", 0) == len(clips)
+
+
+def unable(broken, error):
+    """A last backend that makes every clip but those of some segments."""
+
+    def generate(request):
+        if request.segment_id in broken:
+            raise error
+
+    return Answers("local", generate)
+
+
+@pytest.mark.parametrize("error", [BadAnswer("no joints"), ValueError("operands could not be broadcast")])
+def test_a_segment_without_a_clip_takes_no_other_with_it_and_is_counted_when_nobody_tries_again(
+    followed, quick, simulated, monkeypatch, error
+):
+    monkeypatch.setattr(live_motion, "load_motion_queue", lambda: QUEUE.model_copy(update={"clips_per_run": 5}))
+    once = dg.RetryPolicy(max_retries=1, delay=0)
+    monkeypatch.setattr(live_motion, "RETRIES", once)
+    monkeypatch.setattr(live_motion.live_clips.op, "_retry_policy", once)
+    broken, studio = set(), quick()
+    studio.backend = unable(broken, error)
+    live = followed(studio)
+    live.read(simulated)
+    (request,) = live.tick()
+    asked = request.run_key.partition(":")[2].split(",")
+    broken.add(asked[0])
+    result = live.run(request)
+    assert not result.success
+    assert sum(event.event_type_value == "STEP_UP_FOR_RETRY" for event in result.all_events) == 1
+    (failure,) = [event for event in result.all_events if event.is_step_failure]
+    assert asked[0] in failure.step_failure_data.error.to_string() and str(error) in str(failure.step_failure_data)
+    figures, clips = live.figures(), live.clips()
+    told = {clip.segment_id for clip in clips}
+    assert figures["shed:failed"] == 1 and 0 < len(clips) == len(told) and told <= set(asked[1:])
+    assert len(clips) + figures.get("shed:unremarkable", 0) == len(asked) - 1
+    assert set(live.rows()["segment_id"]) == told
+    # Done again while it is still broken nothing counts twice; mended, it is told.
+    live.run(request)
+    assert live.figures() == figures and live.clips() == clips
+    broken.clear()
+    assert live.run(request).success
+    assert {clip.segment_id for clip in live.clips()} == told | {asked[0]} == set(live.rows()["segment_id"])
+    assert live.figures()["shed:failed"] == 1
+
+
+def test_a_segment_that_fails_at_first_is_made_by_the_next_try_and_counts_as_made(
+    followed, quick, simulated, monkeypatch
+):
+    monkeypatch.setattr(live_motion.live_clips.op, "_retry_policy", dg.RetryPolicy(max_retries=4, delay=0))
+    failures = []
+
+    def generate(request):
+        if not failures:
+            failures.append(request.segment_id)
+            raise BadAnswer("no joints")
+
+    studio = quick()
+    studio.backend = Answers("local", generate)
+    live = followed(studio)
+    live.read(simulated)
+    (request, *_) = live.tick()
+    assert live.run(request).success
+    clips, figures = live.clips(), live.figures()
+    assert failures[0] in {clip.segment_id for clip in clips} and "shed:failed" not in figures
+    assert figures["generated:local"] + figures.get("hits:local", 0) == len(clips) == live.rows().height
 
 
 def test_signals_that_have_left_their_stream_ask_for_nothing(followed, quick, simulated):
