@@ -63,13 +63,21 @@ def recordings(store: Store) -> Iterator[Recorded]:
             yield recorded_windows(match_id, store.read_table("tracks", match_id))
 
 
+def allowed(rows: pl.DataFrame) -> pl.DataFrame:
+    """Samples of the table `trajectories` without those of matches that have been forbidden since they were made."""
+    is_match = pl.col("source") == "match"
+    matches = rows.filter(is_match)["source_id"].unique().to_list()
+    forbidden = [match_id for match_id in matches if not source_of(match_id).trainable]
+    return rows.filter(~(is_match & pl.col("source_id").is_in(forbidden)))
+
+
 def gathered(store: Store, encoder: Encoder) -> Corpus:
-    """All that there is to learn from, read by an encoder.
+    """All that there is to learn from and may be by what holds now, read by an encoder.
 
     Raises:
         Unusable: if there is nothing.
     """
-    shards = (store.read_table(TABLE, key) for key in store.keys(TABLE))
+    shards = (allowed(store.read_table(TABLE, key)) for key in store.keys(TABLE))
     return assembled(shards, recordings(store), speeds.names(load_scenes())).read_by(encoder)
 
 
