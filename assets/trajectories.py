@@ -255,10 +255,12 @@ class TextFilmsConfig(dg.Config):
     Attributes:
         prompts: sentences.
         seed: of what they leave open.
+        version: of the model; the latest if empty.
     """
 
     prompts: list[str] = Field(default_factory=lambda: list(load_trajectories().generation.prompts))
     seed: int = Field(default=1, ge=0)
+    version: str = ""
 
 
 @dg.asset(group_name=GROUP, deps=[MODEL_KEY], kinds={"torch", "ffmpeg"}, code_version=code_version(*CODE))
@@ -268,7 +270,8 @@ def text_films(
     text_reader: dg.ResourceParam[Encoder],
 ) -> dg.MaterializeResult:
     """Films that the model makes up from sentences."""
-    model = training.Shelf(store).latest()
+    shelf = training.Shelf(store)
+    model = shelf.version(config.version) if config.version else shelf.latest()
     told: dict[str, Any] = {}
     for number, prompt in enumerate(config.prompts):
         made = generated(model, text_reader, prompt, seed=config.seed)
