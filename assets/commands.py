@@ -534,18 +534,18 @@ def demo() -> None:
                 _report([_failure(result)])
             _told_of(result, "embeddings", ("encoder", "embedded_now", "known"))
             with console.status("a tiny model of movement"):
-                said = moves()
+                moved = moves()
         with console.status("a film of a sentence"):
             result = _execute(
                 instance,
                 "train_trajectories",
-                ops={"text_films": {"config": {"prompts": [shown_of.movement.film]}}},
+                ops={"text_films": {"config": {"prompts": [shown_of.movement.film], "version": moved.version}}},
                 asset_selection=[dg.AssetKey("text_films")],
             )
         if not result.success:
             _report([_failure(result)])
         made = result.asset_materializations_for_node("text_films")[0].metadata
-        console.print(f"model of movement {said}", soft_wrap=True)
+        console.print(f"model of movement {moved.said}", soft_wrap=True)
     store = _store()
     console.print(_scan_table(rows[-1:]))
     console.print(_match_table([shown], seconds))

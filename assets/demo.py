@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -82,8 +83,47 @@ def changed(config: TrajectoriesConfig, changes: Mapping[str, Mapping[str, Any]]
     return TrajectoriesConfig.model_validate(values)
 
 
+@dataclass(frozen=True)
+class Shelved:
+    """A model that the demo trained.
+
+    Attributes:
+        version: by which the shelf knows it.
+        said: what was trained, for people.
+    """
+
+    version: str
+    said: str
+
+
+def put(folder: Path, store: Store, trained: str) -> Shelved:
+    """Puts the demo's training on the shelf: as the latest, unless that is one that learned longer.
+
+    Args:
+        folder: of the training.
+        store: holds the shelf.
+        trained: what it was.
+
+    Raises:
+        NothingLearned: if it is no better than before its first step.
+    """
+    from resources import training
+
+    shelf, version = training.Shelf(store), training.read_plan(folder).version
+    others = shelf.latest_version()
+    is_latest = not others or others.startswith(f"{SIZE}-")
+    shelf.put(folder, is_latest=is_latest)
+    said = f"{version}: {trained}"
+    errors = [check["story_text"] for check in training.validations(folder) if check.get("story_text") is not None]
+    if len(errors) > 1:
+        first, *later = errors
+        said += f"; from a sentence it is {min(later):.1f} m off on average, {first:.1f} m before its first step"
+    said += ". It is tiny, to show the way from a story to a film; for one that learned longer see docs/trajectories.md"
+    return Shelved(version, said if is_latest else f"{said}. The store's latest model stays {others}")
+
+
 @contextmanager
-def tiny_model(store: Store, environment: Settings, config: Movement) -> Iterator[Callable[[], str]]:
+def tiny_model(store: Store, environment: Settings, config: Movement) -> Iterator[Callable[[], Shelved]]:
     """Trains the smallest size on the demo's training set, in a process beside whatever else is done in this context.
 
     Args:
@@ -92,7 +132,7 @@ def tiny_model(store: Store, environment: Settings, config: Movement) -> Iterato
         config: how long it learns, and what differs from `trajectories.yaml`, so that it learns in seconds.
 
     Yields:
-        What waits until it has learned, puts it on the shelf and says what was trained. It raises `NothingLearned` if
+        What waits until it has learned, `put`s it on the shelf and says what was trained. It raises `NothingLearned` if
         that is no better than before its first step, and `TrainingFailed` if its process fails.
     """
     from assets.definitions import open_encoder
@@ -114,15 +154,10 @@ def tiny_model(store: Store, environment: Settings, config: Movement) -> Iterato
     with ThreadPoolExecutor(1) as beside:
         learned = beside.submit(learn)
 
-        def ended() -> str:
+        def ended() -> Shelved:
             learned.result()
-            training.Shelf(store).put(folder)
-            first, *later = [check["story_text"] for check in training.validations(folder)]
-            return (
-                f"{plan.version}: {plan.shape.parameters:,} parameters, {config.steps} steps, {len(corpus):,} samples; "
-                f"from a sentence it is {min(later):.1f} m off on average, {first:.1f} m before its first step. It is "
-                "tiny, to show the way from a story to a film; for one that learned longer see docs/trajectories.md"
-            )
+            size = f"{plan.shape.parameters:,} parameters, {config.steps} steps, {len(corpus):,} samples"
+            return put(folder, store, size)
 
         yield ended
 

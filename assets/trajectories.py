@@ -63,13 +63,21 @@ def recordings(store: Store) -> Iterator[Recorded]:
             yield recorded_windows(match_id, store.read_table("tracks", match_id))
 
 
+def allowed(rows: pl.DataFrame) -> pl.DataFrame:
+    """Samples of the table `trajectories` without those of matches that have been forbidden since they were made."""
+    is_match = pl.col("source") == "match"
+    matches = rows.filter(is_match)["source_id"].unique().to_list()
+    forbidden = [match_id for match_id in matches if not source_of(match_id).trainable]
+    return rows.filter(~(is_match & pl.col("source_id").is_in(forbidden)))
+
+
 def gathered(store: Store, encoder: Encoder) -> Corpus:
-    """All that there is to learn from, read by an encoder.
+    """All that there is to learn from and may be by what holds now, read by an encoder.
 
     Raises:
         Unusable: if there is nothing.
     """
-    shards = (store.read_table(TABLE, key) for key in store.keys(TABLE))
+    shards = (allowed(store.read_table(TABLE, key)) for key in store.keys(TABLE))
     return assembled(shards, recordings(store), speeds.names(load_scenes())).read_by(encoder)
 
 
@@ -247,10 +255,12 @@ class TextFilmsConfig(dg.Config):
     Attributes:
         prompts: sentences.
         seed: of what they leave open.
+        version: of the model; the latest if empty.
     """
 
     prompts: list[str] = Field(default_factory=lambda: list(load_trajectories().generation.prompts))
     seed: int = Field(default=1, ge=0)
+    version: str = ""
 
 
 @dg.asset(group_name=GROUP, deps=[MODEL_KEY], kinds={"torch", "ffmpeg"}, code_version=code_version(*CODE))
@@ -260,7 +270,8 @@ def text_films(
     text_reader: dg.ResourceParam[Encoder],
 ) -> dg.MaterializeResult:
     """Films that the model makes up from sentences."""
-    model = training.Shelf(store).latest()
+    shelf = training.Shelf(store)
+    model = shelf.version(config.version) if config.version else shelf.latest()
     told: dict[str, Any] = {}
     for number, prompt in enumerate(config.prompts):
         made = generated(model, text_reader, prompt, seed=config.seed)

@@ -156,8 +156,12 @@ class Shelf:
 
     store: Store
 
-    def put(self, folder: Path) -> str:
-        """Puts a training's best weights on the shelf as the latest; returns where they lie.
+    def put(self, folder: Path, *, is_latest: bool = True) -> str:
+        """Puts a training's best weights on the shelf; returns where they lie.
+
+        Args:
+            folder: of the training.
+            is_latest: whether they are from now on what is meant where no version is named.
 
         Raises:
             NothingLearned: if they are no better than before its first step; the shelf is left as it was.
@@ -168,10 +172,26 @@ class Shelf:
                 f"{plan.version} is no better than before its first step, so the shelf is left as it was: train on "
                 "with the same command if it was stopped early, or with more steps"
             )
-        path = f"{MODELS}/{plan.version}.safetensors"
+        path = _weights(plan.version)
         self.store.put(folder / BEST, path)
-        self.store.write(LATEST, json.dumps({_VERSION: plan.version, "path": path}).encode())
+        if is_latest:
+            self.store.write(LATEST, json.dumps({_VERSION: plan.version, "path": path}).encode())
         return self.store.uri(path)
+
+    def latest_version(self) -> str:
+        """The version that is the latest; empty if there is none."""
+        return str(json.loads(self.store.read(LATEST))[_VERSION]) if self.store.exists(LATEST) else ""
+
+    def version(self, name: str) -> "TrajectoryModel":
+        """A model of the shelf.
+
+        Raises:
+            NoModel: if there is none of that version.
+            DamagedWeights: if its file cannot be used.
+        """
+        if not self.store.exists(_weights(name)):
+            raise NoModel(f"no trajectory model {name} on the shelf; leave the version out for the latest")
+        return self._loaded(_weights(name))
 
     def latest(self) -> "TrajectoryModel":
         """The model that was trained last.
@@ -180,13 +200,19 @@ class Shelf:
             NoModel: if there is none.
             DamagedWeights: if its file cannot be used.
         """
-        from pipeline.trajectories.model import TrajectoryModel
-
         if not self.store.exists(LATEST):
             raise NoModel("no trajectory model yet; train one with gridmotion trajectories train")
-        path = json.loads(self.store.read(LATEST))["path"]
+        return self._loaded(json.loads(self.store.read(LATEST))["path"])
+
+    def _loaded(self, path: str) -> "TrajectoryModel":
+        from pipeline.trajectories.model import TrajectoryModel
+
         with self.store.local_copy(path) as file:
             return TrajectoryModel.load(file)
+
+
+def _weights(version: str) -> str:
+    return f"{MODELS}/{version}.safetensors"
 
 
 class Tracked:

@@ -201,11 +201,22 @@ class Batches:
         """Augmented; in windows of recordings time, sizes and directions stay as what is recalled has them."""
         training = self.config.training
         is_mirrored = rng.random(len(at)) < training.mirror
-        samples = mirrored_samples(self.corpus.samples(at), is_mirrored)
+        read = self.corpus.samples(at)
+        samples = mirrored_samples(read, is_mirrored)
         ways, alike = self.corpus.recollections(at)
-        ways[is_mirrored, ..., 1] *= -1.0
+        stays = (self._angle(read) == 0) & (self._angle(samples) == 0)  # of the world, whichever way it is seen
+        ways[is_mirrored & stays, ..., 0] *= -1.0
+        ways[is_mirrored & ~stays, ..., 1] *= -1.0
         speed, scale = (np.where(is_recorded, 0.0, share) for share in (training.speed, training.scale))
         return augmented(samples, rng, speed=speed, mirror=0.0, scale=scale, turn=~is_recorded), Recalled(ways, alike)
+
+    def _angle(self, samples: Samples) -> Floats:
+        """The angle of the frame in which ways are recalled."""
+        shown = self.config.known
+        return frame_angle(
+            samples.position, samples.heading, np.full(len(samples), self._fixed), fps=self.corpus.fps,
+            velocity_s=shown.velocity_s, going_mps=shown.going_mps,
+        )  # fmt: skip
 
     def _known(self, kinds: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
         """A number of known frames for each sample; of a recording's window always the same."""

@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from assets import trajectories
 from assets.commands import app
+from configs.scenes import ScenesConfig
 from configs.trajectories import TrajectoriesConfig
 from pipeline.trajectories.corpus import Encoder, Unusable
 from pipeline.trajectories.plan import read_plan
@@ -121,6 +122,32 @@ def test_the_asset_of_a_model_that_learned_nothing_fails_its_check_and_leaves_th
     (check,) = done.get_asset_check_evaluations()
     assert not check.passed
     assert not empty.exists(LATEST)
+
+
+def test_a_match_that_is_forbidden_after_its_samples_were_made_is_not_learned_from(
+    rows: pl.DataFrame,
+    words: Encoder,
+    scenes: ScenesConfig,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    store = Store(str(tmp_path))
+    parts = {"stories-1-00000": rows.head(20)}
+    for first, name in ((20, "m1"), (25, "m2")):
+        parts[f"match-{name}"] = rows.slice(first, 5).with_columns(
+            source=pl.lit("match").cast(rows.schema["source"]), source_id=pl.lit(name)
+        )
+    for key, part in parts.items():
+        store.write_table("trajectories", key, part, Stamp("x", "x", "x", ""))
+
+    def learned() -> set[str]:
+        found = set(trajectories.gathered(store, words).ids)
+        return {key for key, part in parts.items() if found & set(part["sample_id"])}
+
+    assert learned() == set(parts)
+    own = scenes.dataset.model_copy(update={"untrainable_matches": {"m1": "research only"}})
+    monkeypatch.setattr("pipeline.scenes.matches.load_scenes", lambda: scenes.model_copy(update={"dataset": own}))
+    assert learned() == {"stories-1-00000", "match-m2"}
 
 
 @pytest.mark.slow

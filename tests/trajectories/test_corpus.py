@@ -127,3 +127,29 @@ def test_of_recordings_exactly_the_time_before_the_forecast_is_known(batches: Ba
     assert (batch.seen[recorded].sum(axis=1) == 50).all()
     assert (batch.seen.sum(axis=1) % 25 == 0).all()
     assert not (batch.pose_seen & ~batch.seen).any()
+
+
+def test_what_is_recalled_is_mirrored_with_the_window_whether_its_frame_turns_or_not(
+    corpus: Corpus, config: TrajectoriesConfig, scenes: ScenesConfig
+) -> None:
+    at = corpus.where("train", RECORDED)
+    position, heading = corpus.position.copy(), corpus.heading.copy()
+    stands, looks, east = at[:20], at[20:40], at[40:60]
+    later = np.arange(position.shape[1]) - 49.0
+    position[stands] = position[looks] = (np.maximum(later, 0.0)[:, None] * [0.1, 0.05]).astype(np.float32)
+    position[east] = (later[:, None] * [0.1, 0.0]).astype(np.float32)
+    position[east, 50:, 1] += 0.05 * later[50:]
+    heading[stands], heading[looks], heading[east] = np.nan, 2.0, np.nan
+    told = replace(corpus, position=position, heading=heading)
+    way = Batches(told, config, scenes, 25, 3).of(at, known=50, has_text=False).way
+    frames = [49 + round(second * corpus.fps) for second in config.recall.instants_s]
+    recalled = corpus.recalled.copy()
+    recalled[at - len(corpus.joints), 0] = way[:, frames]
+    own = config.model_copy(update={
+        "training": config.training.model_copy(update={"mirror": 1.0}),
+        "mixture": config.mixture.model_copy(update={"story": 0.0, "match": 0.0, "recorded": 1.0}),
+    })  # fmt: skip
+    batch = Batches(replace(told, recalled=recalled), own, scenes, 25, 3).drawn(0, 4 * len(at))
+    assert np.allclose(batch.recalled[:, 0], batch.way[:, frames], atol=0.05)
+    assert (batch.angle == 0).any()
+    assert (np.abs(np.abs(batch.angle) - np.pi) < 1e-3).any()
