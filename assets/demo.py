@@ -107,9 +107,10 @@ def put(folder: Path, store: Store, trained: str) -> Shelved:
     Raises:
         NothingLearned: if it is no better than before its first step.
     """
+    from pipeline.trajectories.plan import read_plan
     from resources import training
 
-    shelf, version = training.Shelf(store), training.read_plan(folder).version
+    shelf, version = training.Shelf(store), read_plan(folder).version
     others = shelf.latest_version()
     is_latest = not others or others.startswith(f"{SIZE}-")
     shelf.put(folder, is_latest=is_latest)
