@@ -1,7 +1,7 @@
 """Ways to predict where somebody goes that learn nothing, or next to nothing.
 
-Belongs here: stay-put, constant and damped velocity, the nearest prompt's way. Does not belong here: measures
-(evaluation).
+Belongs here: stay-put, constant and damped velocity, what is recalled, the nearest prompt's way. Does not belong here:
+measures (evaluation).
 """
 
 from collections.abc import Callable
@@ -32,6 +32,18 @@ def damped_velocity(batch: Batch, damping_s: float) -> Floats:
     """As `constant_velocity`, but the velocity dies away with a time constant."""
     gone = damping_s * (1.0 - np.exp(-batch.after / damping_s))
     return _kept(batch, batch.velocity[:, None] * gone[..., None])
+
+
+def recalled(batch: Batch, damping_s: float, least: float) -> Floats:
+    """As the mean of what is recalled; as `damped_velocity` as far as nothing is.
+
+    Args:
+        batch: in question.
+        damping_s: time constant.
+        least: alikeness at which both count the same.
+    """
+    share = least / (batch.alike.sum(axis=1) + least)
+    return _kept(batch, batch.came + share[:, None, None] * damped_velocity(batch, damping_s))
 
 
 def _kept(batch: Batch, found: NDArray[Any]) -> Floats:

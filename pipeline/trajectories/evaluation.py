@@ -215,6 +215,8 @@ class _Judge:
         if self.nearest is not None and kind != RECORDED:
             vectors = self.corpus.vectors[self.corpus.told[at]]
             ways["nearest_prompt"] = self.nearest.found(batch, vectors, self.known)[0]
+        if kind == RECORDED:
+            ways["recalled"] = baselines.recalled(batch, damping, self.config.recall.least)
         found = self.model.found(batch).position
         ways = {method: batch.world(way) for method, way in ways.items()} | {MODEL: found}
         truth = batch.world(batch.way)

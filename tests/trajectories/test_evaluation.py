@@ -9,13 +9,13 @@ import pytest
 
 from configs.scenes import ScenesConfig
 from configs.trajectories import TrajectoriesConfig
-from pipeline.trajectories.baselines import constant_velocity, damped_velocity, stay_put
+from pipeline.trajectories.baselines import constant_velocity, damped_velocity, recalled, stay_put
 from pipeline.trajectories.batches import Batch, framed
 from pipeline.trajectories.corpus import STORY, Corpus, Unusable, opened
-from pipeline.trajectories.evaluation import WHOLE, errors, gains, interval, judged, static
-from pipeline.trajectories.recall import nothing
+from pipeline.trajectories.evaluation import WHOLE, Judgement, errors, gains, interval, judged, static
+from pipeline.trajectories.recall import meant, nothing
 from pipeline.trajectories.recognition import Recogniser, looks
-from pipeline.trajectories.report import Outcome, goals, page
+from pipeline.trajectories.report import Outcome, goals, met, page
 from resources.training import history
 
 
@@ -40,6 +40,21 @@ def test_baselines_do_as_their_names_say(corpus: Corpus, config: TrajectoriesCon
     assert set(stay) == {"0.5", "1", "2", "4", WHOLE}
 
 
+def test_what_is_recalled_is_gone_by_as_far_as_anything_is(
+    corpus: Corpus, config: TrajectoriesConfig, scenes: ScenesConfig
+) -> None:
+    batch, least = _straight(corpus, config, scenes), config.recall.least
+    assert np.allclose(recalled(batch, 2.0, least), damped_velocity(batch, 2.0))
+    alike = np.ones_like(batch.alike)
+    ways = np.zeros_like(batch.recalled)
+    ways[..., 1] = 3.0
+    after = np.where(batch.seen, 0.0, batch.after)
+    found = recalled(replace(batch, alike=alike, came=meant(ways, alike, after, config.recall)), 2.0, least)
+    assert np.allclose(found[0, :50], batch.way[0, :50])
+    assert found[0, -1, 1] == pytest.approx(3.0, rel=0.02)
+    assert abs(found[0, -1, 0]) < 0.02 * damped_velocity(batch, 2.0)[0, -1, 0]
+
+
 def test_a_horizon_beyond_the_sample_is_left_out() -> None:
     way = np.zeros((2, 30, 2), np.float32)
     assert set(errors(way, way, 10, 25, (0.5, 1.0))) == {"0.5", WHOLE}
@@ -55,6 +70,26 @@ def test_gains_are_against_the_best_of_the_plain_baselines(config: TrajectoriesC
     assert row["gain"] == pytest.approx(0.2)
     assert row["met"]
     assert (row["low"], row["high"]) == (0.1, 0.3)
+
+
+@pytest.mark.parametrize(("low", "words"), [(0.1, "yes, within its interval"), (0.16, "yes"), (None, "yes")])
+def test_a_goal_that_is_met_within_its_interval_is_told_apart(
+    config: TrajectoriesConfig, low: float | None, words: str
+) -> None:
+    row = ("matches", "1", "damped_velocity", 0.2, low, 0.3, 0.15, True)
+    none = pl.DataFrame(schema={"part": pl.String, "motion": pl.String, "measure": pl.String, "value": pl.Float64})
+    found = Judgement(none, _gain(row), none, none)
+    (line,) = [each for each in met(found, config).splitlines() if each.startswith("| forecasts")]
+    assert line.endswith(f"| {words} |")
+    missed = replace(found, gains=_gain((*row[:3], 0.1, 0.05, 0.3, 0.15, False)))
+    assert "**no**" in met(missed, config)
+    assert "within" not in met(missed, config).lower()
+
+
+def _gain(row: tuple[object, ...]) -> pl.DataFrame:
+    names = ["part", "horizon", "best", "gain", "low", "high", "goal", "met"]
+    floats = {"low": pl.Float64, "high": pl.Float64}
+    return pl.DataFrame([row], names, schema_overrides=floats, orient="row")
 
 
 def test_a_gain_is_as_sure_as_its_stretches_are_many(config: TrajectoriesConfig) -> None:
@@ -106,8 +141,16 @@ def test_a_model_is_judged_on_all_parts_and_the_page_tells_of_it(
     assert value["model", "bone_variation"] < 0.001
     assert 0.0 <= value["model", "done"] <= 1.0
     assert value["true", "recognised"] > 0.6
+    apart = found.forecasts.filter(pl.col("method") == "recalled")["part"].unique()
+    assert {part.split(":")[0] for part in apart} == {"matches", "matches, who move"}
     text = page(Outcome(model, corpus, history(trained), found), few)
-    for words in ("# Movement that is learned", "constant velocity", "before: limbs move", "## Goals"):
+    for words in (
+        "not from design",
+        "# Movement that is learned",
+        "constant velocity",
+        "before: limbs move",
+        "## Goals",
+    ):
         assert words in text
     assert f"{model.shape.parameters:,} parameters" in text
     assert "scripted gait" in text
