@@ -62,11 +62,13 @@ class Waiting(msgspec.Struct):
         entry: the signal up to which all were looked at.
         rank: how many the stream had had up to it.
         wishes: those that no run was requested for yet.
+        since_ms: what ended until then was no news when the first tick looked: nobody had asked, so it is not shed.
     """
 
     entry: str = START
     rank: int = 0
     wishes: list[Wish] = []
+    since_ms: int = 0
 
     @classmethod
     def read(cls, text: str | None) -> "Waiting":
@@ -115,8 +117,16 @@ def live_clips(
 ) -> dg.MaterializeResult:
     """Animated bodies of a match that runs: each is told on the stream of signals as soon as it is in the store."""
     match_id = context.partition_key
-    found = _read(environment, match_id, config.entries)
-    if gone := len(config.entries) - len(found.finals):
+    entries = _remembered(environment, config.entries)
+    if old := len(config.entries) - len(entries):
+        told_before = (
+            f"{old} of {len(config.entries)} segments ended so long ago that what was told of them is forgotten"
+        )
+        if not entries:
+            raise dg.Failure(f"{told_before}: their clips come with the recorded log", allow_retries=False)
+        context.log.warning(told_before)
+    found = _read(environment, match_id, entries)
+    if gone := len(entries) - len(found.finals):
         context.log.warning(f"{gone} of {len(config.entries)} signals have left their stream")
     chosen = choose(segments_of(final.signal for final in found.finals), found.tracks, budget=len(found.finals))
     deaths = deaths_of(found.events)
@@ -191,10 +201,12 @@ def live_motion_sensor(
         told, now_ms = on_streams(
             environment,
             lambda streams, agent: MotionQueue(streams, agent).news(
-                Checkpoint(before.entry, before.rank), load_follow().signals_per_tick
+                Checkpoint(before.entry, before.rank) if context.cursor else None, load_follow().signals_per_tick
             ),
         )
-        queue = sort_out([*before.wishes, *wishes_of(told)], now_ms, config)
+        since_ms = before.since_ms if context.cursor else now_ms - config.stale_ms
+        fresh = [wished for wished in wishes_of(told) if wished.told_ms > since_ms]
+        queue = sort_out([*before.wishes, *fresh], now_ms, config)
         on_streams(environment, lambda streams, agent: _shed(MotionQueue(streams, agent), queue.stale, queue.surplus))
     except StreamUnreachable as error:
         return dg.SkipReason(f"the server of the streams does not answer: {error}")
@@ -205,7 +217,7 @@ def live_motion_sensor(
     due = batches(queue.waiting, now_ms, max(0, config.most_runs - at_work), config)
     left = without(queue.waiting, [wished for batch in due for wished in batch.wishes])
     known = set(context.instance.get_dynamic_partitions(MATCH)) if due else set()
-    fresh = sorted({batch.match_id for batch in due} - known)
+    new = sorted({batch.match_id for batch in due} - known)
     return dg.SensorResult(
         run_requests=[
             dg.RunRequest(
@@ -220,8 +232,8 @@ def live_motion_sensor(
             )
             for batch in due
         ],
-        cursor=Waiting(told.last.entry, told.last.rank, list(left)).written(),
-        dynamic_partitions_requests=[matches.build_add_request(fresh)] if fresh else [],
+        cursor=Waiting(told.last.entry, told.last.rank, list(left), since_ms).written(),
+        dynamic_partitions_requests=[matches.build_add_request(new)] if new else [],
     )
 
 
@@ -241,6 +253,10 @@ def wishes_of(told: Told) -> list[Wish]:
 async def _shed(queue: MotionQueue, stale: Sequence[Wish], surplus: Sequence[Wish]) -> None:
     await queue.shed(stale, "stale")
     await queue.shed(surplus, "surplus")
+
+
+def _remembered(environment: Settings, entries: Sequence[str]) -> list[str]:
+    return on_streams(environment, lambda streams, agent: MotionQueue(streams, agent).remembered(entries))
 
 
 def _read(environment: Settings, match_id: str, entries: Sequence[str]) -> _Match:

@@ -222,7 +222,7 @@ class ClipStudio:
         troubles: list[Trouble] = []
         for backend in (*self.preferred, self.backend):
             key = _key(request, backend, troubles)
-            moment = f"{request.intent} of {request.player} at {request.from_ms} ms"
+            moment = f"{request.intent} of segment {request.segment_id} at {request.from_ms} ms"
             try:
                 backend.allowed()
                 record = self._kept(_path(key))

@@ -38,8 +38,9 @@ BUCKETS_S = (2.5, 5.0, 10.0, 20.0, 40.0, 80.0, 160.0, 320.0)
 """Of the time from a segment's end to its clip: a tick, the start of a run, and its turn in the queue."""
 
 _ONCE = """
-if redis.call('SADD', KEYS[1], ARGV[1]) == 0 then return 0 end
+local is_new = redis.call('SADD', KEYS[1], ARGV[1])
 redis.call('PEXPIRE', KEYS[1], ARGV[2])
+if is_new == 0 then return 0 end
 if ARGV[4] ~= '' then
   redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[3], '*', 'signal', ARGV[4], 'stamps', ARGV[5])
 end
@@ -79,9 +80,23 @@ class MotionQueue:
         """Of the server."""
         return self._streams.client
 
-    async def news(self, after: Checkpoint, count: int) -> tuple[Told, int]:
-        """The signals behind a checkpoint, at most so many, and what time it is by the server's clock in ms."""
+    async def news(self, after: Checkpoint | None, count: int) -> tuple[Told, int]:
+        """The signals behind a checkpoint, or all if there is none, at most so many; the server's clock in ms."""
         return await self._streams.told(after, count), await self._streams.server_ms()
+
+    def is_forgotten(self, entry: str, server_ms: int) -> bool:
+        """Whether a segment ended so long ago that the ledger may have forgotten what was told of it.
+
+        Args:
+            entry: of its `final`.
+            server_ms: what time it is, by the server's clock.
+        """
+        return server_ms - milliseconds(entry) >= self._config.ended_keep_ms
+
+    async def remembered(self, entries: Sequence[str]) -> list[str]:
+        """Those of entries that the ledger has not forgotten."""
+        server_ms = await self._streams.server_ms()
+        return [entry for entry in entries if not self.is_forgotten(entry, server_ms)]
 
     async def finals(self, entries: Sequence[str]) -> list[Final]:
         """The `final` signals at entries of their stream; those that it has no more are left out."""
@@ -106,12 +121,16 @@ class MotionQueue:
     async def tell(self, final: Final, clip: Signal | None, figures: Mapping[str, int]) -> bool:
         """Tells that the motion of a segment can be seen and counts it; whether nobody had done so before.
 
+        Nothing is told of a segment that ended longer ago than the ledger remembers.
+
         Args:
             final: the segment.
             clip: the signal; None if there is nothing to see.
             figures: what is counted.
         """
         final_ms, sent_ms = milliseconds(final.entry), await self._streams.server_ms()
+        if self.is_forgotten(final.entry, sent_ms):
+            return False
         stamps = {"final_ms": final_ms, "sent_ms": sent_ms, "shard": final.shard}
         words = [b"", b""] if clip is None else [to_json(clip), msgspec.json.encode(stamps)]
         counted = {**figures, **({} if clip is None else _latency(max(0, sent_ms - final_ms)))}

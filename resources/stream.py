@@ -33,7 +33,6 @@ START = "0-0"
 TOLD = "told"
 """The field of a match's state that names the entry up to which its signals are sent, if that lies beyond the state."""
 _SHOWN = 4096  # bytes of an entry too large to be kept whole
-_SCANNED = 5000  # entries of one round trip
 TRIMMED_FIELD, GIVEN_UP_FIELD = "trimmed", "given up"
 """Where a letter of the dlq names such a field, it tells of entries that are gone, or of a match: nothing of it can be
 sent again."""
@@ -405,14 +404,15 @@ class Streams:
         read = checkpoint or Checkpoint(START, about.removed)
         return Standing(shard, about.last, read, _text(owner or b""), frozenset(name.decode() for name in running))
 
-    async def told(self, after: Checkpoint, count: int) -> "Told":
+    async def told(self, after: Checkpoint | None, count: int) -> "Told":
         """The signals behind a checkpoint of their stream.
 
         Args:
-            after: the checkpoint.
+            after: the checkpoint; None for whoever has never read: what was trimmed before is not missed.
             count: at most so many.
         """
         about = await self._about(SIGNALS)
+        after = after or Checkpoint(START, about.removed)
         if is_after(after.entry, about.last):
             after = Checkpoint()
         lost = max(0, about.removed - after.rank)
@@ -434,7 +434,8 @@ class Streams:
         own: list[bytes] = []
         late: list[bytes] = []
         at, decoder = first, Decoder(max_bytes=self._config.max_entry_bytes)
-        while found := await asked(self.client.xrange(shard.stream, min=at, max=last, count=_SCANNED)):
+        page = self._config.batch_events  # the server answers nobody else meanwhile
+        while found := await asked(self.client.xrange(shard.stream, min=at, max=last, count=page)):
             events = [fields.get(EVENT) for _, fields in found]
             part = decoder.decode(events).of_match.get(match_id)
             for place in part.places if part else ():

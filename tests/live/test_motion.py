@@ -17,12 +17,12 @@ from assets import live_motion
 from assets.definitions import build_defs, open_store
 from assets.live_motion import Waiting, live_motion_sensor
 from configs.backends import load_backends
-from configs.live import load_agent, load_live, load_motion_queue
+from configs.live import load_agent, load_follow, load_live, load_motion_queue
 from pipeline.intents.model import PriorModel
 from pipeline.live.closing import segments_of
 from pipeline.live.motion import Wish, batches, sort_out, urgency, wish, without
-from pipeline.live.signals import SCHEMA_VERSION, Signal, from_json, with_clip
-from resources import shard_worker
+from pipeline.live.signals import SCHEMA_VERSION, Signal, from_json, to_json, with_clip
+from resources import connection, shard_worker
 from resources.clips import ClipStudio
 from resources.following import Follower
 from resources.live_metrics import LiveMetrics
@@ -90,7 +90,7 @@ def test_a_run_is_for_one_match_and_there_are_no_more_runs_than_places():
 
 
 def test_a_cursor_comes_back_from_its_text():
-    cursor = Waiting("5-1", 7, wishes(2))
+    cursor = Waiting("5-1", 7, wishes(2), 3)
     assert Waiting.read(cursor.written()) == cursor and Waiting.read(None) == Waiting()
 
 
@@ -403,6 +403,64 @@ def test_a_run_that_dies_between_two_clips_is_done_again_without_telling_one_twi
     assert clips[0] == told[0] and len({clip.segment_id for clip in clips}) == len(clips) == live.rows().height
     figures = live.figures()
     assert figures["generated:local"] + figures.get("hits:local", 0) == len(clips)
+
+
+def test_what_was_over_before_anybody_asked_is_neither_lost_nor_shed(followed, quick, simulated, monkeypatch, capfd):
+    monkeypatch.setattr(live_motion, "load_motion_queue", lambda: QUEUE.model_copy(update={"stale_ms": 60_000}))
+    live = followed(quick())
+    live.read(simulated)
+
+    async def aged(client):
+        """The signals as they stand an hour after the match, when the oldest are trimmed."""
+        entries = await client.xrange(SIGNALS)
+        await client.delete(SIGNALS)
+        for name, fields in entries:
+            first, _, second = name.decode().partition("-")
+            await client.xadd(SIGNALS, fields, id=f"{int(first) - 3_600_000}-{second}")
+        await client.xtrim(SIGNALS, maxlen=len(entries) - 10, approximate=False)
+        return len(entries)
+
+    count = live.on_server(aged)
+    monkeypatch.setattr(
+        live_motion, "load_follow", lambda: load_follow().model_copy(update={"signals_per_tick": count - 20})
+    )
+    assert live.tick() == [] == live.tick()  # the second one reads what the first one left
+    assert Waiting.read(live.cursor).rank == count and Waiting.read(live.cursor).wishes == []
+    said = capfd.readouterr().err
+    assert live.figures() == {} and "trimmed" not in said and "shed" not in said
+    # From then on what is trimmed unread is told, and what ends is asked for.
+    signals = [from_json(fields[b"signal"]) for _, fields in live.on_server(lambda client: client.xrange(SIGNALS))]
+    (wished, *_) = [signal for signal in signals if wish("1-0", signal, 0)]
+
+    async def more(client):
+        for _ in range(2):
+            await client.xadd(SIGNALS, {"signal": to_json(wished), "stamps": b'{"shard": 0}'})
+        await client.xtrim(SIGNALS, maxlen=1, approximate=False)
+
+    live.on_server(more)
+    assert len(live.tick()) == 1
+    assert "1 signals were trimmed" in capfd.readouterr().err and live.figures() == {}
+
+
+def test_a_run_that_is_done_again_after_the_ledger_has_forgotten_it_is_refused(followed, quick, simulated, monkeypatch):
+    live = followed(quick())
+    live.read(simulated)
+    (request, *_) = live.tick()
+    assert live.run(request).success
+    before, figures, rows = live.signals(), live.figures(), live.rows()
+    ledger = Shard(0, 1).key(f"clips:{simulated.match_id}")
+    live.on_server(lambda client: client.pexpire(ledger, 60_000))
+    assert live.run(request).success  # what is told again is remembered as long as what is told first
+    assert live.on_server(lambda client: client.pttl(ledger)) > 60_000
+    live.on_server(lambda client: client.delete(ledger))
+    monkeypatch.setattr(connection, "load_agent", lambda: AGENT.model_copy(update={"ended_keep_ms": 1}))
+    result = live.run(request)
+    assert not result.success and not any(event.is_step_up_for_retry for event in result.all_events)
+    assert live.signals() == before and live.figures() == figures and live.rows().equals(rows)
+    # Neither is what grows old while its clip is made.
+    monkeypatch.setattr(live_motion, "_remembered", lambda environment, entries: entries)
+    assert live.run(request).success
+    assert live.signals() == before and live.figures() == figures and live.rows().equals(rows)
 
 
 def unable(broken, error):
