@@ -129,7 +129,8 @@ def forecasts(judgement: Judgement, config: TrajectoriesConfig) -> str:
         "the last recorded step, which is the best of those tried for the baselines. In brackets, between which gains "
         f"{config.evaluation.confidence:.0%} of {config.evaluation.draws:,} draws of stretches of matches (of stories: "
         f"of windows) lie, stretches being {config.evaluation.block_s:g} s of all players. Matches are held out from "
-        "training, not from design: what is recalled, how it is mixed and which velocity is taken were chosen in trials on "
+        "training, not from design: what is recalled, how it is mixed and which velocity is taken were chosen in "
+        "trials on "
         "the same matches (docs/decisions/022), so forecasts of others may gain less. "
         "*What is recalled, alone*: the mean way of the earlier moments that the model is shown, without any learning; "
         "damped velocity where there are none.",
