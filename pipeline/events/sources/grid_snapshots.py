@@ -146,8 +146,9 @@ class Columns(NamedTuple):
 
     def put(self, at: slice | NDArray[np.int64], other: "Columns", rows: NDArray[np.int64]) -> None:
         """Overwrites some rows with some of another's."""
-        for own, values in zip(self, other, strict=True):
-            own[at] = values[rows]
+        self.values[at] = other.values[rows]
+        self.items[at] = other.items[rows]
+        self.is_told[at] = other.is_told[rows]
 
 
 _PACKED = np.dtype([("values", np.float64, (len(COLUMNS),)), ("items", np.int8), ("is_told", np.bool_)])
