@@ -5,7 +5,6 @@ Belongs here: the scan of a landed log and the tables of one match. Does not bel
 Concept: https://docs.dagster.io/guides/build/assets/defining-assets#multi-asset
 """
 
-import hashlib
 from collections.abc import Iterator
 from functools import cache, partial
 from pathlib import Path, PurePosixPath
@@ -21,6 +20,7 @@ from assets.stages import Made, MatchTables, Recipe, ensure, result, schema_resu
 from configs.events import load_events
 from configs.maps import load_maps
 from configs.titles import load_titles
+from pipeline.events.archives import Content
 from pipeline.events.reader import LogReading, UnusableLog, read_log
 from resources.files import FileStands
 from resources.parquet import Stamp
@@ -49,9 +49,8 @@ class ScanConfig(dg.Config):
 
 def log_name(file: Path) -> tuple[str, str]:
     """The id of a log and the hash of its bytes; the same bytes are the same log, whatever the file is called."""
-    with file.open("rb") as stream:
-        sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
-    return sha256[:16], sha256
+    blake3 = Content.of(file).blake3
+    return blake3[:16], blake3
 
 
 @dg.multi_asset(
@@ -83,8 +82,8 @@ def scanned_log(
     """Keeps a landed log as a recording, reads that, writes what it holds, and makes its matches partitions."""
     landed = _state(store, config.path)
     with store.local_copy(_source(context, store, config.path)) as file:
-        log_id, sha256 = log_name(file)
-        recording, stamp = f"{RECORDINGS}/{log_id}/{PurePosixPath(config.path).name}", RECIPE.stamp(sha256)
+        log_id, blake3 = log_name(file)
+        recording, stamp = f"{RECORDINGS}/{log_id}/{PurePosixPath(config.path).name}", RECIPE.stamp(blake3)
         known = _known(store, log_id, stamp)
         if known is not None:
             recording = known
@@ -97,14 +96,14 @@ def scanned_log(
         try:
             reading = read_log(kept, log_id=log_id, uri=recording)
         except UnusableLog as error:
-            if _is_another(kept, sha256):
+            if _is_another(kept, blake3):
                 raise _changed(store, config.path, recording) from error
             if error.quarantine is not None:
                 store.write_table("quarantine", log_id, error.quarantine, stamp)
             if is_new:
                 store.delete(recording)
             raise dg.Failure(str(error), metadata={"log": config.path}, allow_retries=False) from error
-        if reading.log["sha256"].item() != sha256:
+        if reading.log["blake3"].item() != blake3:
             raise _changed(store, config.path, recording)
 
     quarantine = ensure(context, store, "quarantine", log_id, stamp, lambda: reading.quarantine)
@@ -131,7 +130,7 @@ def scanned_log(
     frames = pl.concat([store.read_table("matches", match_id) for match_id in reading.matches])
     yield dg.MaterializeResult(
         asset_key="matches",
-        data_version=dg.DataVersion(sha256[:16]),
+        data_version=dg.DataVersion(blake3[:16]),
         metadata={"dagster/row_count": frames.height, **reports.matches(frames)},
         check_results=[
             schema_result(store, "matches", *reading.matches),
@@ -151,10 +150,10 @@ def _state(store: Store, path: str) -> tuple[int, str] | None:
     return next(((size, tag) for name, size, tag in listing if name == path), None)
 
 
-def _is_another(log: Path, sha256: str) -> bool:
+def _is_another(log: Path, blake3: str) -> bool:
     """Whether a log has another hash; of one that can't be read to its end nobody knows, so that fault stands."""
     try:
-        return log_name(log)[1] != sha256
+        return log_name(log)[1] != blake3
     except OSError:
         return False
 
@@ -193,7 +192,7 @@ def _write_matches(
         if _written_first(store, match_id, match.match, stamp):
             continue
         standing = _standing(store, match_id)
-        if standing and standing != match.match["log_sha256"].item() and not replace:
+        if standing and standing != match.match["log_blake3"].item() and not replace:
             refused[match_id] = standing
             context.log.warning(
                 f"{match_id} stands from another log ({standing[:16]}) and is not taken from this one; "
@@ -218,7 +217,7 @@ def _written_first(store: Store, match_id: str, match: pl.DataFrame, stamp: Stam
 def _standing(store: Store, match_id: str) -> str | None:
     """The hash of the log that a match stands from; None if there is none, or its row can't be read."""
     try:
-        return str(store.read_table("matches", match_id)["log_sha256"].item())
+        return str(store.read_table("matches", match_id)["log_blake3"].item())
     except (PartMissing, PartDamaged):
         return None
 
@@ -273,13 +272,13 @@ def recording(tables: MatchTables) -> Iterator[Made]:
     """The recording of one match, read into rounds, events and tracks."""
     match = tables.read("matches")
     row = match.row(0, named=True)
-    stamp = RECIPE.stamp(row["log_sha256"])
+    stamp = RECIPE.stamp(row["log_blake3"])
 
     @cache
     def read() -> dict[str, Rows]:
         with tables.store.local_copy(row["log_uri"]) as file:
             log = read_log(file, log_id=row["log_id"], uri=row["log_uri"])
-        if log.log["sha256"].item() != row["log_sha256"]:
+        if log.log["blake3"].item() != row["log_blake3"]:
             raise dg.Failure(
                 f"{row['log_uri']} holds other bytes than when it was scanned: land the log again", allow_retries=False
             )

@@ -79,8 +79,8 @@ def grid_series(
         store,
         environment.grid_spool,
         landing=LANDING,
-        # The scan names a log by the beginning of its SHA-256.
-        scanned=lambda sha256: store.exists(store.part_path("logs", sha256[:16])),
+        # The scan names a log by the beginning of its BLAKE3 hash.
+        scanned=lambda blake3: store.exists(store.part_path("logs", blake3[:16])),
     )
     look = _Look()
     try:

@@ -18,7 +18,7 @@ from pipeline.events.sources.grid import read_grid
 from pipeline.events.sources.grid_facts import Scan
 from pipeline.events.sources.grid_scan import Scanner
 
-BARE = ("fetching, unpacking, cutting into blocks", "SHA-256", "lines → columns and forms, compiled", "checks, Parquet")
+BARE = ("fetching, unpacking, cutting into blocks", "BLAKE3", "lines → columns and forms, compiled", "checks, Parquet")
 """What no Python of ours takes part in."""
 
 
@@ -36,7 +36,7 @@ def stages(
     """
     ways: dict[str, Callable[[], object]] = {
         "fetching, unpacking, cutting into blocks": lambda: _fetch(log, None),
-        "SHA-256": lambda: _fetch(log, Content()),
+        "BLAKE3": lambda: _fetch(log, Content()),
         "lines → columns and forms, compiled": lambda: _scan(log, _Columns),
         "forms and states → facts": lambda: _scan(log, Scanner),
         "order, corrections, telling the game, positions → drafts": lambda: _tell(log),

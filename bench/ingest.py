@@ -100,7 +100,7 @@ def _stages(plain: Path, folder: Path) -> list[Figure]:
         encode,
         lambda: canonical.read(plain, folder / "theirs"),
     )
-    names = ("reading it and its SHA-256", "lines → columns", "columns → Parquet, zstd-3")
+    names = ("reading it and its BLAKE3", "lines → columns", "columns → Parquet, zstd-3")
     shares = [
         Figure(
             f"of the {whole * 1000:.0f} ms for a plain log: {name}, {seconds * 1000:.0f} ms", 100 * seconds / whole, "%"

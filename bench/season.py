@@ -4,10 +4,10 @@ Belongs here: filling a store as a scan would have. Does not belong here: what i
 """
 
 import gzip
-import hashlib
 from pathlib import Path
 
 import polars as pl
+from blake3 import blake3
 from isal import igzip
 
 from pipeline.events.reader import read_log
@@ -35,9 +35,9 @@ def season(store: Store, logs: list[Path], count: int) -> list[str]:
         old = match["match_id"].item()
         name = f"{old}-{number:03d}"
         data = igzip.compress(raw.replace(f'"{old}"'.encode(), f'"{name}"'.encode()), mtime=0)
-        sha256 = hashlib.sha256(data).hexdigest()
-        uri = store.write(f"recordings/{sha256[:16]}/{name}.jsonl.gz", data).removeprefix(f"{store.url}/")
-        row = {"match_id": name, "log_id": sha256[:16], "log_sha256": sha256, "log_uri": uri}
+        digest = blake3(data).hexdigest()
+        uri = store.write(f"recordings/{digest[:16]}/{name}.jsonl.gz", data).removeprefix(f"{store.url}/")
+        row = {"match_id": name, "log_id": digest[:16], "log_blake3": digest, "log_uri": uri}
         store.write_table("matches", name, match.with_columns(**{key: pl.lit(row[key]) for key in row}), _STAMP)
         names.append(name)
     return names

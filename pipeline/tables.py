@@ -56,7 +56,7 @@ class Logs(dy.Schema):
 
     log_id = dy.String(primary_key=True, nullable=False, regex=ID_PATTERN)
     uri = dy.String(nullable=False, description="where the log lies")
-    sha256 = dy.String(nullable=False, regex=r"^[0-9a-f]{64}$")
+    blake3 = dy.String(nullable=False, regex=r"^[0-9a-f]{64}$")
     bytes = dy.Int64(nullable=False, min=0)
     source_kind = dy.Enum(["canonical", "grid"], nullable=False)
     match_ids = dy.List(dy.String(regex=ID_PATTERN), nullable=False)
@@ -99,7 +99,7 @@ class Matches(dy.Schema):
     source_kind = dy.Enum(["canonical", "grid"], nullable=False)
     log_id = dy.String(nullable=False, regex=ID_PATTERN)
     log_uri = dy.String(nullable=False)
-    log_sha256 = dy.String(nullable=False)
+    log_blake3 = dy.String(nullable=False)
     teams = dy.List(dy.String(), nullable=False)
     players = dy.List(dy.Struct(_MEMBER), nullable=False)
     objectives = dy.List(dy.Struct(_POINT), nullable=False)

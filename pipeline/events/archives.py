@@ -7,7 +7,6 @@ Unpacking is bounded twice: by size, and by how many times its own size a file m
 before anything of it is unpacked, by the sizes that it declares, and no member may then exceed what it declared.
 """
 
-import hashlib
 import stat
 import struct
 import zipfile
@@ -18,6 +17,7 @@ from contextlib import ExitStack
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
+from blake3 import blake3
 from isal import isal_zlib
 
 from configs.events import LinesConfig
@@ -59,7 +59,7 @@ class TooLarge(PipelineError):
 
 
 class Content:
-    """What a file is known by: the hash and the number of its bytes, as they pass by.
+    """What a file is known by: the BLAKE3 hash and the number of its bytes, as they pass by.
 
     Attributes:
         size: how many bytes were seen.
@@ -67,12 +67,21 @@ class Content:
     """
 
     def __init__(self) -> None:
-        self._hash = hashlib.sha256()
+        self._hash = blake3()
         self.size = 0
         self.is_whole = False
 
+    @classmethod
+    def of(cls, path: Path) -> "Content":
+        """Of a whole file; OSError if it can't be read."""
+        content = cls()
+        with path.open("rb") as file:
+            for _ in content.seen(iter(lambda: file.read(_UNPACKED_STEP), b"")):
+                pass
+        return content
+
     @property
-    def sha256(self) -> str:
+    def blake3(self) -> str:
         """Of the bytes so far, as hex."""
         return self._hash.hexdigest()
 

@@ -4,7 +4,6 @@ Belongs here: cutting lines, numbering them, limits on memory.
 Does not belong here: packed files (`pipeline.events.archives`), what a line says (`pipeline.events.sources`).
 """
 
-import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,16 +50,16 @@ class Block:
 
 
 def digest(path: Path) -> tuple[str, int]:
-    """SHA-256 of a file as hex, and its size in bytes.
+    """BLAKE3 of a file as hex, and its size in bytes.
 
     Raises:
         UnusableLog: if the file can't be read.
     """
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest(), file.tell()
+        content = Content.of(path)
     except OSError as error:
         raise UnusableLog(f"{path.name}: {error.strerror or error}") from error
+    return content.blake3, content.size
 
 
 def read_blocks(path: Path, config: LinesConfig, content: Content | None = None) -> Iterator[Block | Line]:

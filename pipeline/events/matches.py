@@ -214,7 +214,7 @@ def match_frame(
         known: what `opening` found.
         guests: players that events name and no roster does, each with the team that events tell.
         last_ms: match time of its last event.
-        log: `source_kind`, `log_id`, `log_uri`, `log_sha256`.
+        log: `source_kind`, `log_id`, `log_uri`, `log_blake3`.
         started_us: wall clock at match time 0, microseconds since 1970 UTC, where known.
         maps: known maps, for their names and for objectives that the log does not tell.
     """

@@ -76,7 +76,7 @@ def read_log(path: Path, *, log_id: str, uri: str | None = None, config: EventsC
     first = iter((content,))  # of the times that the log is read, the first shows it
     try:
         reading = source(lambda: read_blocks(path, config.lines, next(first, None)), quarantine, tally, config)
-        sha256, size = (content.sha256, content.size) if content.is_whole else digest(path)
+        blake3, size = (content.blake3, content.size) if content.is_whole else digest(path)
     except TooManyMatches as error:
         raise _unusable(f"{path.name}: {error}", log_id, config) from error
     except UnusableLog as error:  # what of it can't be read now could be when its format was told
@@ -88,7 +88,7 @@ def read_log(path: Path, *, log_id: str, uri: str | None = None, config: EventsC
         nothing.quarantine = quarantine.table()
         raise nothing
     drafts, known = dealt(reading.drafts, known, config.lines.held_rows)
-    log = {"source_kind": source_kind, "log_id": log_id, "log_uri": uri or path.as_posix(), "log_sha256": sha256}
+    log = {"source_kind": source_kind, "log_id": log_id, "log_uri": uri or path.as_posix(), "log_blake3": blake3}
     matches = {
         match_id: read_match(
             match_id,
@@ -104,7 +104,7 @@ def read_log(path: Path, *, log_id: str, uri: str | None = None, config: EventsC
     row = {
         "log_id": log_id,
         "uri": log["log_uri"],
-        "sha256": sha256,
+        "blake3": blake3,
         "bytes": size,
         "source_kind": source_kind,
         "match_ids": list(matches),

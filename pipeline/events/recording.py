@@ -58,7 +58,7 @@ def read_match(
         known: what was seen of this match among them.
         told: what the log tells of it outside MATCH_STARTED, as `pipeline.events.sources.SourceReading` has it.
         started_us: wall clock at match time 0, microseconds since 1970 UTC, where known.
-        log: `source_kind`, `log_id`, `log_uri`, `log_sha256`.
+        log: `source_kind`, `log_id`, `log_uri`, `log_blake3`.
         config: how many rows are worked on at once, and how many wait in memory.
     """
     boundaries = known.boundaries

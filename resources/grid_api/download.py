@@ -8,7 +8,6 @@ continued with `Range` and `If-Range`; a server that knows another file by then,
 part begins anew. Only a file that passed its tests is renamed to its name.
 """
 
-import hashlib
 import lzma
 import re
 import zipfile
@@ -21,6 +20,7 @@ import httpx
 import msgspec
 
 from configs.events import LinesConfig
+from pipeline.events.archives import Content
 from resources.grid_api.errors import BadDownload, GridUnavailable
 from resources.grid_api.patience import Pace, Passing
 from resources.grid_api.transport import Transport
@@ -88,10 +88,11 @@ def download(
             if target.exists() or _come(transport, url, part, about, pace, most_bytes, deadline):
                 version = part.version
                 _rename_if_right(part, target, told_bytes, test)
-                return Fetched(target, target.stat().st_size, _sha256(target), version.etag, version.modified)
+                content = Content.of(target)
+                return Fetched(target, content.size, content.blake3, version.etag, version.modified)
             return NotYet("processing")
         except Damaged as error:
-            before, damaged = damaged, _sha256(target if target.exists() else part.path)
+            before, damaged = damaged, Content.of(target if target.exists() else part.path).blake3
             part.discard()
             target.unlink(missing_ok=True)
             if damaged == before:
@@ -100,11 +101,6 @@ def download(
         except Passing as passing:
             trouble = passing
         patience.after(trouble)
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _rename_if_right(part: "_Part", target: Path, told_bytes: int | None, test: Callable[[Path], None]) -> None:

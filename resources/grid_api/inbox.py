@@ -46,7 +46,7 @@ class FileRecord(msgspec.Struct, frozen=True):
     """A file that is in the store: how large, which bytes, and what GRID called that version of it."""
 
     bytes: int
-    sha256: str
+    blake3: str
     etag: str
     modified: str
 
@@ -91,7 +91,7 @@ class Inbox:
         store: takes them.
         spool: folder of this machine for what is still coming.
         landing: the store's folder that the landing sensor watches.
-        scanned: whether a log with this SHA-256 has been scanned.
+        scanned: whether a log with this hash has been scanned.
     """
 
     def __init__(
@@ -187,14 +187,14 @@ class Inbox:
             waiting = any(
                 path == landed and size == fetched.bytes for path, size, _ in self._store.files(self._landing)
             )
-            if not waiting and not self._scanned(fetched.sha256):
+            if not waiting and not self._scanned(fetched.blake3):
                 self._store.put(target, landed)
             self._note(series, events=fetched)
             forget(target)
         return fetched
 
     def _note(self, series: str, **came: Fetched) -> None:
-        files = {name: FileRecord(file.bytes, file.sha256, file.etag, file.modified) for name, file in came.items()}
+        files = {name: FileRecord(file.bytes, file.blake3, file.etag, file.modified) for name, file in came.items()}
         record = msgspec.structs.replace(self.record(series), **files)
         self._store.write(_record_path(series), msgspec.json.format(msgspec.json.encode(record), indent=1) + b"\n")
 

@@ -135,14 +135,14 @@ class Fetched:
     Attributes:
         path: where it lies.
         bytes: its size.
-        sha256: of its bytes.
+        blake3: of its bytes.
         etag: GRID's name of this version of it; empty where none was told.
         modified: when GRID changed it last, in GRID's words; empty where not told.
     """
 
     path: Path
     bytes: int
-    sha256: str
+    blake3: str
     etag: str
     modified: str
 

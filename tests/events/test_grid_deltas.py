@@ -34,9 +34,9 @@ def test_a_log_of_deltas_gives_the_tables_of_the_log_of_states(read, told_whole,
     assert rebuilt.tracks.read().equals(whole.tracks.read())
     assert rebuilt.events.read().equals(whole.events.read())
     assert rebuilt.rounds.equals(whole.rounds) and whole.rounds["reason"].null_count() == 0
-    assert rebuilt.match.drop("log_sha256").equals(whole.match.drop("log_sha256"))
-    counts = states.log.drop("sha256", "bytes")
-    assert deltas.log.drop("sha256", "bytes").equals(counts) and deltas.quarantine.read().is_empty()
+    assert rebuilt.match.drop("log_blake3").equals(whole.match.drop("log_blake3"))
+    counts = states.log.drop("blake3", "bytes")
+    assert deltas.log.drop("blake3", "bytes").equals(counts) and deltas.quarantine.read().is_empty()
 
 
 def test_a_log_of_deltas_is_a_tenth_of_the_log_of_states(told_whole):

@@ -61,7 +61,7 @@ def _tables(read, lines, **options):
         return {"refused": str(error)}
     tables = {"log": reading.log, "quarantine": reading.quarantine.read()}
     for match_id, match in reading.matches.items():
-        tables |= {f"{match_id} rounds": match.rounds, f"{match_id} match": match.match.drop("log_sha256")}
+        tables |= {f"{match_id} rounds": match.rounds, f"{match_id} match": match.match.drop("log_blake3")}
         tables |= {f"{match_id} events": match.events.read(), f"{match_id} tracks": match.tracks.read()}
     return tables
 

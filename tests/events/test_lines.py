@@ -341,7 +341,7 @@ def test_a_file_that_was_read_to_its_end_is_known_without_reading_it_again(tmp_p
     blocks = read_blocks(path, LINES, content)
     assert next(blocks).first_line == 1
     assert sum(1 for _ in blocks) >= 0 and content.is_whole
-    assert (content.sha256, content.size) == digest(path)
+    assert (content.blake3, content.size) == digest(path)
 
 
 def test_a_file_that_was_not_read_to_its_end_is_not_known(tmp_path):

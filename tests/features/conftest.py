@@ -50,7 +50,7 @@ class Frames:
 
 
 def _frames(match_id: str, events: list[dict], tracks: list[dict], **match) -> Frames:
-    row = {"match_id": match_id, "source_kind": "canonical", "log_id": "l", "log_uri": "l", "log_sha256": "0" * 64}
+    row = {"match_id": match_id, "source_kind": "canonical", "log_id": "l", "log_uri": "l", "log_blake3": "0" * 64}
     row |= {"teams": [], "players": [], "objectives": [], "score": [], "duration_ms": 0} | match
     events = [
         {"match_id": match_id, "seq": 0, "event_id": f"e{n:05}", "payload": "{}", "source_line": n + 1, **event}

@@ -474,7 +474,7 @@ def _is_int64(value: object) -> bool:
     return type(value) is int and -(2**63) <= value < 2**63
 
 
-_OF_FILE = ("sha256", "bytes", "log_sha256")
+_OF_FILE = ("blake3", "bytes", "log_blake3")
 
 
 def _packed(data: bytes, outcome: Outcome, folder: Path) -> None:

@@ -1,12 +1,12 @@
 """One file: whole or not at all, whatever the network does."""
 
 import gzip
-import hashlib
 import io
 import random
 import zipfile
 
 import pytest
+from blake3 import blake3
 
 from resources.grid_api import BadDownload, Fetched, GridUnavailable, NotYet
 
@@ -38,7 +38,7 @@ def test_a_file_comes_whole_and_what_the_server_calls_it_is_told(server, api, da
     fetched = api.events("77", spool / "file.zip")
     assert isinstance(fetched, Fetched)
     assert fetched.path.read_bytes() == data and fetched.bytes == len(data)
-    assert fetched.sha256 == hashlib.sha256(data).hexdigest()
+    assert fetched.blake3 == blake3(data).hexdigest()
     assert (fetched.etag, fetched.modified) == ('"v1"', "Mon, 01 Jun 2026 12:00:00 GMT")
     assert "file.zip.part" not in _left(spool)
 

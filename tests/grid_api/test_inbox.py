@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from blake3 import blake3
 from pydantic import SecretStr
 
 from resources.grid_api import (
@@ -72,7 +73,7 @@ def test_a_series_comes_whole_is_recorded_and_not_asked_for_again(grid, inbox, s
     assert _left(spool) == []
     record = json.loads(store.read("grid_series/series=77.json"))
     assert record["series"] == "77"
-    assert record["events"].keys() == {"bytes", "sha256", "etag", "modified"}
+    assert record["events"].keys() == {"bytes", "blake3", "etag", "modified"}
     assert (record["events"]["bytes"], record["events"]["etag"]) == (len(events), '"v1"')
     asked = len(grid.seen)
     store.delete(LANDED)
@@ -188,9 +189,7 @@ def test_events_that_were_scanned_before_the_next_run_do_not_land_again(
 ):
     grid.put("77", events)
     _dies_before_the_record(store, monkeypatch, inbox)
-    import hashlib
-
-    scanned.add(hashlib.sha256(events).hexdigest())
+    scanned.add(blake3(events).hexdigest())
     store.delete(LANDED)
     assert inbox.fetch("77").events == "fetched"
     assert not store.exists(LANDED)

@@ -28,7 +28,7 @@ def test_generated_rows_conform(table: str) -> None:
 
 def test_a_log_whose_events_do_not_add_up_is_refused() -> None:
     counts = {"source_events": 3, "converted": 1, "merged": 1, "reverted": 0, "duplicate": 0, "quarantined": 1}
-    row = {"log_id": "l", "uri": "u", "sha256": "0" * 64, "bytes": 1, "source_kind": "grid", "match_ids": [["m"]],
+    row = {"log_id": "l", "uri": "u", "blake3": "0" * 64, "bytes": 1, "source_kind": "grid", "match_ids": [["m"]],
            **counts, "derived_positions": 7}  # fmt: skip
     assert conform("logs", pl.DataFrame(row)).height == 1
     with pytest.raises(SchemaViolation, match="conserved"):
