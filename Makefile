@@ -50,7 +50,7 @@ fuzz: setup ## damage logs for SECONDS=600 and look for a crash, a hang or a los
 lint: setup ## format, lint, types, layers, definitions
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	PYTHONHASHSEED=0 $(BIN)/mypy
+	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/dagster definitions validate -m assets.definitions
 
