@@ -46,7 +46,8 @@ class AgentConfig(Config):
         ended_keep_ms: how long it is remembered that a match is over.
         max_matches: running matches of one shard.
         max_entry_bytes: size of the largest entry that is read.
-        max_failures: failures of a match, with no read between of which it took all, after which it is given up.
+        max_failures: failures of a match, with no read between that it took all of and that left it further on, after
+            which it is given up.
         output_entries: about how many signals the output stream keeps.
         dlq_entries: about how many refused entries are kept.
         missed_entries: how many entries of a match that did not count are listed.

@@ -2,6 +2,7 @@
 
 import asyncio
 import gzip
+import logging
 import random
 import time
 
@@ -11,6 +12,7 @@ import redis.asyncio as redis
 from configs.live import load_agent, load_live
 from pipeline.features.snapshot import SnapshotMismatch
 from pipeline.live.closing import compared, recorded
+from pipeline.live.match import LiveMatch
 from pipeline.live.signals import from_json
 from resources.agent import Agent
 from resources.errors import ResourceError
@@ -527,7 +529,7 @@ def test_a_match_that_is_over_is_closed_while_others_of_its_shard_go_on(on_serve
 
 
 def test_failures_add_up_until_a_read_brings_none(on_server, models, simulated):
-    """A match takes `max_names` players; every event of a further one fails."""
+    """A match takes `max_names` players; every event of a further one fails. Those known move it on in the meantime."""
 
     def moves(players):
         return [
@@ -555,10 +557,120 @@ def test_failures_add_up_until_a_read_brings_none(on_server, models, simulated):
 
     async def both(client):
         half = len(mixed) // 2
-        return await work(client, known, mixed), await work(client, known, mixed[:half], known[:4], mixed[half:])
+        return await work(client, known, mixed), await work(client, known, mixed[:half], known[:40], mixed[half:])
 
     given_up, goes_on = on_server(both)
     assert "given up" in given_up and goes_on == ""
+
+
+def moved(match_id, player, t_ms):
+    about = f'"match_id":"{match_id}","event_type":"POSITION_UPDATE","actor":"player:{player}"'
+    return f'{{"event_id":"{player}{t_ms}",{about},"payload":{{"pos":[1,0,1],"ts":{t_ms / 1000}}}}}'.encode()
+
+
+def test_a_match_that_gets_no_further_is_given_up_though_events_in_between_are_taken(
+    on_server, models, simulated, as_segments
+):
+    """One player has more samples than windows take: all that would move the match on fails, one event a read."""
+    crowd = [moved("stuck", "a", 0), moved("stuck", "b", 0), *(moved("stuck", "a", t) for t in range(1, 2500))]
+    turns = [(moved("stuck", "b", 3000 + 10 * n), moved("stuck", "a", 2500 + n)) for n in range(2 * AGENT.max_failures)]
+
+    async def work(client):
+        streams, shard = Streams(client, AGENT), Shard(0, 1)
+        await client.set(shard.key("token"), 1)
+        worker, failed = _worker(client, models, 1), []
+        for lines in (crowd, *([line] for turn in turns for line in turn)):
+            await streams.add([("stuck", line) for line in lines], 1)
+            while (read := await streams.read(shard, worker._read, wait=False)).entries:
+                await worker._take(read.entries, 0)
+                failed.append(worker._matches["stuck"].failures)
+        assert "given up after" in worker._matches["stuck"].lost_reason, failed
+        await worker._commit(0, everything=True)
+        await replay(streams, sent(simulated), shards=1, speed=None)
+        signals, _ = await run_until_ended(client, models, matches=2)
+        return failed, signals, await streams.letters()
+
+    failed, signals, letters = on_server(work)
+    assert failed[-2 * len(turns) :][: 2 * AGENT.max_failures : 2] == list(range(1, AGENT.max_failures + 1))
+    ends = {signal.match_id: signal for signal in signals if signal.kind == "ended"}
+    assert {name: end.reason for name, end in ends.items()} == {"stuck": "given_up", simulated.match_id: "told"}
+    assert as_segments(signal for signal in signals if signal.match_id != "stuck").equals(simulated.segments)
+    assert len({signal.signal_id for signal in signals}) == len(signals)
+    refused = [about["event"] for _, about in letters if about["field"] != "given up"]
+    everything = {*crowd, *(line for turn in turns for line in turn)}
+    assert len(refused) == len(set(refused)) == len(everything) - ends["stuck"].accepted and set(refused) <= everything
+    assert "samples" in letters[0][1]["reason"]
+
+
+@pytest.mark.parametrize("which", ["simulated", "real"])
+def test_an_event_that_makes_the_code_fail_is_refused_and_everything_else_goes_on(
+    on_server, models, request, as_segments, monkeypatch, caplog, which
+):
+    match, take = request.getfixturevalue(which), LiveMatch.take
+    half = len(match.lines) // 2
+    bad, name = moved(match.match_id, "poison", 1), "player:poison"
+
+    def fails(self, arrived):
+        if "poison1" in arrived.event_id:
+            raise KeyError(name)
+        return take(self, arrived)
+
+    monkeypatch.setattr(LiveMatch, "take", fails)
+
+    async def work(client):
+        streams = Streams(client, AGENT)
+        end = [] if which == "simulated" else [(0, match.match_id, _ending(match))]
+        lines = [*sent(match)[:half], (0, match.match_id, bad), *sent(match)[half:], *end]
+        await replay(streams, lines, shards=1, speed=None)
+        signals, agent = await run_until_ended(client, models)
+        return signals, await streams.letters(), agent.metrics.page().decode()
+
+    signals, ((_, letter),), page = on_server(work)
+    assert letter["event"] == bad and "KeyError" in letter["reason"] and letter["match_id"] == match.match_id
+    assert len({signal.signal_id for signal in signals}) == len(signals)
+    if which == "simulated":
+        assert as_segments(signals).equals(match.segments) and signals[-1].accepted == len(match.lines)
+    else:
+        assert signals[-1].accepted == len(match.lines) + 1
+    assert "live_failures_total{" not in page and 'live_dlq_total{shard="0"} 1.0' in page
+    told = [record for record in caplog.records if record.levelname == "ERROR"]
+    assert told and not any(name in logging.Formatter().format(record) for record in told)
+
+
+def test_a_model_that_can_not_answer_is_no_fault_of_events_which_wait_for_one_that_can(
+    on_server, leaning, simulated, as_segments, monkeypatch
+):
+    answers, failing = leaning.probabilities, [True]
+
+    def fails(self, vectors):
+        if failing:
+            raise ZeroDivisionError("it")
+        return answers(self, vectors)
+
+    async def work(client):
+        models = Models(leaning, lambda version: leaning(int(version.rpartition("-")[2])))
+        agent = Agent(client, models, THRESHOLD, AGENT, LIVE)
+        task = asyncio.create_task(agent.run())
+
+        async def taken():
+            return agent._workers
+
+        async def failed():
+            return b'live_failures_total{error="ModelFailed"} 2.0' in agent.metrics.page()
+
+        await until(taken)  # it has asked the model once by then
+        monkeypatch.setattr(leaning, "probabilities", fails)
+        await replay(Streams(client, AGENT), sent(simulated), shards=1, speed=None)
+        await until(failed)
+        failing.clear()
+        found = await ended(client)
+        agent.stop()
+        await task
+        return found, await client.xlen(DLQ)
+
+    signals, letters = on_server(work)
+    assert as_segments(signals).equals(simulated.segments) and letters == 0
+    assert len({signal.signal_id for signal in signals}) == len(signals)
 
 
 def test_a_letter_that_names_another_stream_is_not_sent(on_server):
