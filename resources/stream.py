@@ -231,6 +231,23 @@ return {about['entries-added'], about['length'], about['last-generated-id'],
   table.concat(names, ' '), table.concat(sizes, ' '), table.concat(events)}
 """
 
+_OF_MATCH = """
+local found = redis.call('XRANGE', KEYS[1], ARGV[1], ARGV[2], 'COUNT', ARGV[3])
+local names, sizes, events = {}, {}, {}
+for _, entry in ipairs(found) do
+  local event
+  for at = 1, #entry[2], 2 do
+    if entry[2][at] == 'event' then event = entry[2][at + 1] end
+  end
+  if event and (string.find(event, ARGV[4], 1, true) or string.find(event, '\\\\u', 1, true)) then
+    names[#names + 1], sizes[#sizes + 1], events[#events + 1] = entry[1], #event, event
+  end
+end
+return {#found > 0 and found[#found][1] or '',
+  table.concat(names, ' '), table.concat(sizes, ' '), table.concat(events)}
+"""
+"""Entries that may be of a match: they have its id in them, or letters that are written as escapes."""
+
 _REPLAY = """
 local found = redis.call('XRANGE', KEYS[1], ARGV[1], ARGV[1])
 if #found == 0 then return 0 end
@@ -253,6 +270,7 @@ class Streams:
         self._write = client.register_script(_COMMIT)
         self._replay_letter = client.register_script(_REPLAY)
         self._backlog = client.register_script(_BACKLOG)
+        self._of_match = client.register_script(_OF_MATCH)
 
     async def checkpoint(self, shard: Shard) -> Checkpoint | None:
         """How far the shard was read; None if never."""
@@ -435,12 +453,16 @@ class Streams:
         late: list[bytes] = []
         at, decoder = first, Decoder(max_bytes=self._config.max_entry_bytes)
         page = self._config.batch_events  # the server answers nobody else meanwhile
-        while found := await asked(self.client.xrange(shard.stream, min=at, max=last, count=page)):
-            events = [fields.get(EVENT) for _, fields in found]
+        while True:
+            reached, *packed = await asked(self._of_match(keys=[shard.stream], args=[at, last, page, match_id]))
+            if not reached:
+                break
+            found = _unpacked(*packed)
+            events = [event for _, event in found]
             part = decoder.decode(events).of_match.get(match_id)
             for place in part.places if part else ():
-                (late if found[place][0].decode() in missed else own).append(events[place])
-            at = f"({found[-1][0].decode()}"
+                (late if found[place][0] in missed else own).append(found[place][1] or b"")
+            at = f"({_text(reached)}"
         return Lines(own, late)
 
     async def missed(self, shard: Shard, match_id: str) -> frozenset[str]:

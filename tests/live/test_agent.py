@@ -12,6 +12,7 @@ import redis.asyncio as redis
 from configs.live import load_agent, load_live
 from pipeline.features.snapshot import SnapshotMismatch
 from pipeline.live.closing import compared, recorded
+from pipeline.live.decoding import Decoder
 from pipeline.live.match import LiveMatch
 from pipeline.live.signals import from_json
 from resources.agent import Agent
@@ -420,6 +421,39 @@ def test_entries_trimmed_before_they_were_read_are_counted(on_server, models, si
     assert (len(read.entries), read.lost, behind.lost, len(behind.entries)) == (300, 0, 0, 200)
     assert (after.lost, len(after.entries), after.entries[0].rank) == (50, 150, 151)
     assert beginning.rank == 150
+
+
+@pytest.mark.parametrize("which", ["simulated", "real"])
+def test_of_a_shard_only_the_match_that_is_asked_for_leaves_the_server(on_server, request, monkeypatch, which):
+    """However its id is written; one that begins with it, and a mention of it, are of other matches."""
+    match = request.getfixturevalue(which)
+    own, name = match.lines[:300], match.match_id
+    escaped = own[7].replace(name.encode(), b"\\u%04x%s" % (ord(name[0]), name[1:].encode()))
+    others = [line.replace(name.encode(), b"other-1") for line in own]
+    about = f'"match_id":"else","event_type":"OTHER","payload":{{"ts":1,"of":"{name}"}}'
+    told = [[own[7], escaped], [others[7]], *([line, other] for line, other in zip(own[8:], others[8:], strict=True))]
+    alike = [own[9].replace(name.encode(), name.encode() + b"-1"), f'{{"event_id":"x",{about}}}'.encode(), b"\\u{"]
+    lines = [*(line for group in told for line in group), *alike]
+    decoded, decode = [], Decoder.decode
+
+    def counted(self, entries):
+        decoded.extend(entries)
+        return decode(self, entries)
+
+    monkeypatch.setattr(Decoder, "decode", counted)
+
+    async def work(client):
+        config = AGENT.model_copy(update={"batch_events": 64})
+        streams, shard = Streams(client, config), Shard(0, 1)
+        await streams.add([(name, line) for line in lines], 1)
+        await client.xadd(shard.stream, {"other": b"field"})
+        entries = await client.xrange(shard.stream)
+        await client.rpush(shard.missed_key(name), entries[3][0])
+        return await streams.lines(shard, name, entries[1][0].decode(), entries[-1][0].decode())
+
+    found = on_server(work)
+    assert found.counted == [escaped, *own[9:]] and found.missed == [own[8]]
+    assert decoded == [escaped, *own[8:], *alike]
 
 
 def test_the_pages_answer(on_server, models):
