@@ -5,9 +5,12 @@ import gzip
 import logging
 import random
 import time
+from collections import Counter
 
+import msgspec
 import pytest
 import redis.asyncio as redis
+from prometheus_client.parser import text_string_to_metric_families
 
 from configs.live import load_agent, load_live
 from pipeline.features.snapshot import SnapshotMismatch
@@ -15,6 +18,7 @@ from pipeline.live.closing import compared, recorded
 from pipeline.live.decoding import Decoder
 from pipeline.live.match import LiveMatch
 from pipeline.live.signals import from_json
+from resources import live_metrics
 from resources.agent import Agent
 from resources.errors import ResourceError
 from resources.ownership import Ownership
@@ -119,9 +123,29 @@ def test_a_recorded_match_sent_at_once_gives_the_segments_of_batch(on_server, mo
     assert len({signal.signal_id for signal in signals}) == len(signals)
     assert signals[-1].accepted == len(simulated.lines) and not is_owned
     page = agent.metrics.page().decode()
-    assert f'live_events_total{{shard="0"}} {float(len(simulated.lines))}' in page
-    assert "intents_predicted_total{intent=" in page and 'live_lost_entries_total{shard="0"} 0.0' in page
     assert "live_lag_entries{" not in page
+    told = told_by(page)
+    reasons = simulated.segments["review_reasons"].explode().drop_nulls()
+    for values, name in ((simulated.segments["intent"], "intents_predicted_total"), (reasons, "hitl_reviews_total")):
+        assert told[name] == Counter(values) and len(told[name]) > 1
+    kinds = Counter(signal.kind for signal in signals)
+    assert told["live_signals_total"] == kinds and kinds["final"] == simulated.segments.height
+    assert told["live_events_total"] == {"0": len(simulated.lines)} and told["live_batch_events_sum"] == {
+        "": len(simulated.lines)
+    }
+    for name in ("live_lost_entries_total", "live_dlq_total", "live_late_or_duplicate_events_total"):
+        assert told[name] == {"0": 0}
+    assert told["live_lease_changes_total"] == {"taken": 1, "lost": 0, "given back": 1}
+    assert told["live_commit_latency_seconds_count"] == {"": told["live_commits_total"]["0"]} != {"": 0}
+
+
+def told_by(page):
+    """What a page tells, by metric and the value of its label."""
+    told = {}
+    for family in text_string_to_metric_families(page):
+        for sample in family.samples:
+            told.setdefault(sample.name, {})["".join(sample.labels.values())] = sample.value
+    return told
 
 
 def test_a_real_match_sent_at_once_gives_the_segments_of_batch(on_server, models, real, as_segments):
@@ -147,8 +171,6 @@ def _ending(recorded):
 
 def test_duplicates_and_shuffling_within_the_bound_change_nothing(on_server, models, simulated, as_segments):
     async def work(client):
-        import msgspec
-
         timed = [
             (round(msgspec.json.decode(line)["payload"]["ts"] * 1000), match_id, line)
             for _, match_id, line in sent(simulated)
@@ -377,6 +399,86 @@ def test_what_is_no_event_goes_to_the_dlq_and_disturbs_no_match(on_server, model
     assert (again, gone, left, length) == (True, False, 7, 0)
 
 
+NAMES = [
+    "<script>alert(1)</script>",
+    "%s%n{0}${jndi:x}",
+    "'; DROP TABLE x;--\\",
+    "\u202e\u0007\x1b[2J",
+    "../../etc/passwd",
+]
+
+
+def hostile(match_id, hour_ahead):
+    """A round in which players with such names walk; one event is by a clock an hour ahead."""
+    lines = []
+    for t_ms in range(0, 20_000, 125):
+        for place, name in enumerate(NAMES):
+            about = {"event_id": f"{name}{t_ms}", "match_id": match_id, "event_type": "POSITION_UPDATE"}
+            payload = {"pos": [t_ms / 1000 * (place + 1) % 9, 0, place], "ts": t_ms / 1000, "weapon": name, name: name}
+            lines.append(msgspec.json.encode(about | {"actor": f"player:{name}", "payload": payload}))
+    wrong = msgspec.json.decode(lines[400])
+    wrong["event_id"], wrong["payload"]["ts"] = "ahead", wrong["payload"]["ts"] + hour_ahead * 3600
+    end = {"event_id": "end", "match_id": match_id, "event_type": "MATCH_ENDED", "payload": {"ts": 20.0}}
+    return [*lines[:500], msgspec.json.encode(wrong), *lines[500:], msgspec.json.encode(end)]
+
+
+def test_markup_and_formats_in_names_are_data_and_a_clock_an_hour_ahead_is_not_believed(
+    on_server, leaning, models, as_segments, caplog
+):
+    caplog.set_level(logging.INFO)
+    lines, plain = hostile("hostile", 1), [line for line in hostile("hostile", 0) if b'"ahead"' not in line]
+
+    async def work(client):
+        streams = Streams(client, AGENT)
+        await streams.add([("hostile", line) for line in lines], 1)
+        return (await run_until_ended(client, models))[0], await client.xlen(DLQ)
+
+    signals, letters = on_server(work)
+    end = signals[-1]
+    assert (end.accepted, end.ahead, end.late, end.duplicate, letters) == (len(plain), 1, 0, 0, 0)
+    batch = recorded("hostile", plain, leaning(), threshold=THRESHOLD)
+    assert compared(as_segments(signals), end, batch).differences == () and batch.features.height > 100
+    assert {signal.player for signal in signals[:-1]} == {f"player:{name}" for name in NAMES}
+    assert caplog.records and not any(name in caplog.text for name in NAMES)
+
+
+def test_a_match_without_an_end_is_over_when_it_is_silent_for_longer_than_a_pause(
+    on_server, models, simulated, as_segments
+):
+    config = AGENT.model_copy(update={"abandoned_ms": 900})
+    lines = [line for line in sent(simulated) if b'"MATCH_ENDED"' not in line[2]]
+
+    async def work(client):
+        await replay(Streams(client, config), lines, shards=1, speed=None)
+        signals, _ = await run_until_ended(client, models, config=config)
+        return signals, await Streams(client, config).standing(Shard(0, 1))
+
+    signals, standing = on_server(work)
+    assert signals[-1].reason == "abandoned" and signals[-1].accepted == len(lines) == len(simulated.lines) - 1
+    assert as_segments(signals).equals(simulated.segments) and standing.running == frozenset()
+
+
+def test_more_matches_than_a_shard_takes_are_refused_whole_and_the_others_go_on(
+    on_server, models, simulated, as_segments
+):
+    config = AGENT.model_copy(update={"max_matches": 1, "commit_ms": 600_000, "commit_events": 600_000})
+    more = [(0, "more", moved("more", "a", t)) for t in range(0, 3000, 10)]
+    own, step = sent(simulated), len(simulated.lines) // len(more)
+    mixed = [*own[:step], *(event for n, one in enumerate(more, 1) for event in (one, *own[n * step : (n + 1) * step]))]
+    mixed += own[(len(more) + 1) * step :]
+
+    async def work(client):
+        await replay(Streams(client, config), mixed, shards=1, speed=None)
+        signals, agent = await run_until_ended(client, models, config=config)
+        return signals, await Streams(client, config).letters(), agent.metrics.page().decode()
+
+    signals, letters, page = on_server(work)
+    assert as_segments(signals).equals(simulated.segments) and {told.match_id for told in signals} == {own[0][1]}
+    assert [about["event"] for _, about in letters] == [event for _, _, event in more]
+    assert all("max_matches" in about["reason"] for _, about in letters)
+    assert told_by(page)["live_dlq_total"] == {"0": len(more)} and signals[-1].accepted == len(own)
+
+
 def test_a_match_that_can_not_be_gone_on_with_is_given_up_and_its_events_are_kept(on_server, models, simulated):
     async def work(client):
         crowd = AGENT.max_failures + 150
@@ -477,6 +579,30 @@ def test_the_pages_answer(on_server, models):
         return found
 
     assert on_server(work) == [b"200", b"200", b"503", b"404", b"200"]
+
+
+@pytest.mark.parametrize("request_", [b"GET /" + b"x" * 20_000, b"GET /metrics HTTP/1.1\r\n", b"\xff\x00 \r\n\r\n"])
+def test_an_endless_or_slow_request_is_left_and_others_are_answered(on_server, monkeypatch, request_):
+    monkeypatch.setattr(live_metrics, "_PATIENCE_S", 0.1)
+
+    async def work(client):
+        server = await live_metrics.serve(
+            live_metrics.LiveMetrics(), "127.0.0.1", 0, is_alive=lambda: True, is_ready=lambda: True
+        )
+        port, found = server.sockets[0].getsockname()[1], []
+        for words in (request_, b"GET /healthz HTTP/1.1\r\n\r\n"):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(words)
+            try:
+                found.append(await asyncio.wait_for(reader.read(), 20))
+            except ConnectionResetError:
+                found.append(b"")
+            writer.close()
+        server.close()
+        return found
+
+    bad, good = on_server(work)
+    assert b"200" not in bad and good.endswith(b"ok\n")
 
 
 def test_a_port_that_another_agent_has_is_named(on_server, models):

@@ -214,6 +214,33 @@ def test_a_server_that_stands_still_longer_than_a_lease_loses_nothing(server, ag
     assert int(token) > 1
 
 
+def test_two_agents_that_fight_over_a_shard_lose_and_double_nothing(server, agents, simulated, as_segments):
+    """The lease is taken from whoever has it, again and again, while it reads: the newest token decides what counts."""
+    dice, token = random.Random(7), Shard(0, 1).key("token")
+    points = [0, *sorted(dice.sample(simulated.cuts, 12)), len(simulated.lines)]
+
+    async def work(running):
+        for number, (first, last) in enumerate(itertools.pairwise(points), 1):
+            await send(server, simulated, first=first, last=last)
+            await asyncio.sleep(dice.uniform(0, 0.05))
+
+            async def taken(number=number):
+                return int(await asked(server, lambda client: client.get(token)) or 0) >= number
+
+            await until(taken)
+            await asked(server, lambda client: client.delete(Shard(0, 1).key("owner")))
+        return await until_ended(server), await asked(server, lambda client: client.get(token)), lost(running)
+
+    signals, drawn, times = agents(server.url, work, count=2)
+    all_of(signals, simulated, as_segments)
+    assert int(drawn) >= len(points) - 1 and times > 0
+
+
+def lost(running):
+    """How often agents heard that they had lost a lease."""
+    return sum(agent.metrics.leases.labels("lost")._value.get() for agent in running)
+
+
 class Cutting:
     """Stands between agent and server, and cuts a connection after so many answers, as often as told."""
 

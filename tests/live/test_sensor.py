@@ -374,7 +374,7 @@ def test_a_database_that_is_gone_fails_the_closing_and_the_next_one_opens_each_j
     assert told["review_jobs_new"].value > 0 and told["review_jobs_known"].value == 0 and check_of(again).passed
 
 
-def test_a_store_that_refuses_leaves_the_tick_to_be_done_again(dagster, simulated, monkeypatch):
+def test_a_store_that_refuses_leaves_the_tick_to_be_done_again(dagster, simulated, expected, monkeypatch):
     dagster.send(simulated)
     (request,) = dagster.tick().run_requests
     put, left = type(dagster.store).write_rows, [0]
@@ -390,8 +390,10 @@ def test_a_store_that_refuses_leaves_the_tick_to_be_done_again(dagster, simulate
     with pytest.raises(OSError, match="No space"):
         dagster.tick()
     assert not dagster.store.exists("live/recorded.json")
+    told = dagster.on_server(lambda client: client.xlen(SIGNALS))
     _, closing = dagster.until_closed()
-    assert check_of(closing).passed
+    assert check_of(closing).passed and whole(dagster, simulated.match_id).equals(expected)
+    assert left[0] > 2 and 0 < told < dagster.on_server(lambda client: client.xlen(SIGNALS))  # the ends came last
 
 
 def test_a_run_that_looked_after_idle_matches_and_failed_is_requested_again(dagster, simulated, monkeypatch):
