@@ -198,6 +198,20 @@ def test_a_line_that_is_no_event_does_not_keep_the_end_from_being_compared(dagst
     assert told["review_jobs_new"].value > 0 and whole(dagster, simulated.match_id).equals(expected)
 
 
+def test_events_that_come_late_keep_no_end_from_equalling_batch_and_what_they_would_change_stands_beside_it(
+    dagster, simulated
+):
+    places = [n for n, line in enumerate(simulated.lines) if b'"POSITION_UPDATE"' in line][1000:1200:10]
+    late = [simulated.lines[n] for n in places]
+    rest = [line for n, line in enumerate(simulated.lines) if n not in set(places)]
+    lines = [*rest[:4000], *late, *rest[4000:]]
+    dagster.send(dataclasses.replace(simulated, lines=lines))
+    _, closing = dagster.until_closed()
+    told = closing.asset_materializations_for_node("live_segments")[0].metadata
+    assert check_of(closing).passed and (told["accepted"].value, told["late_or_repeated"].value) == (len(rest), 20)
+    assert told["rows_that_late_events_change"].value > 0 <= told["segments_that_late_events_change"].value
+
+
 def test_a_shard_that_fails_does_not_keep_the_others_from_being_read(dagster, simulated, monkeypatch):
     config = AGENT.model_copy(update={"shards": 2})
     good = shard_of(simulated.match_id, 2).number
