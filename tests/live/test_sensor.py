@@ -3,8 +3,11 @@
 import asyncio
 import contextlib
 import dataclasses
+import logging
+import shutil
 import threading
 import uuid
+from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
 import dagster as dg
@@ -33,6 +36,7 @@ from resources.settings import Settings
 from resources.shard_worker import Models, ShardWorker
 from resources.stream import EVENTS, SIGNALS, Checkpoint, Shard, Standing, Streams, StreamUnreachable, shard_of
 
+ROOT = Path(__file__).parents[2]
 LIVE = load_live().model_copy(update={"idle_flush_ms": 300})
 AGENT = load_agent().model_copy(update={"block_ms": 20, "commit_ms": 100, "renew_ms": 100})
 S0, S1 = Shard(0, 2), Shard(1, 2)
@@ -210,6 +214,25 @@ def test_events_that_come_late_keep_no_end_from_equalling_batch_and_what_they_wo
     told = closing.asset_materializations_for_node("live_segments")[0].metadata
     assert check_of(closing).passed and (told["accepted"].value, told["late_or_repeated"].value) == (len(rest), 20)
     assert told["rows_that_late_events_change"].value > 0 <= told["segments_that_late_events_change"].value
+
+
+def test_what_a_worker_says_in_a_run_stands_in_the_log_of_that_run(redis_server, tmp_path, simulated):
+    (tmp_path / "home").mkdir()
+    shutil.copy(ROOT / "dagster.yaml", tmp_path / "home")
+    with dg.DagsterInstance.from_config(str(tmp_path / "home")) as instance:
+        dagster = Dagster(redis_server, tmp_path, instance)
+        dagster.on_server(lambda client: client.flushall())
+        dagster.send(simulated, last=1000)
+        (request,) = dagster.tick().run_requests
+        assert dagster.run(request).success
+        dagster.send(simulated, first=1000)
+        dagster.on_server(lambda client: client.xtrim(EVENTS, maxlen=100, approximate=False))
+        (request,) = dagster.tick().run_requests
+        failed = dagster.run(request)
+        said = [entry for entry in instance.all_logs(failed.run_id) if not entry.is_dagster_event]
+    lost = len(simulated.lines) - 1100
+    (told,) = [entry for entry in said if f"{lost} entries behind this one were trimmed" in entry.user_message]
+    assert told.level == logging.ERROR and told.run_id == failed.run_id
 
 
 def test_a_shard_that_fails_does_not_keep_the_others_from_being_read(dagster, simulated, monkeypatch):
