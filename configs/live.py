@@ -37,6 +37,7 @@ class AgentConfig(Config):
     Attributes:
         shards: streams that matches are dealt out to.
         batch_events: entries read at once.
+        batch_bytes: of entries read at once; no further one is read when they have so many together.
         block_ms: how long a read waits for news.
         commit_ms: how long after a match's state the next one is written, about.
         commit_events: after how many of its events it is written before that.
@@ -55,6 +56,7 @@ class AgentConfig(Config):
 
     shards: int = Field(ge=1, le=1024)
     batch_events: int = Field(ge=1)
+    batch_bytes: int = Field(ge=1)
     block_ms: int = Field(ge=1)
     commit_ms: int = Field(ge=1)
     commit_events: int = Field(ge=1)

@@ -442,6 +442,35 @@ def test_markup_and_formats_in_names_are_data_and_a_clock_an_hour_ahead_is_not_b
     assert caplog.records and not any(name in caplog.text for name in NAMES)
 
 
+def test_of_large_entries_few_are_read_at_once(on_server, models, simulated, as_segments, monkeypatch):
+    config, read, sizes = AGENT.model_copy(update={"batch_bytes": 3_000_000}), Streams.read, []
+    lines = sent(simulated)
+    name = b"x" * 1_000_000
+    large = [b'{"event_id":"%d","match_id":"m","event_type":"OTHER","actor":"%s"}' % (n, name) for n in range(30)]
+    mixed = [*lines[:3000], *((0, "m", line) for line in large), *lines[3000:]]
+
+    async def measured(self, *words, **more):
+        found = await read(self, *words, **more)
+        sizes.append(sum(len(entry.event or b"") for entry in found.entries))
+        return found
+
+    monkeypatch.setattr(Streams, "read", measured)
+
+    async def work(client):
+        streams, shard = Streams(client, config), Shard(0, 1)
+        await replay(streams, mixed, shards=1, speed=None)
+        signals, _ = await run_until_ended(client, models, config=config)
+        found = await streams.lines(shard, simulated.match_id, "0-0", "+")
+        return signals, await streams.letters(), found.counted
+
+    signals, letters, counted = on_server(work)
+    assert 1_000_000 < max(sizes) < 3_000_000 + len(large[0]) + 1000 and sum(sizes) == sum(
+        len(line) for *_, line in mixed
+    )
+    assert as_segments(signals).equals(simulated.segments) and counted == simulated.lines
+    assert [about["event"] for _, about in letters] == [line[:4096] for line in large]
+
+
 def test_a_match_without_an_end_is_over_when_it_is_silent_for_longer_than_a_pause(
     on_server, models, simulated, as_segments
 ):
