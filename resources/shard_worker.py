@@ -18,7 +18,6 @@ machine is never asked for more than stamps.
 import asyncio
 import logging
 import time
-import traceback
 from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -40,6 +39,7 @@ from pipeline.live.match import LiveMatch, Told
 from pipeline.live.signals import Ended, Signal, to_json
 from resources.errors import ResourceError
 from resources.live_metrics import LiveMetrics
+from resources.logs import place_of
 from resources.stream import (
     GIVEN_UP_FIELD,
     START,
@@ -475,10 +475,9 @@ class ShardWorker:
     def _unforeseen(self, match_id: str, entry: Entry, error: Exception) -> str:
         """Tells where the code failed; gives the reason for the dlq. What the error says may name a player."""
         about = {"match_id": match_id, "shard": self.shard.number, "entry": entry.entry}
-        kind, where = type(error).__name__, "".join(traceback.format_tb(error.__traceback__))
-        logger.error("unexpected %s\n%s", kind, where, extra=about)
+        logger.error("unexpected %s", place_of(error), extra=about)
         logger.debug("%s", error, extra=about)
-        return f"unexpected {kind}: {error}"
+        return f"unexpected {type(error).__name__}: {error}"
 
     def _back(self, match_id: str, running: _Running) -> LiveMatch:
         """The match as it was before the events that it could not take, with the model that it has kept."""

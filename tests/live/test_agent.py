@@ -648,11 +648,13 @@ def test_a_port_that_another_agent_has_is_named(on_server, models):
     assert on_server(work) == []
 
 
-def test_a_worker_that_fails_while_it_is_given_back_does_not_end_the_agent(on_server, models, monkeypatch):
+def test_a_worker_that_fails_while_it_is_given_back_does_not_end_the_agent(on_server, models, monkeypatch, caplog):
+    word = "player:bob"
+
     async def fails(self):
         while not self.is_stopping:
             await asyncio.sleep(0.01)
-        raise (KeyError if self.shard.number else SnapshotMismatch)("it")
+        raise KeyError(word) if self.shard.number else SnapshotMismatch("it")
 
     monkeypatch.setattr(ShardWorker, "run", fails)
 
@@ -672,6 +674,7 @@ def test_a_worker_that_fails_while_it_is_given_back_does_not_end_the_agent(on_se
     assert owners == [] and 'live_lease_changes_total{change="given back"} 3.0' in page
     assert 'live_failures_total{error="KeyError"} 2.0' in page
     assert 'live_failures_total{error="SnapshotMismatch"} 1.0' in page
+    assert "unexpected KeyError" in caplog.text and "in fails" in caplog.text and word not in caplog.text
 
 
 def test_events_that_lay_unread_while_the_process_stood_still_are_not_late(
