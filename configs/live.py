@@ -37,6 +37,7 @@ class AgentConfig(Config):
     Attributes:
         shards: streams that matches are dealt out to.
         batch_events: entries read at once.
+        batch_bytes: of entries read at once; no further one is read when they have so many together.
         block_ms: how long a read waits for news.
         commit_ms: how long after a match's state the next one is written, about.
         commit_events: after how many of its events it is written before that.
@@ -46,7 +47,8 @@ class AgentConfig(Config):
         ended_keep_ms: how long it is remembered that a match is over.
         max_matches: running matches of one shard.
         max_entry_bytes: size of the largest entry that is read.
-        max_failures: failures of a match, with no read between of which it took all, after which it is given up.
+        max_failures: failures of a match, with no read between that it took all of and that left it further on, after
+            which it is given up.
         output_entries: about how many signals the output stream keeps.
         dlq_entries: about how many refused entries are kept.
         missed_entries: how many entries of a match that did not count are listed.
@@ -54,6 +56,7 @@ class AgentConfig(Config):
 
     shards: int = Field(ge=1, le=1024)
     batch_events: int = Field(ge=1)
+    batch_bytes: int = Field(ge=1)
     block_ms: int = Field(ge=1)
     commit_ms: int = Field(ge=1)
     commit_events: int = Field(ge=1)

@@ -23,6 +23,7 @@ from pipeline.live.decoding import Decoder
 from pipeline.live.match import LiveMatch
 from resources.errors import ResourceError
 from resources.live_metrics import LiveMetrics, serve
+from resources.logs import place_of
 from resources.ownership import Ownership
 from resources.shard_worker import Models, ShardWorker
 from resources.stream import Fenced, Shard, Streams, StreamUnreachable
@@ -162,7 +163,8 @@ class Agent:
             logger.error("%s; the shard is loaded anew", error, extra={"shard": number})
             self.metrics.failures.labels(type(error).__name__).inc()
         except Exception as error:
-            logger.exception("unexpected; the shard is loaded anew", extra={"shard": number})
+            logger.error("the shard is loaded anew after an unexpected %s", place_of(error), extra={"shard": number})
+            logger.debug("%s", error, extra={"shard": number})
             self.metrics.failures.labels(type(error).__name__).inc()
         self.metrics.forget(str(number))
         if owns:

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 import redis.asyncio as redis
+from redis.exceptions import RedisError
 
 from configs.live import AgentConfig, load_agent
 from resources.errors import ResourceError
@@ -34,11 +35,14 @@ def connect(environment: Settings, config: AgentConfig) -> "redis.Redis":
         raise NoStreams("REDIS_URL is not set: the address of a Redis or Valkey server")
     patience_s = config.lease_ms / 1000
     try:
-        return redis.from_url(
+        client = redis.from_url(
             environment.redis_url.get_secret_value(), socket_timeout=patience_s, socket_connect_timeout=patience_s
         )
-    except ValueError:
-        raise NoStreams("REDIS_URL is no address: redis://, rediss:// or unix://") from None
+        pool = client.connection_pool
+        pool.connection_class(**pool.connection_kwargs)  # connects to nothing; knows which options there are
+    except (ValueError, TypeError, RedisError):
+        raise NoStreams("REDIS_URL is no address: redis://, rediss:// or unix://, with known options") from None
+    return client
 
 
 def on_streams(environment: Settings, work: Callable[[Streams, AgentConfig], Awaitable[T]]) -> T:

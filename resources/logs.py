@@ -5,6 +5,7 @@ Belongs here: the form of a line. Does not belong here: what is worth a line. Se
 
 import json
 import logging
+import traceback
 from datetime import UTC, datetime
 
 ABOUT = ("match_id", "shard", "entry", "run_id")
@@ -26,6 +27,11 @@ class JsonLines(logging.Formatter):
         if record.exc_info:
             told["trace"] = self.formatException(record.exc_info)
         return json.dumps(told, ensure_ascii=False)
+
+
+def place_of(error: BaseException) -> str:
+    """The kind of an error that nobody foresaw and where in the code it came up; what it says may name a player."""
+    return f"{type(error).__name__}\n" + "".join(traceback.format_tb(error.__traceback__))
 
 
 def to_stderr(level: int = logging.INFO) -> None:

@@ -1,20 +1,27 @@
 """What the environment says: addresses, secrets and the one threshold that operators set.
 
-Belongs here: everything read from environment variables, once, typed. Does not belong here: tunable numbers of the
-domain (`configs/`).
+Belongs here: everything read from environment variables and files of secrets, once, typed. Does not belong here:
+tunable numbers of the domain (`configs/`).
 """
 
 import hashlib
+import os
 from functools import cache
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SecretsSettingsSource, SettingsConfigDict
+
+SECRETS = "GRIDMOTION_SECRETS"
+"""The variable that names a folder of files, each named like a setting: for what no environment should show."""
 
 
 class Settings(BaseSettings):
     """Settings by environment; whatever may hold a password is a `SecretStr`, so neither logs nor tracebacks show it.
+
+    What the environment does not say is looked for in the folder that `GRIDMOTION_SECRETS` names, as orchestrators
+    mount secrets: a file for each setting, `redis_url` say, without the blank space around its text.
 
     Attributes:
         gridmotion_store: folder or `s3://bucket/prefix` that holds every table and file; without it, `S3_BUCKET` if
@@ -70,6 +77,27 @@ class Settings(BaseSettings):
     embedding_hub: bool = False
     gemini_api_key: SecretStr | None = None
     gemini_api_url: str = "https://generativelanguage.googleapis.com"
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Arguments first, then the environment, then files of secrets.
+
+        Raises:
+            NotADirectoryError: if `GRIDMOTION_SECRETS` names no folder: nothing should start without its secrets.
+        """
+        folder = os.environ.get(SECRETS)
+        if not folder:
+            return init_settings, env_settings
+        if not Path(folder).is_dir():
+            raise NotADirectoryError(f"{SECRETS}: {folder} is no folder")
+        return init_settings, env_settings, SecretsSettingsSource(settings_cls, secrets_dir=folder)
 
     @field_validator("gridmotion_store")
     @classmethod

@@ -25,18 +25,21 @@ from functools import partial
 from heapq import nsmallest
 
 import msgspec
+import numpy as np
+from numpy.typing import NDArray
 
 from configs.live import AgentConfig, LiveConfig
 from pipeline.errors import PipelineError
 from pipeline.features.carry import NO_ROWS
 from pipeline.intents.model import IntentModel
-from pipeline.intents.prediction import Predictor
+from pipeline.intents.prediction import Prediction, Predictor
 from pipeline.live.arrivals import Arrivals
 from pipeline.live.decoding import Decoder, Part
 from pipeline.live.match import LiveMatch, Told
 from pipeline.live.signals import Ended, Signal, to_json
 from resources.errors import ResourceError
 from resources.live_metrics import LiveMetrics
+from resources.logs import place_of
 from resources.stream import (
     GIVEN_UP_FIELD,
     START,
@@ -62,6 +65,20 @@ logger = logging.getLogger(__name__)
 _AT, _FIRST, _LOST, _OVER, _TRIMMED = "at", "first", "lost", "over", "trimmed"
 
 
+class ModelFailed(ResourceError):
+    """A model can't be had, or can't answer: no event is at fault, and events wait until there is one that can."""
+
+
+class _Answering(Predictor):
+    """Rules and a model of which an error is not taken for one of the events that it is asked about."""
+
+    def predict(self, vectors: NDArray[np.float32]) -> Prediction:
+        try:
+            return super().predict(vectors)
+        except Exception as error:
+            raise ModelFailed(f"{self.model.version}: {type(error).__name__}: {error}") from error
+
+
 class Models:
     """The models that matches are answered by.
 
@@ -78,7 +95,7 @@ class Models:
     def champion(self) -> Predictor:
         """Rules and the model that answers now; the one that answered last if the registry does not."""
         try:
-            self._latest = self._kept(self._champion())
+            self._latest = self._kept(_had(self._champion))
         except ResourceError:
             if self._latest is None:
                 raise
@@ -93,11 +110,20 @@ class Models:
     def of_version(self, version: str) -> Predictor:
         """Rules and the model of that version."""
         if version not in self._known:
-            return self._kept(self._of_version(version))
+            return self._kept(_had(partial(self._of_version, version)))
         return self._known[version]
 
     def _kept(self, model: IntentModel) -> Predictor:
-        return self._known.setdefault(model.version, Predictor(model))
+        return self._known.setdefault(model.version, _Answering(model))
+
+
+def _had(load: Callable[[], IntentModel]) -> IntentModel:
+    try:
+        return load()
+    except ResourceError:
+        raise
+    except Exception as error:
+        raise ModelFailed(f"{type(error).__name__}: {error}") from error
 
 
 @dataclass
@@ -116,7 +142,8 @@ class _Running:
         missed: entries since then that did not count: late, repeated, or refused.
         behind: the checkpoint before the first entry of the tail; None if there is none.
         heard: when its last event came, by the monotonic clock in seconds.
-        failures: events that it could not take since it last took all that one read brought of it.
+        failures: events that it could not take since it last took all of a read and was left further on by it.
+        failed_ms: up to which instant it was decided when it could not take the last of them.
         has_rested: whether it was evaluated as idle since its last event.
         is_over: whether it was finished.
         lost_reason: why it was given up; empty as long as it was not.
@@ -135,6 +162,7 @@ class _Running:
     behind: Checkpoint | None = None
     heard: float = 0.0
     failures: int = 0
+    failed_ms: int = 0
     has_rested: bool = False
     is_over: bool = False
     lost_reason: str = ""
@@ -372,7 +400,7 @@ class ShardWorker:
                     self._give(match_id, running, fresh[:again], entries, received, is_told=True)
                 if len(news):
                     self._give(match_id, running, news, entries, received)
-                if running.failures == before:
+                if before and running.failures == before and _gets_on(running):
                     running.failures = 0
                 running.behind = running.behind or Checkpoint(just_before(first.entry), first.rank - 1)
                 running.at = entries[fresh.places[-1]].entry
@@ -415,18 +443,24 @@ class ShardWorker:
         accepted, late, duplicate, ahead = counts.accepted, counts.late_or_duplicate, counts.duplicate, counts.ahead
         try:
             told = running.match.take(part.events)
-        except PipelineError as error:
+        except (ResourceError, MemoryError, OSError):
+            raise  # has nothing to do with these events: they are read again
+        except Exception as error:
+            is_known = isinstance(error, PipelineError)
+            if is_told and not is_known:
+                raise  # it took them before
             running.match = self._back(match_id, running)
             if len(part) > 1:
                 half = len(part) // 2
                 self._give(match_id, running, part[:half], entries, received, is_told=is_told)
                 self._give(match_id, running, part[half:], entries, received, is_told=is_told)
                 return
-            running.failures += 1
-            self._refuse(match_id, entries, part, str(error))
+            running.failures, running.failed_ms = running.failures + 1, running.match.decided_ms
+            why = str(error) if is_known else self._unforeseen(match_id, entries[part.places[0]], error)
+            self._refuse(match_id, entries, part, why)
             running.missed.append(entries[part.places[0]].entry)
             if running.failures >= self._agent.max_failures:
-                self._give_up(match_id, running, f"after {running.failures} failures: {error}")
+                self._give_up(match_id, running, f"after {running.failures} failures: {why}")
             return
         running.tail.append(part.events)
         if counts.accepted - accepted < len(part):
@@ -437,6 +471,13 @@ class ShardWorker:
             self._metrics.ahead.labels(self._label).inc(counts.ahead - ahead)
         if not is_told:
             self._tell(match_id, told, received)
+
+    def _unforeseen(self, match_id: str, entry: Entry, error: Exception) -> str:
+        """Tells where the code failed; gives the reason for the dlq. What the error says may name a player."""
+        about = {"match_id": match_id, "shard": self.shard.number, "entry": entry.entry}
+        logger.error("unexpected %s", place_of(error), extra=about)
+        logger.debug("%s", error, extra=about)
+        return f"unexpected {type(error).__name__}: {error}"
 
     def _back(self, match_id: str, running: _Running) -> LiveMatch:
         """The match as it was before the events that it could not take, with the model that it has kept."""
@@ -507,9 +548,12 @@ class ShardWorker:
                 running.has_rested = True
                 try:
                     told = running.match.finish() if running.is_over else running.match.rest(silent_ms)
-                except PipelineError as error:
+                except (ResourceError, MemoryError, OSError):
+                    raise
+                except Exception as error:
                     running.is_over, running.match = False, self._back(match_id, running)
-                    self._give_up(match_id, running, str(error))
+                    is_known, at = isinstance(error, PipelineError), Entry(running.at, 0, None)
+                    self._give_up(match_id, running, str(error) if is_known else self._unforeseen(match_id, at, error))
                 else:
                     self._tell(match_id, told, received)
             else:
@@ -602,6 +646,11 @@ class ShardWorker:
                 self._metrics.intents.labels(told.intent).inc()
                 for reason in told.review_reasons:
                     self._metrics.reviews.labels(reason).inc()
+
+
+def _gets_on(running: _Running) -> bool:
+    """Whether the match has decided more than when it could not take an event."""
+    return running.match is not None and running.match.decided_ms > running.failed_ms
 
 
 def _behind(part: Part, entries: Sequence[Entry], entry: str) -> Part:

@@ -217,19 +217,51 @@ if told.err then
 end
 local about = {}
 for at = 1, #told, 2 do about[told[at]] = told[at + 1] end
-local found = redis.call('XRANGE', KEYS[1], '(' .. ARGV[1], '+', 'COUNT', ARGV[2])
-local names, sizes, events = {}, {}, {}
-for place, entry in ipairs(found) do
-  local event
-  for at = 1, #entry[2], 2 do
-    if entry[2][at] == 'event' then event = entry[2][at + 1] end
+local after, room, most = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
+local names, sizes, events, bytes = {}, {}, {}, 0
+while room > 0 and bytes < most do
+  local found = redis.call('XRANGE', KEYS[1], '(' .. after, '+', 'COUNT', math.min(room, 64))
+  for _, entry in ipairs(found) do
+    if bytes >= most then break end
+    local event
+    for at = 1, #entry[2], 2 do
+      if entry[2][at] == 'event' then event = entry[2][at + 1] end
+    end
+    after = entry[1]
+    names[#names + 1], sizes[#sizes + 1] = after, event and #event or -1
+    if event then events[#events + 1], bytes = event, bytes + #event end
   end
-  names[place], sizes[place] = entry[1], event and #event or -1
-  if event then events[#events + 1] = event end
+  room = #found < 64 and 0 or room - 64
 end
 return {about['entries-added'], about['length'], about['last-generated-id'],
   table.concat(names, ' '), table.concat(sizes, ' '), table.concat(events)}
 """
+"""A few at a time: of entries that are large, no more are looked at than are sent."""
+
+_OF_MATCH = """
+local after, room, most = ARGV[1], tonumber(ARGV[3]), tonumber(ARGV[5])
+local reached, bytes, names, sizes, events = '', 0, {}, {}, {}
+while room > 0 and bytes < most do
+  local found = redis.call('XRANGE', KEYS[1], after, ARGV[2], 'COUNT', math.min(room, 64))
+  for _, entry in ipairs(found) do
+    local event
+    for at = 1, #entry[2], 2 do
+      if entry[2][at] == 'event' then event = entry[2][at + 1] end
+    end
+    if event then
+      bytes = bytes + #event
+      if string.find(event, ARGV[4], 1, true) or string.find(event, '\\\\u', 1, true) then
+        names[#names + 1], sizes[#sizes + 1], events[#events + 1] = entry[1], #event, event
+      end
+    end
+    reached = entry[1]
+  end
+  after = '(' .. reached
+  room = #found < 64 and 0 or room - 64
+end
+return {reached, table.concat(names, ' '), table.concat(sizes, ' '), table.concat(events)}
+"""
+"""Entries that may be of a match: they have its id in them, or letters that are written as escapes."""
 
 _REPLAY = """
 local found = redis.call('XRANGE', KEYS[1], ARGV[1], ARGV[1])
@@ -253,6 +285,7 @@ class Streams:
         self._write = client.register_script(_COMMIT)
         self._replay_letter = client.register_script(_REPLAY)
         self._backlog = client.register_script(_BACKLOG)
+        self._of_match = client.register_script(_OF_MATCH)
 
     async def checkpoint(self, shard: Shard) -> Checkpoint | None:
         """How far the shard was read; None if never."""
@@ -434,13 +467,17 @@ class Streams:
         own: list[bytes] = []
         late: list[bytes] = []
         at, decoder = first, Decoder(max_bytes=self._config.max_entry_bytes)
-        page = self._config.batch_events  # the server answers nobody else meanwhile
-        while found := await asked(self.client.xrange(shard.stream, min=at, max=last, count=page)):
-            events = [fields.get(EVENT) for _, fields in found]
+        page, most = self._config.batch_events, self._config.batch_bytes  # the server answers nobody else meanwhile
+        while True:
+            reached, *packed = await asked(self._of_match(keys=[shard.stream], args=[at, last, page, match_id, most]))
+            if not reached:
+                break
+            found = _unpacked(*packed)
+            events = [event for _, event in found]
             part = decoder.decode(events).of_match.get(match_id)
             for place in part.places if part else ():
-                (late if found[place][0].decode() in missed else own).append(events[place])
-            at = f"({found[-1][0].decode()}"
+                (late if found[place][0] in missed else own).append(found[place][1] or b"")
+            at = f"({_text(reached)}"
         return Lines(own, late)
 
     async def missed(self, shard: Shard, match_id: str) -> frozenset[str]:
@@ -453,7 +490,7 @@ class Streams:
 
         Few long answers are parsed in no time; thousands of short ones took most of it.
         """
-        args: list[str | int] = [entry, self._config.batch_events]
+        args: list[str | int] = [entry, self._config.batch_events, self._config.batch_bytes]
         added, length, last, *packed = await asked(self._backlog(keys=[stream], args=args))
         return _About(added, added - length, _text(last)), _unpacked(*packed)
 

@@ -102,6 +102,11 @@ class LiveFeatures:
         """The instant up to which no event is waited for any more; `NEVER` before any player acted."""
         return self._watermark.at_ms
 
+    @property
+    def decided_ms(self) -> int:
+        """The instant up to which rows are decided; `NEVER` before any."""
+        return self._decided_ms
+
     def take(self, arrived: Arrivals) -> Taken:
         """Take events in as they arrive.
 

@@ -93,6 +93,11 @@ class LiveMatch:
         return self._features.held
 
     @property
+    def decided_ms(self) -> int:
+        """The instant up to which its rows are decided."""
+        return self._features.decided_ms
+
+    @property
     def model_version(self) -> str | None:
         """The model that it keeps; None before its first row."""
         return self._segments.model_version if self._segments else None

@@ -12,7 +12,8 @@ An event is *ahead* if it lies more than `max_ahead_ms` and the lateness bound a
 changes nothing but what its player claims, and the next event of that player that is not ahead refutes the claim. When
 two players hold claims at most `max_ahead_ms` apart, the match has moved to the smaller, and the event that told so
 counts. A player who claims for longer than the lateness bound insists: nobody waits for that clock any more, and if no
-other player was ever heard, it is all there is and moves the match.
+other player was ever heard, it is all there is and moves the match. The only survivor of a round is one clock too: it
+is heard again where another player speaks.
 
 A player is reported dead by a PLAYER_KILLED that is not earlier than the player's last position or shot, nor than the
 last ROUND_STARTED: a grenade that hurts after its thrower's death revives nobody. All of it is a function of the

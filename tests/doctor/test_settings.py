@@ -25,6 +25,27 @@ def test_the_names_are_kept_and_secrets_are_not_shown(monkeypatch: pytest.Monkey
     assert "hunter2" not in repr(settings)
 
 
+def test_secrets_come_from_files_where_the_environment_does_not_say_otherwise(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name in ("REDIS_URL", "DATABASE_URL", "GRID_API_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    (tmp_path / "redis_url").write_text("rediss://agent:hunter2@host/0\n")
+    (tmp_path / "GRID_API_KEY").write_text("hunter3")
+    assert Settings().redis_url is None
+    monkeypatch.setenv("GRIDMOTION_SECRETS", str(tmp_path))
+    settings = Settings()
+    assert settings.redis_url is not None and settings.redis_url.get_secret_value() == "rediss://agent:hunter2@host/0"
+    assert settings.grid_api_key is not None and settings.grid_api_key.get_secret_value() == "hunter3"
+    assert settings.database_url is None and "hunter" not in repr(settings)
+    monkeypatch.setenv("REDIS_URL", "redis://nearer")
+    nearer = Settings().redis_url
+    assert nearer is not None and nearer.get_secret_value() == "redis://nearer"
+    monkeypatch.setenv("GRIDMOTION_SECRETS", str(tmp_path / "none"))
+    with pytest.raises(NotADirectoryError, match="GRIDMOTION_SECRETS"):
+        Settings()
+
+
 def test_a_motion_servers_key_is_sent_where_nobody_reads_it(monkeypatch: pytest.MonkeyPatch) -> None:
     for address, key in (("hy_motion_api_url", "hy_motion_api_key"), ("mmcp_url", "mmcp_token")):
         for url in ("https://bob:hunter2@host", "https://@host", "https://host/?key=hunter2", "ftp://host", "host"):

@@ -2,8 +2,11 @@
 
 import gzip
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import accumulate
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import polars as pl
 import pytest
@@ -93,6 +96,18 @@ class Recorded:
     features: pl.DataFrame
     intents: pl.DataFrame
     segments: pl.DataFrame
+
+    @cached_property
+    def cuts(self) -> list[int]:
+        """Places where all that follows is later than all before: a pause there makes nothing late, however long."""
+        times = [msgspec.json.decode(line)["payload"]["ts"] for line in self.lines]
+        least = [*accumulate(reversed(times), min)][::-1]
+        return [place for place, most in enumerate(accumulate(times[:-1], max), 1) if most < least[place]]
+
+    @property
+    def half(self) -> int:
+        """The cut in the middle."""
+        return next(place for place in self.cuts if place >= len(self.lines) // 2)
 
 
 @pytest.fixture(scope="session")

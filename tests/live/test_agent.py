@@ -2,16 +2,23 @@
 
 import asyncio
 import gzip
+import logging
 import random
 import time
+from collections import Counter
 
+import msgspec
 import pytest
 import redis.asyncio as redis
+from prometheus_client.parser import text_string_to_metric_families
 
 from configs.live import load_agent, load_live
 from pipeline.features.snapshot import SnapshotMismatch
 from pipeline.live.closing import compared, recorded
+from pipeline.live.decoding import Decoder
+from pipeline.live.match import LiveMatch
 from pipeline.live.signals import from_json
+from resources import live_metrics
 from resources.agent import Agent
 from resources.errors import ResourceError
 from resources.ownership import Ownership
@@ -116,9 +123,29 @@ def test_a_recorded_match_sent_at_once_gives_the_segments_of_batch(on_server, mo
     assert len({signal.signal_id for signal in signals}) == len(signals)
     assert signals[-1].accepted == len(simulated.lines) and not is_owned
     page = agent.metrics.page().decode()
-    assert f'live_events_total{{shard="0"}} {float(len(simulated.lines))}' in page
-    assert "intents_predicted_total{intent=" in page and 'live_lost_entries_total{shard="0"} 0.0' in page
     assert "live_lag_entries{" not in page
+    told = told_by(page)
+    reasons = simulated.segments["review_reasons"].explode().drop_nulls()
+    for values, name in ((simulated.segments["intent"], "intents_predicted_total"), (reasons, "hitl_reviews_total")):
+        assert told[name] == Counter(values) and len(told[name]) > 1
+    kinds = Counter(signal.kind for signal in signals)
+    assert told["live_signals_total"] == kinds and kinds["final"] == simulated.segments.height
+    assert told["live_events_total"] == {"0": len(simulated.lines)} and told["live_batch_events_sum"] == {
+        "": len(simulated.lines)
+    }
+    for name in ("live_lost_entries_total", "live_dlq_total", "live_late_or_duplicate_events_total"):
+        assert told[name] == {"0": 0}
+    assert told["live_lease_changes_total"] == {"taken": 1, "lost": 0, "given back": 1}
+    assert told["live_commit_latency_seconds_count"] == {"": told["live_commits_total"]["0"]} != {"": 0}
+
+
+def told_by(page):
+    """What a page tells, by metric and the value of its label."""
+    told = {}
+    for family in text_string_to_metric_families(page):
+        for sample in family.samples:
+            told.setdefault(sample.name, {})["".join(sample.labels.values())] = sample.value
+    return told
 
 
 def test_a_real_match_sent_at_once_gives_the_segments_of_batch(on_server, models, real, as_segments):
@@ -144,8 +171,6 @@ def _ending(recorded):
 
 def test_duplicates_and_shuffling_within_the_bound_change_nothing(on_server, models, simulated, as_segments):
     async def work(client):
-        import msgspec
-
         timed = [
             (round(msgspec.json.decode(line)["payload"]["ts"] * 1000), match_id, line)
             for _, match_id, line in sent(simulated)
@@ -374,6 +399,115 @@ def test_what_is_no_event_goes_to_the_dlq_and_disturbs_no_match(on_server, model
     assert (again, gone, left, length) == (True, False, 7, 0)
 
 
+NAMES = [
+    "<script>alert(1)</script>",
+    "%s%n{0}${jndi:x}",
+    "'; DROP TABLE x;--\\",
+    "\u202e\u0007\x1b[2J",
+    "../../etc/passwd",
+]
+
+
+def hostile(match_id, hour_ahead):
+    """A round in which players with such names walk; one event is by a clock an hour ahead."""
+    lines = []
+    for t_ms in range(0, 20_000, 125):
+        for place, name in enumerate(NAMES):
+            about = {"event_id": f"{name}{t_ms}", "match_id": match_id, "event_type": "POSITION_UPDATE"}
+            payload = {"pos": [t_ms / 1000 * (place + 1) % 9, 0, place], "ts": t_ms / 1000, "weapon": name, name: name}
+            lines.append(msgspec.json.encode(about | {"actor": f"player:{name}", "payload": payload}))
+    wrong = msgspec.json.decode(lines[400])
+    wrong["event_id"], wrong["payload"]["ts"] = "ahead", wrong["payload"]["ts"] + hour_ahead * 3600
+    end = {"event_id": "end", "match_id": match_id, "event_type": "MATCH_ENDED", "payload": {"ts": 20.0}}
+    return [*lines[:500], msgspec.json.encode(wrong), *lines[500:], msgspec.json.encode(end)]
+
+
+def test_markup_and_formats_in_names_are_data_and_a_clock_an_hour_ahead_is_not_believed(
+    on_server, leaning, models, as_segments, caplog
+):
+    caplog.set_level(logging.INFO)
+    lines, plain = hostile("hostile", 1), [line for line in hostile("hostile", 0) if b'"ahead"' not in line]
+
+    async def work(client):
+        streams = Streams(client, AGENT)
+        await streams.add([("hostile", line) for line in lines], 1)
+        return (await run_until_ended(client, models))[0], await client.xlen(DLQ)
+
+    signals, letters = on_server(work)
+    end = signals[-1]
+    assert (end.accepted, end.ahead, end.late, end.duplicate, letters) == (len(plain), 1, 0, 0, 0)
+    batch = recorded("hostile", plain, leaning(), threshold=THRESHOLD)
+    assert compared(as_segments(signals), end, batch).differences == () and batch.features.height > 100
+    assert {signal.player for signal in signals[:-1]} == {f"player:{name}" for name in NAMES}
+    assert caplog.records and not any(name in caplog.text for name in NAMES)
+
+
+def test_of_large_entries_few_are_read_at_once(on_server, models, simulated, as_segments, monkeypatch):
+    config, read, sizes = AGENT.model_copy(update={"batch_bytes": 3_000_000}), Streams.read, []
+    lines = sent(simulated)
+    name = b"x" * 1_000_000
+    large = [b'{"event_id":"%d","match_id":"m","event_type":"OTHER","actor":"%s"}' % (n, name) for n in range(30)]
+    mixed = [*lines[:3000], *((0, "m", line) for line in large), *lines[3000:]]
+
+    async def measured(self, *words, **more):
+        found = await read(self, *words, **more)
+        sizes.append(sum(len(entry.event or b"") for entry in found.entries))
+        return found
+
+    monkeypatch.setattr(Streams, "read", measured)
+
+    async def work(client):
+        streams, shard = Streams(client, config), Shard(0, 1)
+        await replay(streams, mixed, shards=1, speed=None)
+        signals, _ = await run_until_ended(client, models, config=config)
+        found = await streams.lines(shard, simulated.match_id, "0-0", "+")
+        return signals, await streams.letters(), found.counted
+
+    signals, letters, counted = on_server(work)
+    assert 1_000_000 < max(sizes) < 3_000_000 + len(large[0]) + 1000 and sum(sizes) == sum(
+        len(line) for *_, line in mixed
+    )
+    assert as_segments(signals).equals(simulated.segments) and counted == simulated.lines
+    assert [about["event"] for _, about in letters] == [line[:4096] for line in large]
+
+
+def test_a_match_without_an_end_is_over_when_it_is_silent_for_longer_than_a_pause(
+    on_server, models, simulated, as_segments
+):
+    config = AGENT.model_copy(update={"abandoned_ms": 900})
+    lines = [line for line in sent(simulated) if b'"MATCH_ENDED"' not in line[2]]
+
+    async def work(client):
+        await replay(Streams(client, config), lines, shards=1, speed=None)
+        signals, _ = await run_until_ended(client, models, config=config)
+        return signals, await Streams(client, config).standing(Shard(0, 1))
+
+    signals, standing = on_server(work)
+    assert signals[-1].reason == "abandoned" and signals[-1].accepted == len(lines) == len(simulated.lines) - 1
+    assert as_segments(signals).equals(simulated.segments) and standing.running == frozenset()
+
+
+def test_more_matches_than_a_shard_takes_are_refused_whole_and_the_others_go_on(
+    on_server, models, simulated, as_segments
+):
+    config = AGENT.model_copy(update={"max_matches": 1, "commit_ms": 600_000, "commit_events": 600_000})
+    more = [(0, "more", moved("more", "a", t)) for t in range(0, 3000, 10)]
+    own, step = sent(simulated), len(simulated.lines) // len(more)
+    mixed = [*own[:step], *(event for n, one in enumerate(more, 1) for event in (one, *own[n * step : (n + 1) * step]))]
+    mixed += own[(len(more) + 1) * step :]
+
+    async def work(client):
+        await replay(Streams(client, config), mixed, shards=1, speed=None)
+        signals, agent = await run_until_ended(client, models, config=config)
+        return signals, await Streams(client, config).letters(), agent.metrics.page().decode()
+
+    signals, letters, page = on_server(work)
+    assert as_segments(signals).equals(simulated.segments) and {told.match_id for told in signals} == {own[0][1]}
+    assert [about["event"] for _, about in letters] == [event for _, _, event in more]
+    assert all("max_matches" in about["reason"] for _, about in letters)
+    assert told_by(page)["live_dlq_total"] == {"0": len(more)} and signals[-1].accepted == len(own)
+
+
 def test_a_match_that_can_not_be_gone_on_with_is_given_up_and_its_events_are_kept(on_server, models, simulated):
     async def work(client):
         crowd = AGENT.max_failures + 150
@@ -420,6 +554,39 @@ def test_entries_trimmed_before_they_were_read_are_counted(on_server, models, si
     assert beginning.rank == 150
 
 
+@pytest.mark.parametrize("which", ["simulated", "real"])
+def test_of_a_shard_only_the_match_that_is_asked_for_leaves_the_server(on_server, request, monkeypatch, which):
+    """However its id is written; one that begins with it, and a mention of it, are of other matches."""
+    match = request.getfixturevalue(which)
+    own, name = match.lines[:300], match.match_id
+    escaped = own[7].replace(name.encode(), b"\\u%04x%s" % (ord(name[0]), name[1:].encode()))
+    others = [line.replace(name.encode(), b"other-1") for line in own]
+    about = f'"match_id":"else","event_type":"OTHER","payload":{{"ts":1,"of":"{name}"}}'
+    told = [[own[7], escaped], [others[7]], *([line, other] for line, other in zip(own[8:], others[8:], strict=True))]
+    alike = [own[9].replace(name.encode(), name.encode() + b"-1"), f'{{"event_id":"x",{about}}}'.encode(), b"\\u{"]
+    lines = [*(line for group in told for line in group), *alike]
+    decoded, decode = [], Decoder.decode
+
+    def counted(self, entries):
+        decoded.extend(entries)
+        return decode(self, entries)
+
+    monkeypatch.setattr(Decoder, "decode", counted)
+
+    async def work(client):
+        config = AGENT.model_copy(update={"batch_events": 64})
+        streams, shard = Streams(client, config), Shard(0, 1)
+        await streams.add([(name, line) for line in lines], 1)
+        await client.xadd(shard.stream, {"other": b"field"})
+        entries = await client.xrange(shard.stream)
+        await client.rpush(shard.missed_key(name), entries[3][0])
+        return await streams.lines(shard, name, entries[1][0].decode(), entries[-1][0].decode())
+
+    found = on_server(work)
+    assert found.counted == [escaped, *own[9:]] and found.missed == [own[8]]
+    assert decoded == [escaped, *own[8:], *alike]
+
+
 def test_the_pages_answer(on_server, models):
     async def ask(port, path):
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -443,6 +610,30 @@ def test_the_pages_answer(on_server, models):
     assert on_server(work) == [b"200", b"200", b"503", b"404", b"200"]
 
 
+@pytest.mark.parametrize("request_", [b"GET /" + b"x" * 20_000, b"GET /metrics HTTP/1.1\r\n", b"\xff\x00 \r\n\r\n"])
+def test_an_endless_or_slow_request_is_left_and_others_are_answered(on_server, monkeypatch, request_):
+    monkeypatch.setattr(live_metrics, "_PATIENCE_S", 0.1)
+
+    async def work(client):
+        server = await live_metrics.serve(
+            live_metrics.LiveMetrics(), "127.0.0.1", 0, is_alive=lambda: True, is_ready=lambda: True
+        )
+        port, found = server.sockets[0].getsockname()[1], []
+        for words in (request_, b"GET /healthz HTTP/1.1\r\n\r\n"):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(words)
+            try:
+                found.append(await asyncio.wait_for(reader.read(), 20))
+            except ConnectionResetError:
+                found.append(b"")
+            writer.close()
+        server.close()
+        return found
+
+    bad, good = on_server(work)
+    assert b"200" not in bad and good.endswith(b"ok\n")
+
+
 def test_a_port_that_another_agent_has_is_named(on_server, models):
     async def work(client):
         from resources.live_metrics import LiveMetrics, serve
@@ -457,11 +648,13 @@ def test_a_port_that_another_agent_has_is_named(on_server, models):
     assert on_server(work) == []
 
 
-def test_a_worker_that_fails_while_it_is_given_back_does_not_end_the_agent(on_server, models, monkeypatch):
+def test_a_worker_that_fails_while_it_is_given_back_does_not_end_the_agent(on_server, models, monkeypatch, caplog):
+    word = "player:bob"
+
     async def fails(self):
         while not self.is_stopping:
             await asyncio.sleep(0.01)
-        raise (KeyError if self.shard.number else SnapshotMismatch)("it")
+        raise KeyError(word) if self.shard.number else SnapshotMismatch("it")
 
     monkeypatch.setattr(ShardWorker, "run", fails)
 
@@ -481,6 +674,7 @@ def test_a_worker_that_fails_while_it_is_given_back_does_not_end_the_agent(on_se
     assert owners == [] and 'live_lease_changes_total{change="given back"} 3.0' in page
     assert 'live_failures_total{error="KeyError"} 2.0' in page
     assert 'live_failures_total{error="SnapshotMismatch"} 1.0' in page
+    assert "unexpected KeyError" in caplog.text and "in fails" in caplog.text and word not in caplog.text
 
 
 def test_events_that_lay_unread_while_the_process_stood_still_are_not_late(
@@ -527,7 +721,7 @@ def test_a_match_that_is_over_is_closed_while_others_of_its_shard_go_on(on_serve
 
 
 def test_failures_add_up_until_a_read_brings_none(on_server, models, simulated):
-    """A match takes `max_names` players; every event of a further one fails."""
+    """A match takes `max_names` players; every event of a further one fails. Those known move it on in the meantime."""
 
     def moves(players):
         return [
@@ -555,10 +749,120 @@ def test_failures_add_up_until_a_read_brings_none(on_server, models, simulated):
 
     async def both(client):
         half = len(mixed) // 2
-        return await work(client, known, mixed), await work(client, known, mixed[:half], known[:4], mixed[half:])
+        return await work(client, known, mixed), await work(client, known, mixed[:half], known[:40], mixed[half:])
 
     given_up, goes_on = on_server(both)
     assert "given up" in given_up and goes_on == ""
+
+
+def moved(match_id, player, t_ms):
+    about = f'"match_id":"{match_id}","event_type":"POSITION_UPDATE","actor":"player:{player}"'
+    return f'{{"event_id":"{player}{t_ms}",{about},"payload":{{"pos":[1,0,1],"ts":{t_ms / 1000}}}}}'.encode()
+
+
+def test_a_match_that_gets_no_further_is_given_up_though_events_in_between_are_taken(
+    on_server, models, simulated, as_segments
+):
+    """One player has more samples than windows take: all that would move the match on fails, one event a read."""
+    crowd = [moved("stuck", "a", 0), moved("stuck", "b", 0), *(moved("stuck", "a", t) for t in range(1, 2500))]
+    turns = [(moved("stuck", "b", 3000 + 10 * n), moved("stuck", "a", 2500 + n)) for n in range(2 * AGENT.max_failures)]
+
+    async def work(client):
+        streams, shard = Streams(client, AGENT), Shard(0, 1)
+        await client.set(shard.key("token"), 1)
+        worker, failed = _worker(client, models, 1), []
+        for lines in (crowd, *([line] for turn in turns for line in turn)):
+            await streams.add([("stuck", line) for line in lines], 1)
+            while (read := await streams.read(shard, worker._read, wait=False)).entries:
+                await worker._take(read.entries, 0)
+                failed.append(worker._matches["stuck"].failures)
+        assert "given up after" in worker._matches["stuck"].lost_reason, failed
+        await worker._commit(0, everything=True)
+        await replay(streams, sent(simulated), shards=1, speed=None)
+        signals, _ = await run_until_ended(client, models, matches=2)
+        return failed, signals, await streams.letters()
+
+    failed, signals, letters = on_server(work)
+    assert failed[-2 * len(turns) :][: 2 * AGENT.max_failures : 2] == list(range(1, AGENT.max_failures + 1))
+    ends = {signal.match_id: signal for signal in signals if signal.kind == "ended"}
+    assert {name: end.reason for name, end in ends.items()} == {"stuck": "given_up", simulated.match_id: "told"}
+    assert as_segments(signal for signal in signals if signal.match_id != "stuck").equals(simulated.segments)
+    assert len({signal.signal_id for signal in signals}) == len(signals)
+    refused = [about["event"] for _, about in letters if about["field"] != "given up"]
+    everything = {*crowd, *(line for turn in turns for line in turn)}
+    assert len(refused) == len(set(refused)) == len(everything) - ends["stuck"].accepted and set(refused) <= everything
+    assert "samples" in letters[0][1]["reason"]
+
+
+@pytest.mark.parametrize("which", ["simulated", "real"])
+def test_an_event_that_makes_the_code_fail_is_refused_and_everything_else_goes_on(
+    on_server, models, request, as_segments, monkeypatch, caplog, which
+):
+    match, take = request.getfixturevalue(which), LiveMatch.take
+    half = len(match.lines) // 2
+    bad, name = moved(match.match_id, "poison", 1), "player:poison"
+
+    def fails(self, arrived):
+        if "poison1" in arrived.event_id:
+            raise KeyError(name)
+        return take(self, arrived)
+
+    monkeypatch.setattr(LiveMatch, "take", fails)
+
+    async def work(client):
+        streams = Streams(client, AGENT)
+        end = [] if which == "simulated" else [(0, match.match_id, _ending(match))]
+        lines = [*sent(match)[:half], (0, match.match_id, bad), *sent(match)[half:], *end]
+        await replay(streams, lines, shards=1, speed=None)
+        signals, agent = await run_until_ended(client, models)
+        return signals, await streams.letters(), agent.metrics.page().decode()
+
+    signals, ((_, letter),), page = on_server(work)
+    assert letter["event"] == bad and "KeyError" in letter["reason"] and letter["match_id"] == match.match_id
+    assert len({signal.signal_id for signal in signals}) == len(signals)
+    if which == "simulated":
+        assert as_segments(signals).equals(match.segments) and signals[-1].accepted == len(match.lines)
+    else:
+        assert signals[-1].accepted == len(match.lines) + 1
+    assert "live_failures_total{" not in page and 'live_dlq_total{shard="0"} 1.0' in page
+    told = [record for record in caplog.records if record.levelname == "ERROR"]
+    assert told and not any(name in logging.Formatter().format(record) for record in told)
+
+
+def test_a_model_that_can_not_answer_is_no_fault_of_events_which_wait_for_one_that_can(
+    on_server, leaning, simulated, as_segments, monkeypatch
+):
+    answers, failing = leaning.probabilities, [True]
+
+    def fails(self, vectors):
+        if failing:
+            raise ZeroDivisionError("it")
+        return answers(self, vectors)
+
+    async def work(client):
+        models = Models(leaning, lambda version: leaning(int(version.rpartition("-")[2])))
+        agent = Agent(client, models, THRESHOLD, AGENT, LIVE)
+        task = asyncio.create_task(agent.run())
+
+        async def taken():
+            return agent._workers
+
+        async def failed():
+            return b'live_failures_total{error="ModelFailed"} 2.0' in agent.metrics.page()
+
+        await until(taken)  # it has asked the model once by then
+        monkeypatch.setattr(leaning, "probabilities", fails)
+        await replay(Streams(client, AGENT), sent(simulated), shards=1, speed=None)
+        await until(failed)
+        failing.clear()
+        found = await ended(client)
+        agent.stop()
+        await task
+        return found, await client.xlen(DLQ)
+
+    signals, letters = on_server(work)
+    assert as_segments(signals).equals(simulated.segments) and letters == 0
+    assert len({signal.signal_id for signal in signals}) == len(signals)
 
 
 def test_a_letter_that_names_another_stream_is_not_sent(on_server):

@@ -2,9 +2,11 @@
 
 import asyncio
 import contextlib
+import inspect
 import itertools
 import random
 import signal
+import socket
 import threading
 from pathlib import Path
 
@@ -70,13 +72,13 @@ def server(tmp_path):
 def agents(leaning):
     """Runs work while so many agents run at an address; each has a client with the patience of a lease."""
 
-    def agents(url, work, count=1, models=None):
+    def agents(url, work, count=1, models=None, port=None):
         models = models or Models(leaning, lambda version: leaning(int(version.rpartition("-")[2])))
 
         async def both():
             clients = [redis.from_url(url, socket_timeout=1, socket_connect_timeout=1) for _ in range(count)]
             running = [Agent(client, models, 0.6, AGENT, LIVE) for client in clients]
-            tasks = [asyncio.create_task(agent.run()) for agent in running]
+            tasks = [asyncio.create_task(agent.run(port=port)) for agent in running]
             try:
                 return await work(running)
             finally:
@@ -111,19 +113,36 @@ async def signals_of(server):
     return [from_json(fields[b"signal"]) for _, fields in found]
 
 
-async def until_ended(server, seconds=90):
+async def until(condition, seconds=90):
+    """Waits until a function, or a coroutine function, gives something true; gives that."""
     async with asyncio.timeout(seconds):
-        while True:
-            found = await signals_of(server)
-            if found and found[-1].kind == "ended":
-                return found
-            await asyncio.sleep(0.05)
-
-
-async def until_told(server, count=20, seconds=60):
-    async with asyncio.timeout(seconds):
-        while await asked(server, lambda client: client.xlen(SIGNALS)) < count:
+        while not (found := (await told if inspect.isawaitable(told := condition()) else told)):
             await asyncio.sleep(0.02)
+        return found
+
+
+async def until_ended(server, matches=1):
+    async def over():
+        found = await signals_of(server)
+        return found if sum(told.kind == "ended" for told in found) >= matches else None
+
+    return await until(over)
+
+
+async def until_told(server, count=20):
+    async def enough():
+        return await asked(server, lambda client: client.xlen(SIGNALS)) >= count
+
+    await until(enough)
+
+
+async def answer(port, path):
+    """The status of a page of an agent."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+    status = (await reader.read()).split(b" ", 2)[1]
+    writer.close()
+    return int(status)
 
 
 def failures(agent):
@@ -141,19 +160,40 @@ def all_of(signals, match, as_segments):
     assert as_segments(signals).equals(match.segments)
 
 
-def test_a_server_that_was_killed_and_comes_back_with_its_file_loses_nothing(server, agents, simulated, as_segments):
+@pytest.fixture
+def port():
+    """One that is free."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return taken.getsockname()[1]
+
+
+def test_a_server_that_was_killed_and_comes_back_with_its_file_loses_nothing(
+    server, agents, simulated, as_segments, port
+):
+    """Meanwhile the agent lives, and is not ready."""
+
+    async def ready():
+        return await answer(port, "/readyz") == 200
+
+    async def not_ready():
+        return await answer(port, "/readyz") == 503
+
     async def work(running):
-        await send(server, simulated, last=len(simulated.lines) // 2)
+        await send(server, simulated, last=simulated.half)
         await until_told(server)
+        await until(ready)
         before = len(await signals_of(server))
         server.kill()
-        await asyncio.sleep(0.5)
+        await until(not_ready)
+        assert await answer(port, "/healthz") == 200
         server.start()
+        await until(ready)
         after = await signals_of(server)
-        await send(server, simulated, first=len(simulated.lines) // 2)
+        await send(server, simulated, first=simulated.half)
         return before, after, await until_ended(server), failures(running[0])
 
-    before, after, signals, failed = agents(server.url, work)
+    before, after, signals, failed = agents(server.url, work, port=port)
     assert len(after) >= before and failed > 0
     all_of(signals, simulated, as_segments)
 
@@ -161,17 +201,44 @@ def test_a_server_that_was_killed_and_comes_back_with_its_file_loses_nothing(ser
 @pytest.mark.parametrize("seconds", [2.5, pytest.param(30, marks=pytest.mark.slow)])
 def test_a_server_that_stands_still_longer_than_a_lease_loses_nothing(server, agents, simulated, as_segments, seconds):
     async def work(running):
-        await send(server, simulated, last=len(simulated.lines) // 2)
+        await send(server, simulated, last=simulated.half)
         await until_told(server)
         server.send(signal.SIGSTOP)
         await asyncio.sleep(seconds)
         server.send(signal.SIGCONT)
-        await send(server, simulated, first=len(simulated.lines) // 2)
+        await send(server, simulated, first=simulated.half)
         return await until_ended(server), await asked(server, lambda client: client.get(Shard(0, 1).key("token")))
 
     signals, token = agents(server.url, work, count=2)
     all_of(signals, simulated, as_segments)
     assert int(token) > 1
+
+
+def test_two_agents_that_fight_over_a_shard_lose_and_double_nothing(server, agents, simulated, as_segments):
+    """The lease is taken from whoever has it, again and again, while it reads: the newest token decides what counts."""
+    dice, token = random.Random(7), Shard(0, 1).key("token")
+    points = [0, *sorted(dice.sample(simulated.cuts, 12)), len(simulated.lines)]
+
+    async def work(running):
+        for number, (first, last) in enumerate(itertools.pairwise(points), 1):
+            await send(server, simulated, first=first, last=last)
+            await asyncio.sleep(dice.uniform(0, 0.05))
+
+            async def taken(number=number):
+                return int(await asked(server, lambda client: client.get(token)) or 0) >= number
+
+            await until(taken)
+            await asked(server, lambda client: client.delete(Shard(0, 1).key("owner")))
+        return await until_ended(server), await asked(server, lambda client: client.get(token)), lost(running)
+
+    signals, drawn, times = agents(server.url, work, count=2)
+    all_of(signals, simulated, as_segments)
+    assert int(drawn) >= len(points) - 1 and times > 0
+
+
+def lost(running):
+    """How often agents heard that they had lost a lease."""
+    return sum(agent.metrics.leases.labels("lost")._value.get() for agent in running)
 
 
 class Cutting:
@@ -239,15 +306,14 @@ def test_connections_cut_between_a_commit_and_its_answer_lose_and_double_nothing
 
 def test_a_server_without_memory_refuses_commits_until_it_has_some(server, agents, simulated, as_segments):
     async def work(running):
-        await send(server, simulated, last=len(simulated.lines) // 2)
+        await send(server, simulated, last=simulated.half)
         await until_told(server)
         await asked(server, lambda client: client.config_set("maxmemory", 1))
-        await asyncio.sleep(1.0)
         stood = len(await signals_of(server))
-        await asyncio.sleep(0.5)
+        await until(lambda: not running[0].is_ready)  # for as long as a lease, nothing was written
         assert len(await signals_of(server)) == stood
         await asked(server, lambda client: client.config_set("maxmemory", 0))
-        await send(server, simulated, first=len(simulated.lines) // 2)
+        await send(server, simulated, first=simulated.half)
         return await until_ended(server)
 
     all_of(agents(server.url, work), simulated, as_segments)
@@ -259,10 +325,10 @@ def test_a_model_promoted_in_the_middle_answers_the_next_match_not_this_one(serv
     other = [line.replace(simulated.match_id.encode(), b"another") for line in simulated.lines]
 
     async def work(running):
-        await send(server, simulated, last=len(simulated.lines) // 2)
+        await send(server, simulated, last=simulated.half)
         await until_told(server)
         promoted.set()
-        await send(server, simulated, first=len(simulated.lines) // 2)
+        await send(server, simulated, first=simulated.half)
         await until_ended(server)
         client = redis.from_url(server.url)
         shown = [running[0].metrics.page().decode()]
@@ -270,13 +336,12 @@ def test_a_model_promoted_in_the_middle_answers_the_next_match_not_this_one(serv
             Streams(client, AGENT), [(n, "another", line) for n, line in enumerate(other)], shards=1, speed=None
         )
         await client.aclose()
-        await asyncio.sleep(0.5)
-        signals = await until_ended(server)
-        await asyncio.sleep(0.3)  # a lease is renewed meanwhile
+        signals = await until_ended(server, matches=2)
+        await until(lambda: old not in running[0].metrics.page().decode())  # told with the next renewal of a lease
         return signals, [*shown, running[0].metrics.page().decode()]
 
-    signals, (before, after) = agents(server.url, work, models=models)
     old, new = (f'live_model_info{{version="leaning-{number}"}} 1.0' for number in (0, 1))
+    signals, (before, after) = agents(server.url, work, models=models)
     assert old in before and new not in before and new in after and old not in after
     versions = {(told.match_id, told.model_version) for told in signals}
     assert versions == {(simulated.match_id, "leaning-0"), ("another", "leaning-1")}
@@ -287,10 +352,10 @@ def test_a_wall_clock_that_jumps_changes_nothing_but_stamps(server, agents, simu
     now = stream.now_ms
 
     async def work(running):
-        await send(server, simulated, last=len(simulated.lines) // 2)
+        await send(server, simulated, last=simulated.half)
         await until_told(server)
         monkeypatch.setattr(shard_worker, "now_ms", lambda: now() + hours * 3_600_000)
-        await send(server, simulated, first=len(simulated.lines) // 2)
+        await send(server, simulated, first=simulated.half)
         return await until_ended(server)
 
     all_of(agents(server.url, work), simulated, as_segments)
@@ -299,9 +364,11 @@ def test_a_wall_clock_that_jumps_changes_nothing_but_stamps(server, agents, simu
 def test_entries_trimmed_under_a_reader_are_told_in_the_dlq_and_at_the_end_of_the_match(server, agents, simulated):
     async def work(running):
         await send(server, simulated, last=2000)
-        async with asyncio.timeout(60):
-            while await asked(server, lambda client: client.hget(Shard(0, 1).key("checkpoint"), "rank")) != b"2000":
-                await asyncio.sleep(0.02)
+
+        async def read():
+            return await asked(server, lambda client: client.hget(Shard(0, 1).key("checkpoint"), "rank")) == b"2000"
+
+        await until(read)
 
     agents(server.url, work)
 

@@ -601,7 +601,7 @@ def test_the_page_shows_what_runs_counted(followed, quick, simulated):
                     try:
                         return [
                             await asyncio.to_thread(_get, f"http://127.0.0.1:{port}/{name}")
-                            for name in ("metrics", "readyz")
+                            for name in ("readyz", "metrics")  # first whether the figures have been read
                         ]
                     except OSError:
                         await asyncio.sleep(0.05)
@@ -609,7 +609,7 @@ def test_the_page_shows_what_runs_counted(followed, quick, simulated):
             stop.set()
             await task
 
-    told, ready = live.on_server(page)
+    ready, told = live.on_server(page)
     made = len(live.clips())
     assert (
         ready == "ok\n"

@@ -3,8 +3,11 @@
 import asyncio
 import contextlib
 import dataclasses
+import logging
+import shutil
 import threading
 import uuid
+from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
 import dagster as dg
@@ -33,6 +36,7 @@ from resources.settings import Settings
 from resources.shard_worker import Models, ShardWorker
 from resources.stream import EVENTS, SIGNALS, Checkpoint, Shard, Standing, Streams, StreamUnreachable, shard_of
 
+ROOT = Path(__file__).parents[2]
 LIVE = load_live().model_copy(update={"idle_flush_ms": 300})
 AGENT = load_agent().model_copy(update={"block_ms": 20, "commit_ms": 100, "renew_ms": 100})
 S0, S1 = Shard(0, 2), Shard(1, 2)
@@ -196,6 +200,39 @@ def test_a_line_that_is_no_event_does_not_keep_the_end_from_being_compared(dagst
     told = closing.asset_materializations_for_node("live_segments")[0].metadata
     assert told["accepted"].value == len(simulated.lines) and told["late_or_repeated"].value == 0
     assert told["review_jobs_new"].value > 0 and whole(dagster, simulated.match_id).equals(expected)
+
+
+def test_events_that_come_late_keep_no_end_from_equalling_batch_and_what_they_would_change_stands_beside_it(
+    dagster, simulated
+):
+    places = [n for n, line in enumerate(simulated.lines) if b'"POSITION_UPDATE"' in line][1000:1200:10]
+    late = [simulated.lines[n] for n in places]
+    rest = [line for n, line in enumerate(simulated.lines) if n not in set(places)]
+    lines = [*rest[:4000], *late, *rest[4000:]]
+    dagster.send(dataclasses.replace(simulated, lines=lines))
+    _, closing = dagster.until_closed()
+    told = closing.asset_materializations_for_node("live_segments")[0].metadata
+    assert check_of(closing).passed and (told["accepted"].value, told["late_or_repeated"].value) == (len(rest), 20)
+    assert told["rows_that_late_events_change"].value > 0 <= told["segments_that_late_events_change"].value
+
+
+def test_what_a_worker_says_in_a_run_stands_in_the_log_of_that_run(redis_server, tmp_path, simulated):
+    (tmp_path / "home").mkdir()
+    shutil.copy(ROOT / "dagster.yaml", tmp_path / "home")
+    with dg.DagsterInstance.from_config(str(tmp_path / "home")) as instance:
+        dagster = Dagster(redis_server, tmp_path, instance)
+        dagster.on_server(lambda client: client.flushall())
+        dagster.send(simulated, last=1000)
+        (request,) = dagster.tick().run_requests
+        assert dagster.run(request).success
+        dagster.send(simulated, first=1000)
+        dagster.on_server(lambda client: client.xtrim(EVENTS, maxlen=100, approximate=False))
+        (request,) = dagster.tick().run_requests
+        failed = dagster.run(request)
+        said = [entry for entry in instance.all_logs(failed.run_id) if not entry.is_dagster_event]
+    lost = len(simulated.lines) - 1100
+    (told,) = [entry for entry in said if f"{lost} entries behind this one were trimmed" in entry.user_message]
+    assert told.level == logging.ERROR and told.run_id == failed.run_id
 
 
 def test_a_shard_that_fails_does_not_keep_the_others_from_being_read(dagster, simulated, monkeypatch):
@@ -374,7 +411,7 @@ def test_a_database_that_is_gone_fails_the_closing_and_the_next_one_opens_each_j
     assert told["review_jobs_new"].value > 0 and told["review_jobs_known"].value == 0 and check_of(again).passed
 
 
-def test_a_store_that_refuses_leaves_the_tick_to_be_done_again(dagster, simulated, monkeypatch):
+def test_a_store_that_refuses_leaves_the_tick_to_be_done_again(dagster, simulated, expected, monkeypatch):
     dagster.send(simulated)
     (request,) = dagster.tick().run_requests
     put, left = type(dagster.store).write_rows, [0]
@@ -390,8 +427,10 @@ def test_a_store_that_refuses_leaves_the_tick_to_be_done_again(dagster, simulate
     with pytest.raises(OSError, match="No space"):
         dagster.tick()
     assert not dagster.store.exists("live/recorded.json")
+    told = dagster.on_server(lambda client: client.xlen(SIGNALS))
     _, closing = dagster.until_closed()
-    assert check_of(closing).passed
+    assert check_of(closing).passed and whole(dagster, simulated.match_id).equals(expected)
+    assert left[0] > 2 and 0 < told < dagster.on_server(lambda client: client.xlen(SIGNALS))  # the ends came last
 
 
 def test_a_run_that_looked_after_idle_matches_and_failed_is_requested_again(dagster, simulated, monkeypatch):

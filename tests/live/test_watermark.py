@@ -200,6 +200,26 @@ def test_two_players_who_agree_move_the_match_and_what_one_alone_told_does_not_c
     assert (counts.ahead, mark) == (3, HOUR + 1775)
 
 
+def test_an_only_survivor_is_not_heard_beyond_a_gap_until_another_player_speaks_there(hear):
+    """Were it heard, one clock could make all others late; after `abandoned_ms` of silence its match is over anyway."""
+    kills = [(KILL, 1000, "player:a", {"target": f"player:{p}"}) for p in "bc"]
+    before, alone = [*_walk("abc", 0, 1000), *kills], _walk("a", HOUR, HOUR + 3000)
+    together = [("ROUND_STARTED", HOUR + 3000, "round:2"), *_walk("abc", HOUR + 3000, HOUR + 5000)]
+    accepted, counts, mark = hear(*before, *alone)
+    assert (accepted.count(False), counts.ahead, mark) == (len(alone), len(alone), 900)
+    accepted, counts, mark = hear(*before, *alone, *together)
+    refused = [n - len(before) for n, is_accepted in enumerate(accepted) if not is_accepted]
+    assert refused == [*range(len(alone) + 2)] and counts.ahead == len(refused)  # and the round, and its first word
+    assert mark == HOUR + 4775
+
+
+def test_an_only_survivor_is_heard_beyond_a_pause_no_longer_than_a_match_may_be_silent(hear, bounds):
+    kills = [(KILL, 1000, "player:a", {"target": f"player:{p}"}) for p in "bc"]
+    pause = bounds.max_ahead_ms
+    accepted, counts, mark = hear(*_walk("abc", 0, 1000), *kills, *_walk("a", 1000 + pause, 3000 + pause))
+    assert (accepted.count(False), counts.ahead, mark) == (0, 0, 2775 + pause)
+
+
 def test_an_only_player_ever_heard_moves_the_match_by_saying_so_for_longer_than_events_are_waited_for(hear, moves):
     accepted, counts, mark = hear(*_walk("a", 0, 1000), *[moves("a", HOUR)] * 2, *_walk("a", HOUR + 100, HOUR + 2000))
     assert (accepted[8:12], counts.ahead, mark) == ([False, False, False, True], 3, HOUR + 1875)
