@@ -28,7 +28,7 @@ SEGMENTS, SEGMENT, SIDES, SIDE, TRANSACTION, EVENT = range(13, 19)
 # Values. FIXED ones change a few times a round and are decoded elsewhere when they do; the rest are columns.
 FIXED, X, Y, Z, HEALTH, ARMOR, ALIVE, ITEM_ID = range(20, 28)
 # What of a line is read one by one. VOLATILE ones differ between any two lines and are not read.
-EVENT_LIST, STATE_OBJECT, EVENT_ID, CLOCK_TEXT, SEQUENCE_NUMBER, VOLATILE_TEXT, VOLATILE_NUMBER = range(30, 37)
+EVENT_LIST, STATE_OBJECT, EVENT_ID, CLOCK_TEXT, SEQUENCE_NUMBER, VOLATILE_TEXT, VOLATILE_NUMBER, ENTITY = range(30, 38)
 
 _ELEMENT = np.zeros(20, np.int64)  # what a list holds; 0 for objects
 for _list, _member in (
@@ -50,7 +50,7 @@ _FIELDS: dict[int, dict[str, int]] = {
     SIDE: {"id": FIXED, "side": FIXED, "won": FIXED, "winType": FIXED},
     TRANSACTION: {"events": EVENT_LIST, "occurredAt": CLOCK_TEXT, "sequenceNumber": SEQUENCE_NUMBER,
                   "id": VOLATILE_TEXT, "correlationId": VOLATILE_TEXT, "sessionSequenceNumber": VOLATILE_NUMBER},
-    EVENT: {"id": EVENT_ID, "seriesState": STATE_OBJECT},
+    EVENT: {"id": EVENT_ID, "seriesState": STATE_OBJECT, "actor": ENTITY, "target": ENTITY},
 }  # fmt: skip
 FIRST_FIELD = np.zeros(21, np.int64)  # where in the four columns below the fields of an object begin
 _names: list[bytes] = []
@@ -843,7 +843,57 @@ def _is(text, at, end, word):
     return True
 
 
+@_part
+def _player_state(text, at, end):
+    """Behind the actor or target that begins at `at`, and the start and end of its own state if it is a player.
+
+    Returns:
+        Where it ends, -1 where it can't be taken; -1 twice where it is no player or has no state, or none longer
+        than a null.
+    """
+    begin, stop = -1, -1
+    is_player, has_type, has_state = False, False, False
+    at = _space(text, at + 1, end)
+    if at < end and text[at] == CLOSE:
+        return at + 1, begin, stop
+    while at < end:
+        name = at + 1
+        name_end, at = _key(text, at, end)
+        if at < 0:
+            break
+        at = _space(text, at, end)
+        if at >= end:
+            break
+        value = at
+        if _is(text, name, name_end, _TYPE):
+            at = past_value(text, at, end)
+            if has_type or at < 0:
+                break
+            is_player, has_type = text[value] == QUOTE and _is(text, value + 1, at - 1, _PLAYER), True
+        elif _is(text, name, name_end, _STATE):
+            at = past_value(text, at, end)
+            if has_state or at < 0:
+                break
+            if is_player and at - value > _NULL.shape[0]:  # so that it gets no longer without it
+                begin, stop = value, at
+            has_state = True
+        else:
+            at = _past_unchecked(text, at, end)
+            if at < 0:
+                break
+        at = _space(text, at, end)
+        if at >= end:
+            break
+        if text[at] == CLOSE:
+            return at + 1, begin, stop
+        if text[at] != COMMA:
+            break
+        at = _space(text, at + 1, end)
+    return -1, -1, -1
+
+
 _NULL, _EMPTY = np.frombuffer(b"null", np.uint8), np.frombuffer(b'""', np.uint8)
+_TYPE, _STATE, _PLAYER = (np.frombuffer(word, np.uint8) for word in (b"type", b"state", b"player"))
 _SEQUENCES = 2**46  # beyond is the careful reader's to refuse
 
 # What is kept of the state that is remembered, also between two blocks.
@@ -984,8 +1034,9 @@ def read_block(
         recent: (n, 2) room for the newest n forms that differ, each by its start and size.
         item_text: ids of items looked for, one after the other.
         item_end: where each of these ends.
-        out: the forms of the lines taken: each state replaced by null, and what differs between any two lines (ids,
-            clock, sequence numbers) by empty strings. Lines may share one.
+        out: the forms of the lines taken: each state replaced by null, with it those that the players of its event
+            tell of themselves, and what differs between any two lines (ids, clock, sequence numbers) by empty
+            strings. Lines may share one.
         lines: of each line taken: its place among the lines of the block, start, end, its form from and to, sequence
             number, clock in microseconds since 1970 UTC (NO_CLOCK if it is written unusually), its text from and to,
             its first event, how many events.
@@ -1007,6 +1058,7 @@ def read_block(
     recent[:, 1] = -1
     oldest = 0  # of the recent forms
     had, had_in_event = 0, 0  # fields met
+    cuts = True  # whether players' own states are left out; an event without state needs them
     while begin < end:
         first_event, first_state, first_row, first_out = n_events, n_states, n_rows, n_out
         at = _space(text, begin, end)
@@ -1014,8 +1066,8 @@ def read_block(
             begin, line = at + 1, line + 1
             continue
         # level: 0 in the transaction, 1 in the list of its events, 2 in an event
-        level, taken = 0, False
-        had = 0
+        level, taken, again = 0, False, False
+        had, has_cut = 0, False
         sequence, clock, clock_begin, clock_end = -1, NO_CLOCK, -1, -1
         opened = True
         copied = begin  # up to where the line is in `out`
@@ -1029,6 +1081,9 @@ def read_block(
                 if level == 0:
                     at = _space(text, at, end)
                     taken = at < end and text[at] == 10 and sequence >= 0 and clock_begin >= 0
+                    break
+                if level == 2 and has_cut and events[n_events - 1, STATE] < 0:
+                    again = True
                     break
                 level -= 1
                 opened = False
@@ -1045,7 +1100,7 @@ def read_block(
                 n_events += 1
                 if at < end and text[at] == OPEN:
                     level, opened = 2, True
-                    had_in_event = 0
+                    had_in_event, has_cut = 0, False
                     at += 1
                 else:
                     at = past_value(text, at, end)
@@ -1073,6 +1128,15 @@ def read_block(
                     break
                 level, opened = 1, True
                 at += 1
+            elif kind == ENTITY:
+                if text[at] != OPEN:
+                    at = past_value(text, at, end)
+                    continue
+                at, cut, cut_end = _player_state(text, at, end)
+                if cuts and cut >= 0:
+                    n_out = _copy(text, copied, cut, out, n_out)
+                    n_out = _copy(_NULL, 0, 4, out, n_out)
+                    copied, has_cut = cut_end, True
             elif kind == STATE_OBJECT:
                 if text[at] != OPEN:
                     at = past_value(text, at, end)
@@ -1134,10 +1198,14 @@ def read_block(
             row[SEQUENCE], row[CLOCK], row[CLOCK_BEGIN], row[CLOCK_STOP] = sequence, clock, clock_begin, clock_end
             row[FIRST_EVENT], row[EVENTS] = first_event, n_events - first_event
             n_lines += 1
+            cuts = n_states - first_state == n_events - first_event
         else:
             for state in range(first_state, n_states):
                 memory[DIRTY] |= states[state, CHANGED]
             n_events, n_states, n_rows, n_out = first_event, first_state, first_row, first_out
+            if again:
+                cuts = False
+                continue
             at = begin
             while at < end and text[at] != 10:
                 at += 1
