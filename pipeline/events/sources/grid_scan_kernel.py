@@ -556,7 +556,10 @@ def _common(one, at, other, begin, most):
         if parted:
             break
         same += 32
-    while same + 8 <= most and eight(one, at + same) == eight(other, begin + same):
+    while same + 8 <= most:
+        parted = eight(one, at + same) ^ eight(other, begin + same)
+        if parted:
+            return same + (np.int64(_zeros_below(parted)) >> 3)  # type: ignore[call-arg]
         same += 8
     while same < most and one[at + same] == other[begin + same]:
         same += 1
