@@ -92,12 +92,17 @@ class Positions:
         with_bomb = self._state[self._items == 1]
         self._bomb_from = with_bomb[0] if len(with_bomb) else len(counts)
 
-    def points(self, sights: Sequence[int], players: Sequence[str]) -> list[Point | None]:
-        """Where living players are with sights, in millimetres; None where that is not known."""
+    def points(self, sights: Sequence[int], names: Sequence[str | None]) -> list[Point | None]:
+        """Where living players are with sights, in millimetres; None where that is not known.
+
+        Args:
+            sights: of each the number, or -1 for none.
+            names: who is asked for; whatever is no player is nowhere.
+        """
         rows = []
-        for sight, player in zip(sights, players, strict=True):
-            cast = self._casts[sight]
-            rows.append(-1 if cast is None else cast.place.get(player, -1))
+        for sight, name in zip(sights, names, strict=True):
+            cast = self._casts[sight] if sight >= 0 else None
+            rows.append(-1 if cast is None or name is None else cast.place.get(name, -1))
         places = np.array(rows, np.int64)
         of = self._first[np.array(sights, np.int64)] + places
         known = np.flatnonzero(places >= 0)

@@ -1050,9 +1050,9 @@ def read_block(
         items: bits of the items looked for that the player has; -1 where unknown.
 
     Returns:
-        How many of `lines`, `events`, `states`, `rows` are filled, how many lines the block has, and the start of the
-        state that is remembered, -1 if it still is the saved one. Lines for which there is no room, and all that are
-        unusual, are not among those taken.
+        How many of `lines`, `events`, `states`, `rows`, `out` are filled, how many lines the block has, and the start
+        of the state that is remembered, -1 if it still is the saved one. Lines for which there is no room, and all
+        that are unusual, are not among those taken.
     """
     end = text.shape[0]
     begin, line = 0, 0
@@ -1213,7 +1213,7 @@ def read_block(
             while at < end and text[at] != 10:
                 at += 1
         begin, line = at + 1, line + 1
-    return n_lines, n_events, n_states, n_rows, line, newest
+    return n_lines, n_events, n_states, n_rows, n_out, line, newest
 
 
 @_part
