@@ -104,11 +104,11 @@ class Positions:
             cast = self._casts[sight] if sight >= 0 else None
             rows.append(-1 if cast is None or name is None else cast.place.get(name, -1))
         places = np.array(rows, np.int64)
-        of = self._first[np.array(sights, np.int64)] + places
         known = np.flatnonzero(places >= 0)
-        known = known[(self._verdict[of[known]] & FRESH) != 0]
+        of = self._first[np.array(sights, np.int64)[known]] + places[known]
+        is_fresh = (self._verdict[of] & FRESH) != 0
         found: list[Point | None] = [None] * len(rows)
-        for place, (x, y, z) in zip(known.tolist(), self._mm[of[known]].tolist(), strict=True):
+        for place, (x, y, z) in zip(known[is_fresh].tolist(), self._mm[of[is_fresh]].tolist(), strict=True):
             found[place] = int(x), None if y != y else int(y), int(z)
         return found
 

@@ -19,6 +19,7 @@ columns mean (`grid_scan`, `grid_facts`).
 from typing import Any
 
 import numpy as np
+from llvmlite import ir  # type: ignore[import-untyped]  # what numba is built on
 from numba import config, njit, types
 from numba.extending import intrinsic
 
@@ -89,6 +90,13 @@ if config.BOUNDSCHECK:  # type: ignore[attr-defined]
         return word
 
     @_part
+    def _same_64(one, at, other, begin):
+        for place in range(0, 64, 8):
+            if eight(one, at + place) != eight(other, begin + place):
+                return False
+        return True
+
+    @_part
     def _put_eight(out, at, word):
         for place in range(8):
             out[at + place] = np.uint8((word >> np.uint64(8 * place)) & np.uint64(255))
@@ -106,6 +114,22 @@ else:
             return builder.load(builder.bitcast(address, word), align=1)
 
         return types.uint64(text, at), build
+
+    @intrinsic  # type: ignore[misc, unused-ignore]
+    def _same_64(_context: Any, one: Any, at: Any, other: Any, begin: Any) -> Any:
+        """Whether 64 bytes of two texts are the same; the caller has checked that they are there."""
+
+        def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            halves = []
+            for text, place in ((0, 1), (2, 3)):
+                array = context.make_array(signature.args[text])(context, builder, arguments[text])
+                address = builder.gep(array.data, [arguments[place]])
+                word = ir.VectorType(ir.IntType(64), 8)
+                halves.append(builder.load(builder.bitcast(address, word.as_pointer()), align=1))
+            differs = builder.bitcast(builder.xor(*halves), ir.IntType(512))
+            return builder.icmp_unsigned("==", differs, ir.IntType(512)(0))
+
+        return types.boolean(one, at, other, begin), build
 
     @intrinsic  # type: ignore[misc, unused-ignore]
     def _put_eight(_context: Any, out: Any, at: Any, word: Any) -> Any:
@@ -182,9 +206,13 @@ def _past_string(text, at, end):
             return -1
 
 
+_NUMERIC = np.zeros(256, np.bool_)
+_NUMERIC[list(b"0123456789-+.eE")] = True
+
+
 @_part
 def _numeric(byte):
-    return ZERO <= byte <= NINE or byte == MINUS or byte == PLUS or byte == DOT or byte == SMALL_E or byte == LARGE_E
+    return _NUMERIC[byte]
 
 
 @_part
@@ -548,14 +576,8 @@ _ROWS_DIFFER[[OTHER, POSITION, ITEMS, ITEM, BAG, BAG_ITEMS, X, Y, Z, HEALTH, ARM
 def _common(one, at, other, begin, most):
     """How many bytes two texts have in common from the given places."""
     same = 0
-    while same + 32 <= most:
-        parted = eight(one, at + same) ^ eight(other, begin + same)
-        parted |= eight(one, at + same + 8) ^ eight(other, begin + same + 8)
-        parted |= eight(one, at + same + 16) ^ eight(other, begin + same + 16)
-        parted |= eight(one, at + same + 24) ^ eight(other, begin + same + 24)
-        if parted:
-            break
-        same += 32
+    while same + 64 <= most and _same_64(one, at + same, other, begin + same):
+        same += 64
     while same + 8 <= most:
         parted = eight(one, at + same) ^ eight(other, begin + same)
         if parted:
