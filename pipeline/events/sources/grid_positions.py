@@ -163,8 +163,8 @@ class Positions:
 
     def _has_bomb(self, rows: NDArray[np.int64]) -> pl.Series:
         is_known = (self._items[rows] != UNKNOWN_ITEMS) & (self._state[rows] >= self._bomb_from)
-        bomb = pl.Series("has_bomb", self._items[rows] == 1)
-        return pl.select(pl.when(pl.Series(is_known)).then(bomb).alias("has_bomb")).to_series()
+        with_bomb = np.where(is_known, self._items[rows] == 1, np.nan)
+        return pl.Series("has_bomb", with_bomb, nan_to_null=True).cast(pl.Boolean)
 
 
 def _mm(

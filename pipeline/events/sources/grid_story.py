@@ -198,8 +198,7 @@ _KINDS = {name: text_codes() if name in TEXTS else kind for name, kind in SCHEMA
 
 def _whole(game: Game, events: pl.DataFrame, positions: pl.DataFrame) -> pl.DataFrame:
     """Events and positions in the order of the feed, as drafts."""
-    nothing = pl.DataFrame(schema={name: _KINDS[name] for name in _TOLD})
-    both = pl.concat([nothing, events, positions], how="diagonal", rechunk=True)  # rows of two chunks are slow to find
+    both = pl.concat([events, positions], how="diagonal", rechunk=True)  # rows of two chunks are slow to find
     del events, positions  # lest they stand in memory three times
     both = both[np.argsort(both["seq"].to_numpy(), kind="stable")]
     constant = {name: pl.lit(None, kind) for name, kind in _KINDS.items() if name not in _TOLD}
