@@ -49,7 +49,7 @@ _MOST_FORM_BYTES = (
 )
 _SHORTEST_LINE = len('{"events":[],"occurredAt":"","sequenceNumber":1}')
 _USUAL_PART = 64  # bytes; events, states and players that are shorter on an average are the careful reader's
-_HELD_BYTES = 1 << 22  # of lines whose facts are not made yet
+_HELD_BYTES = 1 << 23  # of lines whose facts are not made yet
 _GROWTH = 4  # bytes by which a state's place, or a line's, may be longer in a form
 
 
