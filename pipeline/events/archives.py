@@ -117,7 +117,7 @@ def members(path: Path, config: LinesConfig, content: Content | None = None) -> 
             magic = file.read(4)
             file.seek(0)
             size = path.stat().st_size
-            chunks = iter(lambda: file.read(config.chunk_bytes), b"")
+            chunks = _by_lines(file, config.chunk_bytes)
             if content is not None:
                 chunks = content.seen(chunks)
                 if magic.startswith(GZIP_MAGIC) or magic in ZIP_MAGIC:
@@ -136,6 +136,23 @@ def members(path: Path, config: LinesConfig, content: Content | None = None) -> 
                 yield _unzip(file, entry)
         else:
             yield chunks
+
+
+def _by_lines(file: BinaryIO, size: int) -> Iterator[bytes]:
+    """A file in pieces of at most so many bytes, each up to the end of a line where one is near.
+
+    So the lines of most pieces need not be copied to put those together that are in two.
+    """
+    near, begin = size // 16, 0
+    while True:
+        file.seek(begin + size - near)
+        to_line_end = file.read(near).rfind(b"\n") + 1
+        file.seek(begin)
+        piece = file.read(size - near + to_line_end if to_line_end else size)
+        if not piece:
+            return
+        begin += len(piece)
+        yield piece
 
 
 def _limited(pieces: Iterator[bytes], packed_bytes: int, config: LinesConfig) -> Iterator[bytes]:

@@ -137,7 +137,9 @@ class _Cutter:
                 yield from self.cut()
                 self._extend(chunk[:first])
                 yield self._refuse_open()
-            self._whole += [self._open, memoryview(chunk)[start:end]]
+            if self._open:
+                self._whole.append(self._open)
+            self._whole.append(chunk if (start, end) == (0, len(chunk)) else memoryview(chunk)[start:end])
             self._whole_size += len(self._open) + end - start
             self._open, self._open_size = b"", 0
             if self._whole_size + len(chunk) > self._block_bytes:  # with another such chunk it would be too much

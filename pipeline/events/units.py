@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from configs.titles import Title
+from pipeline.events.units_kernel import millimetres
 
 
 def title_mm(title: Title, positions: NDArray[np.float64], *, max_m: float) -> NDArray[np.float64]:
@@ -21,12 +22,8 @@ def title_mm(title: Title, positions: NDArray[np.float64], *, max_m: float) -> N
         (n, 3) x, y (up), z in millimetres; y is NaN for a planar position, and all three are where a coordinate is
         not finite or not believable.
     """
-    columns = []
-    for axis in title.axes:
-        sign = -1.0 if axis.startswith("-") else 1.0
-        columns.append(positions[:, "xyz".index(axis[-1])] * title.unit_m * sign)
-    metres = np.stack(columns, axis=1)
-    believed: NDArray[np.bool_] = np.less_equal(np.abs(metres), max_m)
-    believed[:, 1] |= np.isnan(metres[:, 1])
-    result: NDArray[np.float64] = np.rint(np.where(believed.all(axis=1, keepdims=True), metres, np.nan) * 1000)
+    columns = np.array(["xyz".index(axis[-1]) for axis in title.axes])
+    units_m = np.array([-title.unit_m if axis.startswith("-") else title.unit_m for axis in title.axes])
+    result = np.empty((len(positions), 3))
+    millimetres(positions, columns, units_m, max_m, result)
     return result

@@ -299,3 +299,47 @@ def test_what_is_left_to_the_careful_reader_takes_its_place_among_the_rest(both,
     lines.insert(12, lines[11])
     left, tables = both(lines)
     assert left == 1 and tables["log"]["duplicate"].item() == 1 and tables["log"]["quarantined"].item() == 0
+
+
+OWN = {"id": "11", "teamId": "1", "game": {"id": "11", "name": "P11", "position": {"x": 3.5, "y": 4.5}, "alive": True}}
+
+
+def _hit(feed, *, told, state=None):
+    """A hit of which both players tell their own states."""
+    hit = feed.event("player-damaged-player", "11", "21", state=state, actor_delta={"damageDealt": 5})
+    for side in ("actor", "target"):
+        hit[side]["state"] = told
+    return hit
+
+
+@pytest.mark.parametrize(
+    "old, new, left",
+    [
+        ('"x": 3.5', '"x": 4.5', 0),
+        ('"alive": true}}', '"alive": trve}}', 1),
+        ('"alive": true}}', '"alive": true, "more": ' + "[" * 50 + "]" * 50 + "}}", 1),
+        ('{"type": "player", "id": "11", ', '{"id": "11", ', 0),
+        ('{"type": "player", "id": "11", ', '{"type": "game", "id": "11", ', 0),
+        ('{"type": "player", "id": "11", ', '{"type": "player", "type": "game", "id": "11", ', 1),
+        ('"state": {"id": "11"', '"state": 1, "state": {"id": "11"', 1),
+        ('"state": {"id": "11"', '"state": {}, "rest": {"id": "11"', 0),
+        ('"state": {"id": "11"', '"\\u0073tate": {"id": "11"', 1),
+    ],
+)
+def test_what_players_tell_of_themselves_counts_only_without_a_state(both, feed, old, new, left):
+    feed.start(at=SPAWN)
+    shown = feed.state(at=SPAWN)
+    feed.add(20, _hit(feed, told=OWN, state=shown))
+    feed.add(21, _hit(feed, told=OWN, state=shown), _hit(feed, told=OWN))
+    feed.add(22, _hit(feed, told=OWN), _hit(feed, told=OWN, state=shown))
+    feed.add(23, _hit(feed, told=OWN))
+    feed.add(24, _hit(feed, told={}, state=shown))
+    feed.add(25, feed.event("game-set-clock", "g1", "clock", state=shown))
+    usual = [json.dumps(line) for line in feed.lines]
+    found, tables = both(usual)
+    assert found == 0 and (tables["77-1 events"]["x_mm"] == 67).any()  # 3.5 units, told by hits without a state
+    for place in range(4, 8):
+        lines = list(usual)
+        assert old in lines[place]
+        lines[place] = lines[place].replace(old, new, 1)
+        assert both(lines)[0] == left

@@ -63,6 +63,20 @@ def test_where_chunks_end_changes_no_line(tmp_path, chunk_bytes, end):
     ]
 
 
+@pytest.mark.parametrize("longest, whole", [(40, True), (3000, False)])
+def test_a_plain_file_is_read_up_to_ends_of_lines_where_they_are_near(tmp_path, longest, whole):
+    path = tmp_path / "log.jsonl"
+    sizes = random.Random(longest)
+    text = b"".join(b"x" * sizes.randrange(longest) + b"\n" for _ in range(300)) + b"end"
+    path.write_bytes(text)
+    config = LINES.model_copy(update={"chunk_bytes": 1024})
+    content = Content()
+    (pieces,) = [list(chunks) for chunks in archives.members(path, config, content)]
+    assert b"".join(pieces) == text and max(map(len, pieces)) <= 1024 and content.size == len(text)
+    assert all(piece.endswith(b"\n") for piece in pieces[:-1]) is whole
+    assert b"".join(block.data for block in read_blocks(path, config)) == text + b"\n"
+
+
 def test_the_members_of_a_zip_are_one_stream_by_name(tmp_path):
     path = _zip(
         tmp_path / "log.zip", {"b.jsonl": "3\n4\n", "a.jsonl": "1\n2", "notes.txt": "no", "__MACOSX/a.jsonl": "no"}

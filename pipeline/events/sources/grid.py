@@ -19,8 +19,7 @@ That is a function of sequence numbers and clocks alone, not of where lines stan
 
 from collections import defaultdict
 from collections.abc import Sequence
-from itertools import pairwise
-from operator import attrgetter
+from operator import attrgetter, gt
 from statistics import median_low
 from typing import Any
 
@@ -111,9 +110,10 @@ def _by_series(scan: Scan, most: int) -> dict[str, list[Fact]]:
 
 def _put_in_order(facts: list[Fact]) -> None:
     """Puts the events of a series in the order of the feed, in which they mostly are."""
-    places = [fact.seq for fact in facts]
-    if any(one > other for one, other in pairwise(places)):
-        facts.sort(key=attrgetter("seq"))
+    place = attrgetter("sequence", "index")
+    places = list(map(place, facts))
+    if any(map(gt, places, places[1:])):
+        facts.sort(key=place)
 
 
 def _scan(reopen: Reopen, scan: Scan, quarantine: QuarantineRows, tally: Tally, validity: ValidityConfig) -> None:

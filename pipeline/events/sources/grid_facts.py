@@ -152,16 +152,6 @@ class Fact(msgspec.Struct, gc=False):
         """`{actor type}-{action}-{target type}`."""
         return self.gist.type
 
-    @property
-    def seq(self) -> int:
-        """Its place in the order of canonical events."""
-        return first_seq(self.sequence) + self.index
-
-    @property
-    def position_seq(self) -> int:
-        """The place of the first position read from its state, after all events of its transaction."""
-        return first_seq(self.sequence) + MOST_PLACES
-
 
 Number = TypeVar("Number", int, NDArray[np.int64])
 

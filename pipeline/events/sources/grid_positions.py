@@ -92,18 +92,23 @@ class Positions:
         with_bomb = self._state[self._items == 1]
         self._bomb_from = with_bomb[0] if len(with_bomb) else len(counts)
 
-    def points(self, sights: Sequence[int], players: Sequence[str]) -> list[Point | None]:
-        """Where living players are with sights, in millimetres; None where that is not known."""
+    def points(self, sights: Sequence[int], names: Sequence[str | None]) -> list[Point | None]:
+        """Where living players are with sights, in millimetres; None where that is not known.
+
+        Args:
+            sights: of each the number, or -1 for none.
+            names: who is asked for; whatever is no player is nowhere.
+        """
         rows = []
-        for sight, player in zip(sights, players, strict=True):
-            cast = self._casts[sight]
-            rows.append(-1 if cast is None else cast.place.get(player, -1))
+        for sight, name in zip(sights, names, strict=True):
+            cast = self._casts[sight] if sight >= 0 else None
+            rows.append(-1 if cast is None or name is None else cast.place.get(name, -1))
         places = np.array(rows, np.int64)
-        of = self._first[np.array(sights, np.int64)] + places
         known = np.flatnonzero(places >= 0)
-        known = known[(self._verdict[of[known]] & FRESH) != 0]
+        of = self._first[np.array(sights, np.int64)[known]] + places[known]
+        is_fresh = (self._verdict[of] & FRESH) != 0
         found: list[Point | None] = [None] * len(rows)
-        for place, (x, y, z) in zip(known.tolist(), self._mm[of[known]].tolist(), strict=True):
+        for place, (x, y, z) in zip(known[is_fresh].tolist(), self._mm[of[is_fresh]].tolist(), strict=True):
             found[place] = int(x), None if y != y else int(y), int(z)
         return found
 
@@ -158,8 +163,8 @@ class Positions:
 
     def _has_bomb(self, rows: NDArray[np.int64]) -> pl.Series:
         is_known = (self._items[rows] != UNKNOWN_ITEMS) & (self._state[rows] >= self._bomb_from)
-        bomb = pl.Series("has_bomb", self._items[rows] == 1)
-        return pl.select(pl.when(pl.Series(is_known)).then(bomb).alias("has_bomb")).to_series()
+        with_bomb = np.where(is_known, self._items[rows] == 1, np.nan)
+        return pl.Series("has_bomb", with_bomb, nan_to_null=True).cast(pl.Boolean)
 
 
 def _mm(

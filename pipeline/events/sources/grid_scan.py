@@ -44,10 +44,12 @@ _STATE = msgspec.json.Decoder(grid_wire.SeriesState)
 _MOST_ENTRIES = 1 << 16  # of a state's tape; a state of ten players has about 400
 _MOST_FORMS = 256  # remembered; of a feed's forms a few recur
 _RECENT_FORMS = 16  # of a block that lines are held against; a block has the lines of a few seconds
-_MOST_FORM_BYTES = 2048  # of one that is; longer ones tell of a player's own state, and that does not recur
+_MOST_FORM_BYTES = (
+    2048  # of one that is; longer ones tell a player's own state for want of any other, and that does not recur
+)
 _SHORTEST_LINE = len('{"events":[],"occurredAt":"","sequenceNumber":1}')
 _USUAL_PART = 64  # bytes; events, states and players that are shorter on an average are the careful reader's
-_HELD_BYTES = 1 << 22  # of lines whose facts are not made yet
+_HELD_BYTES = 1 << 23  # of lines whose facts are not made yet
 _GROWTH = 4  # bytes by which a state's place, or a line's, may be longer in a form
 
 
@@ -313,7 +315,7 @@ class Scanner:
         if self._buffers.size < len(text):
             self._buffers = _Buffers(len(text) + len(text) // 4)  # the next one may be a little longer
         out, lines, events, states, rows, items = self._buffers.all
-        n_lines, n_events, n_states, n_rows, feeds, newest = kernel.read_block(
+        n_lines, n_events, n_states, n_rows, n_out, feeds, newest = kernel.read_block(
             text, self._saved, self._memory, self._places, self._codes, self._values, self._row_of, *self._base,
             self._stack, self._recent, self._item_text, self._item_end, out, lines, events, states, rows, items,
         )  # fmt: skip
@@ -322,7 +324,6 @@ class Scanner:
             self._saved = _readonly(text[newest : self._memory[kernel.SAVED_END]].copy())
             self._places[which, :count] -= newest
             self._memory[kernel.SAVED_END] -= newest
-        n_out = int(lines[:n_lines, kernel.OUT_STOP].max(initial=0))
         return _Found(
             out[:n_out].tobytes(),
             lines[:n_lines].copy(),

@@ -19,6 +19,7 @@ columns mean (`grid_scan`, `grid_facts`).
 from typing import Any
 
 import numpy as np
+from llvmlite import ir  # type: ignore[import-untyped]  # what numba is built on
 from numba import config, njit, types
 from numba.extending import intrinsic
 
@@ -28,7 +29,7 @@ SEGMENTS, SEGMENT, SIDES, SIDE, TRANSACTION, EVENT = range(13, 19)
 # Values. FIXED ones change a few times a round and are decoded elsewhere when they do; the rest are columns.
 FIXED, X, Y, Z, HEALTH, ARMOR, ALIVE, ITEM_ID = range(20, 28)
 # What of a line is read one by one. VOLATILE ones differ between any two lines and are not read.
-EVENT_LIST, STATE_OBJECT, EVENT_ID, CLOCK_TEXT, SEQUENCE_NUMBER, VOLATILE_TEXT, VOLATILE_NUMBER = range(30, 37)
+EVENT_LIST, STATE_OBJECT, EVENT_ID, CLOCK_TEXT, SEQUENCE_NUMBER, VOLATILE_TEXT, VOLATILE_NUMBER, ENTITY = range(30, 38)
 
 _ELEMENT = np.zeros(20, np.int64)  # what a list holds; 0 for objects
 for _list, _member in (
@@ -50,7 +51,7 @@ _FIELDS: dict[int, dict[str, int]] = {
     SIDE: {"id": FIXED, "side": FIXED, "won": FIXED, "winType": FIXED},
     TRANSACTION: {"events": EVENT_LIST, "occurredAt": CLOCK_TEXT, "sequenceNumber": SEQUENCE_NUMBER,
                   "id": VOLATILE_TEXT, "correlationId": VOLATILE_TEXT, "sessionSequenceNumber": VOLATILE_NUMBER},
-    EVENT: {"id": EVENT_ID, "seriesState": STATE_OBJECT},
+    EVENT: {"id": EVENT_ID, "seriesState": STATE_OBJECT, "actor": ENTITY, "target": ENTITY},
 }  # fmt: skip
 FIRST_FIELD = np.zeros(21, np.int64)  # where in the four columns below the fields of an object begin
 _names: list[bytes] = []
@@ -89,6 +90,13 @@ if config.BOUNDSCHECK:  # type: ignore[attr-defined]
         return word
 
     @_part
+    def _same_64(one, at, other, begin):
+        for place in range(0, 64, 8):
+            if eight(one, at + place) != eight(other, begin + place):
+                return False
+        return True
+
+    @_part
     def _put_eight(out, at, word):
         for place in range(8):
             out[at + place] = np.uint8((word >> np.uint64(8 * place)) & np.uint64(255))
@@ -106,6 +114,22 @@ else:
             return builder.load(builder.bitcast(address, word), align=1)
 
         return types.uint64(text, at), build
+
+    @intrinsic  # type: ignore[misc, unused-ignore]
+    def _same_64(_context: Any, one: Any, at: Any, other: Any, begin: Any) -> Any:
+        """Whether 64 bytes of two texts are the same; the caller has checked that they are there."""
+
+        def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            halves = []
+            for text, place in ((0, 1), (2, 3)):
+                array = context.make_array(signature.args[text])(context, builder, arguments[text])
+                address = builder.gep(array.data, [arguments[place]])
+                word = ir.VectorType(ir.IntType(64), 8)
+                halves.append(builder.load(builder.bitcast(address, word.as_pointer()), align=1))
+            differs = builder.bitcast(builder.xor(*halves), ir.IntType(512))
+            return builder.icmp_unsigned("==", differs, ir.IntType(512)(0))
+
+        return types.boolean(one, at, other, begin), build
 
     @intrinsic  # type: ignore[misc, unused-ignore]
     def _put_eight(_context: Any, out: Any, at: Any, word: Any) -> Any:
@@ -182,9 +206,13 @@ def _past_string(text, at, end):
             return -1
 
 
+_NUMERIC = np.zeros(256, np.bool_)
+_NUMERIC[list(b"0123456789-+.eE")] = True
+
+
 @_part
 def _numeric(byte):
-    return ZERO <= byte <= NINE or byte == MINUS or byte == PLUS or byte == DOT or byte == SMALL_E or byte == LARGE_E
+    return _NUMERIC[byte]
 
 
 @_part
@@ -548,15 +576,12 @@ _ROWS_DIFFER[[OTHER, POSITION, ITEMS, ITEM, BAG, BAG_ITEMS, X, Y, Z, HEALTH, ARM
 def _common(one, at, other, begin, most):
     """How many bytes two texts have in common from the given places."""
     same = 0
-    while same + 32 <= most:
+    while same + 64 <= most and _same_64(one, at + same, other, begin + same):
+        same += 64
+    while same + 8 <= most:
         parted = eight(one, at + same) ^ eight(other, begin + same)
-        parted |= eight(one, at + same + 8) ^ eight(other, begin + same + 8)
-        parted |= eight(one, at + same + 16) ^ eight(other, begin + same + 16)
-        parted |= eight(one, at + same + 24) ^ eight(other, begin + same + 24)
         if parted:
-            break
-        same += 32
-    while same + 8 <= most and eight(one, at + same) == eight(other, begin + same):
+            return same + (np.int64(_zeros_below(parted)) >> 3)  # type: ignore[call-arg]
         same += 8
     while same < most and one[at + same] == other[begin + same]:
         same += 1
@@ -843,7 +868,57 @@ def _is(text, at, end, word):
     return True
 
 
+@_part
+def _player_state(text, at, end):
+    """Behind the actor or target that begins at `at`, and the start and end of its own state if it is a player.
+
+    Returns:
+        Where it ends, -1 where it can't be taken; -1 twice where it is no player or has no state, or none longer
+        than a null.
+    """
+    begin, stop = -1, -1
+    is_player, has_type, has_state = False, False, False
+    at = _space(text, at + 1, end)
+    if at < end and text[at] == CLOSE:
+        return at + 1, begin, stop
+    while at < end:
+        name = at + 1
+        name_end, at = _key(text, at, end)
+        if at < 0:
+            break
+        at = _space(text, at, end)
+        if at >= end:
+            break
+        value = at
+        if _is(text, name, name_end, _TYPE):
+            at = past_value(text, at, end)
+            if has_type or at < 0:
+                break
+            is_player, has_type = text[value] == QUOTE and _is(text, value + 1, at - 1, _PLAYER), True
+        elif _is(text, name, name_end, _STATE):
+            at = past_value(text, at, end)
+            if has_state or at < 0:
+                break
+            if is_player and at - value > _NULL.shape[0]:  # so that it gets no longer without it
+                begin, stop = value, at
+            has_state = True
+        else:
+            at = _past_unchecked(text, at, end)
+            if at < 0:
+                break
+        at = _space(text, at, end)
+        if at >= end:
+            break
+        if text[at] == CLOSE:
+            return at + 1, begin, stop
+        if text[at] != COMMA:
+            break
+        at = _space(text, at + 1, end)
+    return -1, -1, -1
+
+
 _NULL, _EMPTY = np.frombuffer(b"null", np.uint8), np.frombuffer(b'""', np.uint8)
+_TYPE, _STATE, _PLAYER = (np.frombuffer(word, np.uint8) for word in (b"type", b"state", b"player"))
 _SEQUENCES = 2**46  # beyond is the careful reader's to refuse
 
 # What is kept of the state that is remembered, also between two blocks.
@@ -984,8 +1059,9 @@ def read_block(
         recent: (n, 2) room for the newest n forms that differ, each by its start and size.
         item_text: ids of items looked for, one after the other.
         item_end: where each of these ends.
-        out: the forms of the lines taken: each state replaced by null, and what differs between any two lines (ids,
-            clock, sequence numbers) by empty strings. Lines may share one.
+        out: the forms of the lines taken: each state replaced by null, with it those that the players of its event
+            tell of themselves, and what differs between any two lines (ids, clock, sequence numbers) by empty
+            strings. Lines may share one.
         lines: of each line taken: its place among the lines of the block, start, end, its form from and to, sequence
             number, clock in microseconds since 1970 UTC (NO_CLOCK if it is written unusually), its text from and to,
             its first event, how many events.
@@ -996,9 +1072,9 @@ def read_block(
         items: bits of the items looked for that the player has; -1 where unknown.
 
     Returns:
-        How many of `lines`, `events`, `states`, `rows` are filled, how many lines the block has, and the start of the
-        state that is remembered, -1 if it still is the saved one. Lines for which there is no room, and all that are
-        unusual, are not among those taken.
+        How many of `lines`, `events`, `states`, `rows`, `out` are filled, how many lines the block has, and the start
+        of the state that is remembered, -1 if it still is the saved one. Lines for which there is no room, and all
+        that are unusual, are not among those taken.
     """
     end = text.shape[0]
     begin, line = 0, 0
@@ -1007,6 +1083,7 @@ def read_block(
     recent[:, 1] = -1
     oldest = 0  # of the recent forms
     had, had_in_event = 0, 0  # fields met
+    cuts = True  # whether players' own states are left out; an event without state needs them
     while begin < end:
         first_event, first_state, first_row, first_out = n_events, n_states, n_rows, n_out
         at = _space(text, begin, end)
@@ -1014,8 +1091,8 @@ def read_block(
             begin, line = at + 1, line + 1
             continue
         # level: 0 in the transaction, 1 in the list of its events, 2 in an event
-        level, taken = 0, False
-        had = 0
+        level, taken, again = 0, False, False
+        had, has_cut = 0, False
         sequence, clock, clock_begin, clock_end = -1, NO_CLOCK, -1, -1
         opened = True
         copied = begin  # up to where the line is in `out`
@@ -1029,6 +1106,9 @@ def read_block(
                 if level == 0:
                     at = _space(text, at, end)
                     taken = at < end and text[at] == 10 and sequence >= 0 and clock_begin >= 0
+                    break
+                if level == 2 and has_cut and events[n_events - 1, STATE] < 0:
+                    again = True
                     break
                 level -= 1
                 opened = False
@@ -1045,7 +1125,7 @@ def read_block(
                 n_events += 1
                 if at < end and text[at] == OPEN:
                     level, opened = 2, True
-                    had_in_event = 0
+                    had_in_event, has_cut = 0, False
                     at += 1
                 else:
                     at = past_value(text, at, end)
@@ -1073,6 +1153,15 @@ def read_block(
                     break
                 level, opened = 1, True
                 at += 1
+            elif kind == ENTITY:
+                if text[at] != OPEN:
+                    at = past_value(text, at, end)
+                    continue
+                at, cut, cut_end = _player_state(text, at, end)
+                if cuts and cut >= 0:
+                    n_out = _copy(text, copied, cut, out, n_out)
+                    n_out = _copy(_NULL, 0, 4, out, n_out)
+                    copied, has_cut = cut_end, True
             elif kind == STATE_OBJECT:
                 if text[at] != OPEN:
                     at = past_value(text, at, end)
@@ -1134,15 +1223,19 @@ def read_block(
             row[SEQUENCE], row[CLOCK], row[CLOCK_BEGIN], row[CLOCK_STOP] = sequence, clock, clock_begin, clock_end
             row[FIRST_EVENT], row[EVENTS] = first_event, n_events - first_event
             n_lines += 1
+            cuts = n_states - first_state == n_events - first_event
         else:
             for state in range(first_state, n_states):
                 memory[DIRTY] |= states[state, CHANGED]
             n_events, n_states, n_rows, n_out = first_event, first_state, first_row, first_out
+            if again:
+                cuts = False
+                continue
             at = begin
             while at < end and text[at] != 10:
                 at += 1
         begin, line = at + 1, line + 1
-    return n_lines, n_events, n_states, n_rows, line, newest
+    return n_lines, n_events, n_states, n_rows, n_out, line, newest
 
 
 @_part

@@ -146,9 +146,9 @@ class Columns(NamedTuple):
 
     def put(self, at: slice | NDArray[np.int64], other: "Columns", rows: NDArray[np.int64]) -> None:
         """Overwrites some rows with some of another's."""
-        self.values[at] = other.values[rows]
-        self.items[at] = other.items[rows]
-        self.is_told[at] = other.is_told[rows]
+        self.values[at] = other.values.take(rows, axis=0)
+        self.items[at] = other.items.take(rows)
+        self.is_told[at] = other.is_told.take(rows)
 
 
 _PACKED = np.dtype([("values", np.float64, (len(COLUMNS),)), ("items", np.int8), ("is_told", np.bool_)])

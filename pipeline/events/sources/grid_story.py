@@ -198,8 +198,7 @@ _KINDS = {name: text_codes() if name in TEXTS else kind for name, kind in SCHEMA
 
 def _whole(game: Game, events: pl.DataFrame, positions: pl.DataFrame) -> pl.DataFrame:
     """Events and positions in the order of the feed, as drafts."""
-    nothing = pl.DataFrame(schema={name: _KINDS[name] for name in _TOLD})
-    both = pl.concat([nothing, events, positions], how="diagonal")
+    both = pl.concat([events, positions], how="diagonal", rechunk=True)  # rows of two chunks are slow to find
     del events, positions  # lest they stand in memory three times
     both = both[np.argsort(both["seq"].to_numpy(), kind="stable")]
     constant = {name: pl.lit(None, kind) for name, kind in _KINDS.items() if name not in _TOLD}
@@ -293,20 +292,12 @@ class _Teller:
 
     def _place_people(self, rows: list[_Row], people: list[tuple[int, int, "_Words"]]) -> None:
         """Tells of events of players the team of the actor, and where actor and target are."""
-        at: list[tuple[Point | None, Point | None]] = [(None, None)] * len(people)
-        of = self._transactions.of
-        sights = self._transactions.sight[of[[place for _, place, _ in people]]].tolist() if people else []
-        asked = [
-            (number, side, sight, name)
-            for number, (sight, (_, _, words)) in enumerate(zip(sights, people, strict=True))
-            for side, name in enumerate((words.actor, words.target))
-            if sight >= 0 and _is_player(name)
-        ]
-        points = self._positions.points([sight for _, _, sight, _ in asked], [name or "" for *_, name in asked])
-        for (number, side, _, _), point in zip(asked, points, strict=True):
-            at[number] = (point, at[number][1]) if side == 0 else (at[number][0], point)
-        for (row, place, words), (actor_at, target_at) in zip(people, at, strict=True):
-            self._see(int(self._transactions.starts[of[place] + 1]))
+        of = self._transactions.of[np.array([place for _, place, _ in people], np.int64)]
+        sights, ends = self._transactions.sight[of].tolist(), self._transactions.starts[of + 1].tolist()
+        actors = self._positions.points(sights, [words.actor for *_, words in people])
+        targets = self._positions.points(sights, [words.target for *_, words in people])
+        for (row, _, words), end, actor_at, target_at in zip(people, ends, actors, targets, strict=True):
+            self._see(end)
             payload = words.payload
             if target_at is not None:
                 x, y, z = target_at
@@ -372,7 +363,7 @@ def _words(title: Title, gist: Gist) -> _Words:
     event_type = "OTHER"
     payload: dict[str, Any] = {}
     weapon, amount = None, None
-    if target_is_player and gist.action in grid_wire.KILLS | grid_wire.DAMAGES:
+    if target_is_player and (gist.action in grid_wire.KILLS or gist.action in grid_wire.DAMAGES):
         payload["kind"] = gist.action if actor_is_player else f"{gist.actor[0]}-{gist.action}"
         if gist.action in grid_wire.KILLS:
             event_type, delta = "PLAYER_KILLED", _delta(gist.actor_delta)
@@ -416,17 +407,17 @@ def _delta(told: bytes) -> grid_wire.PlayerChange:
     return (_PLAYER_DELTA.decode(told).game or _NOTHING) if told else _NOTHING
 
 
+def _first(*told: float | None) -> float | None:
+    return next((value for value in told if value is not None), None)
+
+
 def _damage(gist: Gist) -> int | None:
     """Health taken, as the target's delta tells it, else the actor's; null where neither does."""
-    target, actor = _delta(gist.target_delta), _delta(gist.actor_delta)
-    told = (
-        target.damage_taken,
-        target.teamdamage_taken,
-        target.selfdamage_taken,
-        actor.damage_dealt,
-        actor.teamdamage_dealt,
-        actor.selfdamage_dealt,
-        -target.current_health if isinstance(target.current_health, float | int) else None,
-    )
-    amount = next((value for value in told if value is not None), None)
+    target = _delta(gist.target_delta)
+    amount = _first(target.damage_taken, target.teamdamage_taken, target.selfdamage_taken)
+    if amount is None:
+        actor = _delta(gist.actor_delta)
+        amount = _first(actor.damage_dealt, actor.teamdamage_dealt, actor.selfdamage_dealt)
+    if amount is None and isinstance(target.current_health, float | int):
+        amount = -target.current_health
     return None if amount is None or not 0 <= amount < _INT32_END - 1 else round(amount)
