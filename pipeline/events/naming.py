@@ -44,9 +44,15 @@ class Naming:
     """
 
     def __init__(self, boundaries: pl.DataFrame, numbered: pl.DataFrame, players: Cast, rounds: list[Round]) -> None:
-        self._opens_late = bool((boundaries["event_type"] == "MATCH_STARTED").any())
-        ends = (boundaries["event_type"] == "ROUND_ENDED") & boundaries["round"].is_null()
-        self._ends = dict(numbered.filter(ends).select("event_id", "round").iter_rows())
+        types = boundaries["event_type"].to_list()
+        self._opens_late = "MATCH_STARTED" in types
+        self._ends = {
+            event_id: found
+            for event_type, own, event_id, found in zip(
+                types, boundaries["round"], numbered["event_id"], numbered["round"], strict=True
+            )
+            if event_type == "ROUND_ENDED" and own is None
+        }
         self._telling = pl.Series(_TELLING, dtype=text_codes())
         self._roster = _Table(players.members, [team for team, _ in players.members.values()])
         told = [(entry.number, team, side) for entry in rounds for team, side in (entry.sides or {}).items()]

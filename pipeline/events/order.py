@@ -81,7 +81,7 @@ def _merged(batches: Iterator[pl.DataFrame], floors: Sequence[int], order: Order
         del batch
         if waiting is not None:  # only with the head of the batch can they lie out of order
             head = int(frame[key].search_sorted(waiting[key][-1], side="right"))
-            frame = pl.concat([order.sort(pl.concat([waiting, frame[:head]])), frame[head:]])
+            frame = pl.concat([order.sort(pl.concat([waiting, frame[:head]])), frame[head:]], rechunk=True)
         cut = frame.height if floor is None else int(frame[key].search_sorted(floor, side="left"))
         waiting, frame = frame[cut:] if cut < frame.height else None, frame[:cut]
         if cut:

@@ -181,7 +181,7 @@ class _Match:
         if timed["round"].null_count() < timed.height:
             rows = np.flatnonzero(timed["round"].is_not_null())
             # Rows by number are copies; a slice, or what a filter takes for one, would hold the whole page in memory.
-            self._rounds.append(timed.select("round", pl.col("t_ms").cast(pl.Int32))[rows])
+            self._rounds.append(pl.DataFrame([timed["round"][rows], timed["t_ms"][rows].cast(pl.Int32)]))
 
     def clock(self, most_ms: int) -> tuple[int | None, bool]:
         """Its clock at match time 0, and whether any event stands further from it."""

@@ -239,7 +239,7 @@ class _Page:
         columns = {series.name: series for series in pl.DataFrame(pa.table(arrays))}
         for place, name in enumerate(kernel.TEXTS):
             columns[name] = known[rows.texts[place * room : place * room + count]].alias(name)
-        nothing = known.clear(count)
+        nothing = known.new_from_index(0, count)
         return pl.DataFrame([columns[name] if name in columns else nothing.alias(name) for name in SCHEMA])
 
     def _put_in_order(self, known: pl.Series) -> None:
