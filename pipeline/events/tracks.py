@@ -46,7 +46,8 @@ class Tracks:
         places = by_code(codes_of(self._players), np.arange(len(self._players)), -1)
         by_player, ends = deal(rows, looked_up(places, codes_of(events["actor"])), len(self._players))
         columns = [events["actor"].alias(name) if name == "player" else events[name] for name in _COLUMNS]
-        updates = pl.DataFrame(columns)[by_player]
+        at = pl.Series(by_player)
+        updates = pl.DataFrame([_at(at, values) for values in columns])
         for group, (first, last) in enumerate(self._groups):
             if ends[last] > ends[first]:
                 place = self._shelf.put(updates[ends[first] : ends[last]])
@@ -62,6 +63,13 @@ class Tracks:
                 yield pl.concat(
                     [frame[ends[player] : ends[player + 1]] for player in range(last - first) for frame, ends in frames]
                 )
+
+
+def _at(rows: pl.Series, values: pl.Series) -> pl.Series:
+    """The values at some rows, of which what is null throughout costs nothing."""
+    if values.null_count() == len(values):
+        return values.new_from_index(0, len(rows))
+    return values[rows]
 
 
 def _groups(updates: list[int], frame_rows: int) -> list[tuple[int, int]]:

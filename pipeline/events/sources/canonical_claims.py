@@ -18,6 +18,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from configs.events import ValidityConfig
+from pipeline.events.codes import Codes, codes_of
 from pipeline.events.drafts import Drafts, by_match, text_codes
 from pipeline.events.sources import TooManyMatches
 
@@ -104,10 +105,11 @@ class Claims:
         """
         if frame.is_empty():
             return
-        self._codes.update(frame["match_id"].to_physical().unique())
+        matches = codes_of(frame["match_id"])
+        self._codes.update((matches[:1] if matches.min() == matches.max() else np.unique(matches)).tolist())
         if len(self._codes) > self._most_matches:
             raise TooManyMatches(self._most_matches)
-        self._ids.append(_hashes(frame, 1))
+        self._ids.append(_hashes(frame["event_id"], matches, 1))
         for part in by_match(frame):
             self._matches.setdefault(part["match_id"][0], _Match()).note(part)
 
@@ -257,11 +259,11 @@ def _no_rounds() -> pl.DataFrame:
     return pl.DataFrame(schema={"match_id": text_codes(), "round": pl.Int32(), "round_ms": pl.Int64()})
 
 
-def _hashes(events: pl.DataFrame, seed: int) -> NDArray[np.uint64]:
+def _hashes(ids: pl.Series, matches: Codes, seed: int) -> NDArray[np.uint64]:
     """Of match and id. Codes of matches are the same for as long as their drafts are held."""
-    ids = events["event_id"].hash(seed).to_numpy()
-    matches = events["match_id"].to_physical().to_numpy().astype(np.uint64)
-    hashes: NDArray[np.uint64] = np.bitwise_xor(ids, matches * _MIX)
+    if matches.size and matches.min() == matches.max():
+        matches = matches[:1]
+    hashes: NDArray[np.uint64] = np.bitwise_xor(ids.hash(seed).to_numpy(), matches.astype(np.uint64) * _MIX)
     return hashes
 
 
@@ -318,10 +320,11 @@ def _later_copies(drafts: Drafts, fates: Fates, twice: NDArray[np.uint64]) -> ND
     """Which of the events that stand have an id that an earlier line of their match has."""
     found = []
     for start, events in _placed(drafts):
-        ids = _hashes(events, 1)
+        matches = codes_of(events["match_id"])
+        ids = _hashes(events["event_id"], matches, 1)
         near = twice[np.minimum(np.searchsorted(twice, ids), twice.size - 1)]
         rows = np.flatnonzero((near == ids) & (fates[start : start + events.height] == STANDS))
-        other = _hashes(events[rows], 2)
+        other = _hashes(events["event_id"][rows], matches[rows], 2)
         found.append(
             pl.DataFrame({"line": events["source_line"][rows], "one": ids[rows], "other": other, "at": rows + start})
         )
