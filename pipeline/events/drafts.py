@@ -87,7 +87,7 @@ class Drafts:
     def __init__(self, config: LinesConfig) -> None:
         self._batch_rows = config.batch_rows
         self._batch: list[Draft] = []
-        self._spool = Spool(config.frame_rows, config.held_rows)
+        self._spool = Spool(config.frame_rows, config.pieces, config.held_rows)
         self._codes = pl.Series(dtype=text_codes())  # keeps the codes while all frames are on disk
 
     def add(self, draft: Draft) -> None:
