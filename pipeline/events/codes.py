@@ -22,14 +22,14 @@ Codes = NDArray[np.uint32]
 
 def codes_of(values: pl.Series) -> Codes:
     """The codes of a categorical column, null as `NO_CODE`."""
-    return _filled(values.to_physical())
+    return filled(values.to_physical())
 
 
 def codes_in(frame: pl.DataFrame, columns: Sequence[str]) -> list[Codes]:
     """The codes of some categorical columns of a frame, as `codes_of` gives them, at the price of one."""
     if not columns:
         return []
-    return [_filled(codes) for codes in frame.select(pl.col(columns).to_physical()).get_columns()]
+    return [filled(codes) for codes in frame.select(pl.col(columns).to_physical()).get_columns()]
 
 
 def texts_of(codes: Sequence[Codes], kinds: Sequence[pl.DataType]) -> list[pl.Series]:
@@ -68,18 +68,22 @@ def looked_up(table: NDArray[np.int32], codes: Codes) -> NDArray[np.int32]:
     return found
 
 
-def _filled(codes: pl.Series) -> Codes:
-    """With `NO_CODE` in place of null, without a copy where none is."""
-    nulls, size = codes.null_count(), len(codes)
+def filled(values: pl.Series) -> NDArray[Any]:
+    """Whole numbers of 32 bits, all bits set in place of null; without a copy where none is.
+
+    So null is `NO_CODE` among codes, and -1 among numbers with a sign.
+    """
+    nulls, size = values.null_count(), len(values)
     if not nulls:
-        return codes.to_numpy()
+        return values.to_numpy()
+    kind = np.uint32 if values.dtype == pl.UInt32 else np.int32
     if nulls == size:
-        return np.full(size, NO_CODE, np.uint32)
-    array = codes.rechunk().to_arrow()
-    valid, values = array.buffers()
-    told = np.frombuffer(values, np.uint32)[array.offset : array.offset + size]
-    filled: Codes = fill(told, np.frombuffer(valid, np.uint8), array.offset)
-    return filled
+        return np.full(size, NO_CODE, np.uint32).view(kind)
+    array = values.rechunk().to_arrow()
+    valid, data = array.buffers()
+    told = np.frombuffer(data, kind)[array.offset : array.offset + size]
+    found: NDArray[Any] = fill(told, np.frombuffer(valid, np.uint8), array.offset)
+    return found
 
 
 def first_used(codes: Codes) -> tuple[NDArray[np.int32], Codes, NDArray[np.uint8] | None]:

@@ -19,12 +19,12 @@ def look_up(table, codes):  # type: ignore[no-untyped-def]
 
 @njit(cache=True)
 def fill(codes, valid, offset):  # type: ignore[no-untyped-def]
-    """Codes with the largest there is where an Arrow bitmap, from some bit of it on, has none."""
+    """Codes, or whole numbers, of which all bits are set where an Arrow bitmap, from some bit of it on, has none."""
     filled = np.empty_like(codes)
     for row in range(codes.size):
         bit = row + offset
-        is_told = np.uint32(valid[bit >> 3] >> (bit & 7) & 1)
-        filled[row] = codes[row] | (is_told - np.uint32(1))  # of null all bits are set, which is `NO_CODE`
+        is_told = codes.dtype.type(valid[bit >> 3] >> (bit & 7) & 1)
+        filled[row] = codes[row] | (is_told - codes.dtype.type(1))
     return filled
 
 

@@ -163,7 +163,7 @@ class _Match:
         self._id: str | None = None
         self._offsets_us = _Counts()
         self._untimed_us = _Counts()
-        self._rounds: list[pl.DataFrame] = []
+        self._rounds: list[tuple[NDArray[np.int32], NDArray[np.int32]]] = []
 
     def note(self, events: pl.DataFrame) -> None:
         """Takes note of its next events."""
@@ -180,10 +180,13 @@ class _Match:
         if timed["occurred_us"].null_count() < timed.height:
             clocked = timed if not timed["occurred_us"].null_count() else timed.drop_nulls("occurred_us")
             self._offsets_us.add(clocked["occurred_us"].to_numpy() - clocked["t_ms"].to_numpy() * 1000)
-        if timed["round"].null_count() < timed.height:
-            rows = np.flatnonzero(timed["round"].is_not_null())
-            # Rows by number are copies; a slice, or what a filter takes for one, would hold the whole page in memory.
-            self._rounds.append(pl.DataFrame([timed["round"][rows], timed["t_ms"][rows].cast(pl.Int32)]))
+        rounds, times = timed["round"], timed["t_ms"]
+        if rounds.null_count() < timed.height:
+            if rounds.null_count():
+                is_told = rounds.is_not_null()
+                rounds, times = rounds.filter(is_told), times.filter(is_told)
+            # Copies; a slice, or what a filter takes for one, would hold the whole page in memory.
+            self._rounds.append((np.array(rounds, np.int32), np.array(times, np.int32)))
 
     def clock(self, most_ms: int) -> tuple[int | None, bool]:
         """Its clock at match time 0, and whether any event stands further from it."""
@@ -200,19 +203,19 @@ class _Match:
         """`match_id`, `round` and `round_ms`, the median time of its events; and how far any stands from that."""
         if not self._rounds:
             return _no_rounds(), 0
-        t_ms = pl.col("t_ms").cast(pl.Int64)
-        times = (
-            pl.concat(self._rounds)
-            .group_by("round", maintain_order=True)
-            .agg(round_ms=t_ms.quantile(0.5, interpolation="lower").cast(pl.Int64), low=t_ms.min(), high=t_ms.max())
-        )
-        spread = times.select(
-            pl.max_horizontal(pl.col("high") - pl.col("round_ms"), pl.col("round_ms") - pl.col("low"))
-        )
-        return (
-            times.select(pl.lit(name).cast(text_codes()).alias("match_id"), "round", "round_ms"),
-            int(spread.max().item()),
-        )
+        rounds, t_ms = (np.concatenate(columns) for columns in zip(*self._rounds, strict=True))
+        if (rounds[1:] < rounds[:-1]).any():
+            by_round = np.argsort(rounds, kind="stable")
+            rounds, t_ms = rounds[by_round], t_ms[by_round]
+        starts = np.flatnonzero(np.append(True, rounds[1:] != rounds[:-1]))
+        spread, medians = 0, []
+        for times in np.split(t_ms, starts[1:]):
+            times.sort()
+            median = int(times[(times.size - 1) // 2])
+            spread = max(spread, int(times[-1]) - median, median - int(times[0]))
+            medians.append(median)
+        found = {"match_id": [name] * starts.size, "round": rounds[starts], "round_ms": medians}
+        return pl.DataFrame(found, schema=_no_rounds().schema), spread
 
 
 class _Counts:
