@@ -53,10 +53,12 @@ class Survey:
     @property
     def owners(self) -> dict[str, str]:
         """Per actor the team that the first of its events which names one tells."""
-        if not self._owners:
-            return {}
-        firsts = in_order(pl.concat(self._owners)).unique("actor", keep="first")
-        return dict(firsts.select("actor", "team").iter_rows())
+        found: dict[str, str] = {}
+        if self._owners:  # those of one frame stand alone, in order or not
+            firsts = in_order(pl.concat(self._owners)) if len(self._owners) > 1 else self._owners[0]
+            for actor, team in zip(firsts["actor"], firsts["team"], strict=True):
+                found.setdefault(actor, team)
+        return found
 
     def add(self, place: int, events: pl.DataFrame) -> None:
         """Looks at the match's events in one more frame."""
