@@ -8,6 +8,18 @@ from pydantic import Field, model_validator
 from configs.base import Config, load
 
 
+class PiecesConfig(Config):
+    """How much of a frame is written to a temporary file, or read from it, at once: that much stands in memory twice.
+
+    Attributes:
+        rows: how many rows.
+        columns: and of so many columns.
+    """
+
+    rows: int = Field(ge=1)
+    columns: int = Field(ge=1)
+
+
 class LinesConfig(Config):
     """How much of a file may stand in memory, and what an archive may unpack to.
 
@@ -24,6 +36,8 @@ class LinesConfig(Config):
         batch_rows: how many events become a columnar frame at once.
         frame_rows: how many rows are worked on at once.
         held_rows: how many rows may wait in memory; those of a longer log wait in temporary files.
+        pieces: in which rows go to temporary files and come back.
+        max_readings: how often matches may read each frame of a log on an average before their events are dealt out.
     """
 
     chunk_bytes: int = Field(ge=1)
@@ -38,6 +52,8 @@ class LinesConfig(Config):
     batch_rows: int = Field(ge=1)
     frame_rows: int = Field(ge=1)
     held_rows: int = Field(ge=0)
+    pieces: PiecesConfig
+    max_readings: float = Field(ge=1)
 
 
 class ValidityConfig(Config):

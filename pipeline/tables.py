@@ -427,7 +427,8 @@ def conform(table: str, frame: pl.DataFrame) -> pl.DataFrame:
     """
     try:
         if _holds(table, frame):
-            return frame.select(TABLES[table].column_names())
+            names = TABLES[table].column_names()
+            return frame if frame.columns == names else frame.select(names)
         return TABLES[table].validate(frame, cast=True)
     except (dy.exc.ValidationError, dy.exc.SchemaError, pl.exceptions.PolarsError) as error:
         raise SchemaViolation(f"table {table}: {error}") from error
@@ -439,17 +440,31 @@ def _holds(table: str, frame: pl.DataFrame) -> bool:
     dataframely plans a query of all rules and columns, which takes 40 ms for the table of features however few rows
     there are; asking each rule whether it holds takes one.
     """
-    types, rules = _declared(table)
+    types, required, rules = _declared(table)
     found = frame.schema
     if any(found.get(name) != kind for name, kind in types.items()):
+        return False
+    if any(frame[name].null_count() for name in required):
         return False
     return all(frame.select(rules).row(0))
 
 
 @cache
-def _declared(table: str) -> tuple[pl.Schema, list[pl.Expr]]:
+def _declared(table: str) -> tuple[pl.Schema, list[str], list[pl.Expr]]:
+    """Types, the columns without null, whose count polars keeps, and all other rules."""
+    required = [name for name, column in TABLES[table].columns().items() if not column.nullable]
+    counted = {f"{name}|nullability" for name in required}
     rules = TABLES[table]._validation_rules(with_cast=False)
-    return empty(table).schema, [rule.expr.all().alias(name) for name, rule in rules.items()]
+    others = [rule.expr.all().alias(name) for name, rule in rules.items() if name not in counted]
+    return empty(table).schema, required, others
+
+
+@cache
+def _by_value(table: str) -> tuple[list[str], dict[str, dict[str, pl.Expr]]]:
+    """The columns without null, and what else each column's values must be."""
+    columns = TABLES[table].columns()
+    required = [name for name, column in columns.items() if not column.nullable]
+    return required, {name: rules for name, column in columns.items() if (rules := _value_rules(name, column))}
 
 
 class StreamCheck:
@@ -468,11 +483,9 @@ class StreamCheck:
     def __init__(self, table: str) -> None:
         if table not in STREAMED:
             raise SchemaViolation(f"table {table} has rules that only the whole of it can satisfy")
-        columns = TABLES[table].columns()
         self._table, self._key = table, TABLES[table].primary_key()
         self._types = empty(table).schema
-        self._required = [name for name, column in columns.items() if not column.nullable]
-        self._rules = {name: rules for name, column in columns.items() if (rules := _value_rules(name, column))}
+        self._required, self._rules = _by_value(table)
         self._keys: list[NDArray[np.uint64]] = []
 
     def take(self, frame: pl.DataFrame) -> pl.DataFrame:
@@ -488,14 +501,12 @@ class StreamCheck:
         if wrong := [name for name, kind in frame.schema.items() if not _fits(kind, self._types[name])]:
             raise SchemaViolation(f"table {self._table}: type of {', '.join(wrong)}")
         broken = [f"{name}|nullability" for name in self._required if frame[name].null_count()]
-        texts = [name for name in self._rules if isinstance(frame[name].dtype, pl.Categorical)]
-        others = [name for name in self._rules if name not in texts]
-        for values in (
-            *([frame.select(others)] if others else []),
-            *(_different(frame[name]).to_frame() for name in texts),
-        ):
-            rules = {f"{name}|{rule}": holds for name in values.columns for rule, holds in self._rules[name].items()}
-            broken += [rule for rule, holds in values.select(**rules).row(0, named=True).items() if not holds]
+        for name, rules in self._rules.items():
+            values = frame[name]
+            if isinstance(values.dtype, pl.Categorical):
+                values = _different(values)
+            told = values.to_frame().select(**rules).row(0, named=True)
+            broken += [f"{name}|{rule}" for rule, holds in told.items() if not holds]
         if broken:
             raise SchemaViolation(f"table {self._table}: {', '.join(broken)}")
         if keys := self._key:

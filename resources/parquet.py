@@ -9,6 +9,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -100,10 +101,7 @@ def write_parquet(table: str, frames: Iterable[pl.DataFrame], stamp: Stamp, file
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    declared = empty(table).to_arrow(compat_level=_COMPAT).schema
-    required = {name for name, column in TABLES[table].columns().items() if not column.nullable}
-    encodings = {field.name: _encoding(table, field) for field in declared}
-    metadata = {STAMP_KEY: stamp.json, _ARROW_KEY: base64.b64encode(declared.serialize().to_pybytes())}
+    encodings, required, types = _declared(table)
     count, most = 0, _ROW_GROUP_OF.get(table, _ROW_GROUP)
     writer: Any = None
     for group in _row_groups(frames, most, empty(table)):
@@ -124,9 +122,18 @@ def write_parquet(table: str, frames: Iterable[pl.DataFrame], stamp: Stamp, file
         writer.write_table(rows, row_group_size=most)
         count += rows.num_rows
         del group, columns, rows  # before the next ones are made
-    writer.add_key_value_metadata(metadata)
+    writer.add_key_value_metadata({STAMP_KEY: stamp.json, _ARROW_KEY: types})
     writer.close()
     return count
+
+
+@cache
+def _declared(table: str) -> tuple[dict[str, str], frozenset[str], bytes]:
+    """The encoding of each column, the columns that are never null, and all their types as Arrow writes them down."""
+    declared = empty(table).to_arrow(compat_level=_COMPAT).schema
+    required = frozenset(name for name, column in TABLES[table].columns().items() if not column.nullable)
+    encodings = {field.name: _encoding(table, field) for field in declared}
+    return encodings, required, base64.b64encode(declared.serialize().to_pybytes())
 
 
 def _encoding(table: str, field: Any) -> str:

@@ -12,26 +12,24 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from pipeline.events.codes_kernel import look_up, number_anew
+from pipeline.events.codes_kernel import fill, look_up, number_anew
 
 NO_CODE = 2**32 - 1
-"""Stands for null; polars has fewer texts in a list."""
+"""Stands for null: all bits set, as the compiled loops take it; polars has fewer texts in a list."""
 
 Codes = NDArray[np.uint32]
 
 
 def codes_of(values: pl.Series) -> Codes:
     """The codes of a categorical column, null as `NO_CODE`."""
-    codes = values.to_physical()
-    return (codes.fill_null(NO_CODE) if codes.null_count() else codes).to_numpy()
+    return filled(values.to_physical())
 
 
 def codes_in(frame: pl.DataFrame, columns: Sequence[str]) -> list[Codes]:
     """The codes of some categorical columns of a frame, as `codes_of` gives them, at the price of one."""
     if not columns:
         return []
-    codes = frame.select(pl.col(columns).to_physical().fill_null(pl.lit(NO_CODE, pl.UInt32)))
-    return [column.to_numpy() for column in codes.get_columns()]
+    return [filled(codes) for codes in frame.select(pl.col(columns).to_physical()).get_columns()]
 
 
 def texts_of(codes: Sequence[Codes], kinds: Sequence[pl.DataType]) -> list[pl.Series]:
@@ -70,11 +68,29 @@ def looked_up(table: NDArray[np.int32], codes: Codes) -> NDArray[np.int32]:
     return found
 
 
+def filled(values: pl.Series) -> NDArray[Any]:
+    """Whole numbers of 32 bits, all bits set in place of null; without a copy where none is.
+
+    So null is `NO_CODE` among codes, and -1 among numbers with a sign.
+    """
+    nulls, size = values.null_count(), len(values)
+    if not nulls:
+        return values.to_numpy()
+    kind = np.uint32 if values.dtype == pl.UInt32 else np.int32
+    if nulls == size:
+        return np.full(size, NO_CODE, np.uint32).view(kind)
+    array = values.rechunk().to_arrow()
+    valid, data = array.buffers()
+    told = np.frombuffer(data, kind)[array.offset : array.offset + size]
+    found: NDArray[Any] = fill(told, np.frombuffer(valid, np.uint8), array.offset)
+    return found
+
+
 def first_used(codes: Codes) -> tuple[NDArray[np.int32], Codes, NDArray[np.uint8] | None]:
     """Codes numbered anew, by first use.
 
     Returns:
         The number of each, 0 for null; the code that has each number; an Arrow bitmap, None where none is null.
     """
-    numbers, known, valid, nulls = number_anew(codes, np.uint32(NO_CODE))
-    return numbers, known, valid if nulls else None
+    numbers, known, valid = number_anew(codes)
+    return numbers, known, valid if valid.size else None

@@ -18,30 +18,62 @@ def look_up(table, codes):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def number_anew(codes, null):  # type: ignore[no-untyped-def]
-    """Codes numbered by first use; the code of each number; an Arrow bitmap, and how many are null."""
-    most = np.int64(-1)
+def fill(codes, valid, offset):  # type: ignore[no-untyped-def]
+    """Codes, or whole numbers, of which all bits are set where an Arrow bitmap, from some bit of it on, has none."""
+    filled = np.empty_like(codes)
     for row in range(codes.size):
-        if codes[row] != null:
-            most = max(most, np.int64(codes[row]))
-    number_of = np.full(most + 1, -1, np.int32)
-    known = np.empty(min(most + 1, codes.size), np.uint32)
-    numbers, valid = np.empty(codes.size, np.int32), np.zeros((codes.size + 7) // 8, np.uint8)
-    count = nulls = 0
+        bit = row + offset
+        is_told = codes.dtype.type(valid[bit >> 3] >> (bit & 7) & 1)
+        filled[row] = codes[row] | (is_told - codes.dtype.type(1))
+    return filled
+
+
+@njit(cache=True)
+def number_anew(codes):  # type: ignore[no-untyped-def]
+    """Codes numbered by first use; the code of each number; an Arrow bitmap, of no bytes if none is null.
+
+    Null is the largest code there is, so that one more is 0 and it has a place in the table of numbers like any other.
+    """
+    one = np.uint32(1)
+    most, nulls = np.uint32(0), 0
     for row in range(codes.size):
-        code = codes[row]
-        if code == null:
-            numbers[row] = 0
-            nulls += 1
-            continue
+        most = max(most, np.uint32(codes[row] + one))
+        nulls += codes[row] == np.uint32(0xFFFFFFFF)
+    number_of = np.full(np.int64(most) + 1, -1, np.int32)
+    number_of[0] = 0
+    known = np.empty(min(np.int64(most), codes.size), np.uint32)
+    numbers, valid = np.empty(codes.size, np.int32), np.zeros((codes.size + 7) // 8 if nulls else 0, np.uint8)
+    count = 0
+    for row in range(codes.size):
+        code = np.uint32(codes[row] + one)
         number = number_of[code]
         if number < 0:
             number = number_of[code] = count
-            known[count] = code
+            known[count] = codes[row]
             count += 1
         numbers[row] = number
-        valid[row >> 3] |= np.uint8(1 << (row & 7))
-    return numbers, known[:count].copy(), valid, nulls
+    if nulls:
+        for row in range(codes.size):
+            valid[row >> 3] |= np.uint8((codes[row] != np.uint32(0xFFFFFFFF)) << (row & 7))
+    return numbers, known[:count].copy(), valid
+
+
+@njit(cache=True)
+def first_rows(codes, rows):  # type: ignore[no-untyped-def]
+    """Those of some rows at which a code comes for the first time among them."""
+    most = np.uint32(0)
+    for row in rows:
+        most = max(most, np.uint32(codes[row] + np.uint32(1)))  # of null this is 0
+    is_seen = np.zeros(np.int64(most) + 1, np.bool_)
+    found = np.empty(min(is_seen.size, rows.size), np.int64)
+    count = 0
+    for row in rows:
+        code = np.uint32(codes[row] + np.uint32(1))
+        if not is_seen[code]:
+            is_seen[code] = True
+            found[count] = row
+            count += 1
+    return found[:count].copy()
 
 
 @njit(cache=True)

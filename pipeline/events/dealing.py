@@ -9,28 +9,27 @@ from dataclasses import replace
 
 import polars as pl
 
+from configs.events import LinesConfig
 from pipeline.events.drafts import by_match
 from pipeline.events.sources import Frames
 from pipeline.events.spool import Shelf
 from pipeline.events.survey import Survey
 
-_MOST_READINGS = 2  # of each frame; matches one behind the other share only the frames where one ends
 
-
-def dealt(drafts: Frames, known: Mapping[str, Survey], held_rows: int) -> tuple[Frames, Mapping[str, Survey]]:
-    """Frames each of one match, where matches would else read the frames of a log more than twice on an average.
+def dealt(drafts: Frames, known: Mapping[str, Survey], config: LinesConfig) -> tuple[Frames, Mapping[str, Survey]]:
+    """Frames each of one match, where matches would else read the frames of a log too often.
 
     Args:
         drafts: the events of all matches.
         known: what was seen of each match among them.
-        held_rows: how many rows may wait in memory.
+        config: how often is too often, and how many rows may wait in memory.
 
     Returns:
         Frames, and what is known with the places that each match's events have among these.
     """
-    if sum(len(seen.places) for seen in known.values()) <= _MOST_READINGS * len(drafts):
+    if sum(len(seen.places) for seen in known.values()) <= config.max_readings * len(drafts):
         return drafts, known
-    parts = _Parts(held_rows)
+    parts = _Parts(config.held_rows, config.pieces)
     places: dict[str, list[int]] = {name: [] for name in known}
     for place in range(len(drafts)):
         frame = drafts[place]

@@ -5,7 +5,7 @@ Belongs here: rosters, sides, rounds, score, objectives. Does not belong here: h
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,7 +16,8 @@ from configs.maps import MapsConfig
 from pipeline.events.sources.fields import mm
 from pipeline.tables import conform, empty
 
-BOUNDARIES = ("MATCH_STARTED", "ROUND_STARTED", "ROUND_LIVE", "ROUND_ENDED", "MATCH_ENDED")
+_OF_ROUNDS = ("ROUND_STARTED", "ROUND_LIVE", "ROUND_ENDED")
+BOUNDARIES = ("MATCH_STARTED", *_OF_ROUNDS, "MATCH_ENDED")
 
 
 @dataclass(frozen=True)
@@ -52,8 +53,7 @@ def opening(boundaries: pl.DataFrame, told: Mapping[str, Any]) -> dict[str, Any]
         boundaries: the match's boundary events in order.
         told: what the log tells elsewhere, in the shape of the payload; it overrides MATCH_STARTED, which knows less.
     """
-    payloads = boundaries.filter(pl.col("event_type") == "MATCH_STARTED")["payload"].head(1).to_list()
-    first = msgspec.json.decode(payloads[0]) if payloads else {}
+    first = next(_payloads(boundaries, "MATCH_STARTED"), {})
     return {**first, **{name: value for name, value in told.items() if value not in (None, [])}}
 
 
@@ -73,8 +73,8 @@ def cast(known: Mapping[str, Any], boundaries: pl.DataFrame, teams: Iterable[str
             entry = player if isinstance(player, dict) else {"id": player}
             members.setdefault(entry["id"], (team["id"], entry.get("name") or None))
     extra = set(teams)
-    for payload in boundaries.filter(pl.col("event_type") == "ROUND_STARTED")["payload"]:
-        extra.update(msgspec.json.decode(payload).get("sides") or ())
+    for payload in _payloads(boundaries, "ROUND_STARTED"):
+        extra.update(payload.get("sides") or ())
     return Cast((*rostered, *sorted(extra - rostered.keys())), members)
 
 
@@ -92,7 +92,7 @@ def number_rounds(boundaries: pl.DataFrame) -> pl.DataFrame:
     before: int | None = None  # last started before this instant
     instant: int | None = None
     ended: set[int | None] = {None}
-    for event_type, t_ms, own in boundaries.select("event_type", "t_ms", "round").iter_rows():
+    for event_type, t_ms, own in _rows(boundaries, "event_type", "t_ms", "round"):
         if t_ms != instant:
             instant, before = t_ms, current
         if event_type == "ROUND_STARTED" and own is not None:
@@ -112,12 +112,10 @@ def find_rounds(boundaries: pl.DataFrame) -> list[Round]:
     Args:
         boundaries: the match's boundary events in order, rounds numbered.
     """
-    of_rounds = boundaries.filter(
-        pl.col("event_type").is_in(["ROUND_STARTED", "ROUND_LIVE", "ROUND_ENDED"]) & (pl.col("round") >= 1)
-    ).select("event_type", "round", "t_ms", "payload")
     told: dict[int, dict[str, tuple[int, dict[str, Any]]]] = {}
-    for event_type, number, t_ms, payload in of_rounds.iter_rows():
-        told.setdefault(number, {}).setdefault(event_type, (t_ms, msgspec.json.decode(payload)))
+    for event_type, number, t_ms, payload in _rows(boundaries, "event_type", "round", "t_ms", "payload"):
+        if event_type in _OF_ROUNDS and number is not None and number >= 1:
+            told.setdefault(number, {}).setdefault(event_type, (t_ms, msgspec.json.decode(payload)))
     rounds = []
     for number, by_type in sorted(told.items()):
         started, live, ended = (by_type.get(f"ROUND_{name}") for name in ("STARTED", "LIVE", "ENDED"))
@@ -243,8 +241,8 @@ def match_frame(
 
 
 def _result(boundaries: pl.DataFrame, rounds: list[Round], players: Cast) -> tuple[dict[str, int], str | None]:
-    ends = boundaries.filter(pl.col("event_type") == "MATCH_ENDED")["payload"].head(1).to_list()
-    end: dict[str, Any] = msgspec.json.decode(ends[0]) if ends else {}
+    told = next(_payloads(boundaries, "MATCH_ENDED"), None)
+    end = told or {}
     points = {team: int(value) for team, value in (end.get("score") or {}).items()}
     if not points:
         won = Counter(team for entry in rounds for team, side in (entry.sides or {}).items() if side == entry.winner)
@@ -254,8 +252,18 @@ def _result(boundaries: pl.DataFrame, rounds: list[Round], players: Cast) -> tup
         for team in (*(t for t in players.teams if t in points), *sorted(points.keys() - set(players.teams)))
     }
     winner = end.get("winner") or None
-    if ends and winner is None and score:
+    if told is not None and winner is None and score:
         best = max(score.values())
         leaders = [team for team, value in score.items() if value == best]
         winner = leaders[0] if len(leaders) == 1 else None
     return score, winner
+
+
+def _rows(boundaries: pl.DataFrame, *columns: str) -> Iterator[tuple[Any, ...]]:
+    return zip(*(boundaries[name].to_list() for name in columns), strict=True)
+
+
+def _payloads(boundaries: pl.DataFrame, event_type: str) -> Iterator[dict[str, Any]]:
+    for told_type, payload in _rows(boundaries, "event_type", "payload"):
+        if told_type == event_type:
+            yield msgspec.json.decode(payload)

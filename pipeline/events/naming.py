@@ -15,12 +15,12 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from pipeline.events.codes import by_code, codes_of, looked_up
+from pipeline.events.codes import by_code, codes_of, filled, looked_up
 from pipeline.events.codes_kernel import side_places
 from pipeline.events.drafts import text_codes
 from pipeline.events.matches import Cast, Round
 
-_NO_ROUND = -1
+_NO_ROUND = -1  # as `filled` has it
 _TELLING = ("MATCH_STARTED", "ROUND_STARTED", "ROUND_ENDED")
 
 
@@ -44,9 +44,15 @@ class Naming:
     """
 
     def __init__(self, boundaries: pl.DataFrame, numbered: pl.DataFrame, players: Cast, rounds: list[Round]) -> None:
-        self._opens_late = bool((boundaries["event_type"] == "MATCH_STARTED").any())
-        ends = (boundaries["event_type"] == "ROUND_ENDED") & boundaries["round"].is_null()
-        self._ends = dict(numbered.filter(ends).select("event_id", "round").iter_rows())
+        types = boundaries["event_type"].to_list()
+        self._opens_late = "MATCH_STARTED" in types
+        self._ends = {
+            event_id: found
+            for event_type, own, event_id, found in zip(
+                types, boundaries["round"], numbered["event_id"], numbered["round"], strict=True
+            )
+            if event_type == "ROUND_ENDED" and own is None
+        }
         self._telling = pl.Series(_TELLING, dtype=text_codes())
         self._roster = _Table(players.members, [team for team, _ in players.members.values()])
         told = [(entry.number, team, side) for entry in rounds for team, side in (entry.sides or {}).items()]
@@ -66,8 +72,8 @@ class Naming:
         starts: dict[int, int] = {}
         at, running = [0], [told.round]
         ends: dict[int, int] = {}
-        told_here = events.select("event_type", "event_id", "round")[telling].iter_rows()
-        for row, (event_type, event_id, number) in zip(telling.tolist(), told_here, strict=True):
+        told_here = (events[name][telling].to_list() for name in ("event_type", "event_id", "round"))
+        for row, event_type, event_id, number in zip(telling.tolist(), *told_here, strict=True):
             if event_type == "MATCH_STARTED":
                 open_from = min(open_from, row)
             elif event_type == "ROUND_STARTED" and number is not None:
@@ -93,7 +99,7 @@ class Naming:
         self, own: pl.Series, last_started: NDArray[np.int32], starts: dict[int, int], told: _Told
     ) -> NDArray[np.int64]:
         """Rows that name a round which has not started yet; the one that started last has."""
-        numbers = (own.fill_null(_NO_ROUND) if own.null_count() else own).to_numpy()
+        numbers = filled(own)
         rows = np.flatnonzero((numbers != last_started) & (numbers != _NO_ROUND))
         named, inverse = np.unique(numbers[rows], return_inverse=True)
         from_ = [-1 if n in told.started else starts.get(n, own.len()) for n in named.tolist()]
@@ -162,8 +168,7 @@ class _Sides:
     def of(self, rounds: pl.Series, teams: pl.Series, but: NDArray[np.int64]) -> pl.Series:
         """The side of each team in its round; null for some rows."""
         columns = by_code(codes_of(self._teams), np.arange(len(self._teams)), len(self._teams))
-        numbers = (rounds.fill_null(_NO_ROUND) if rounds.null_count() else rounds).to_numpy()
-        places = side_places(numbers, looked_up(columns, codes_of(teams)), self._numbers, self._places)
+        places = side_places(filled(rounds), looked_up(columns, codes_of(teams)), self._numbers, self._places)
         places[but] = 0
         found: pl.Series = self._values[places]
         return found

@@ -15,6 +15,7 @@ from itertools import accumulate
 
 import polars as pl
 
+from configs.events import PiecesConfig
 from pipeline.events.spool import Pigeonholes
 
 Span = tuple[int, int]
@@ -41,7 +42,11 @@ def span(frame: pl.DataFrame, order: Order) -> Span:
 
 
 def slices(
-    batches: Callable[[], Iterator[pl.DataFrame]], spans: Sequence[Span], order: Order, rows: int
+    batches: Callable[[], Iterator[pl.DataFrame]],
+    spans: Sequence[Span],
+    order: Order,
+    rows: int,
+    pieces: PiecesConfig,
 ) -> Callable[[], Iterator[pl.DataFrame]]:
     """All rows in order.
 
@@ -50,13 +55,14 @@ def slices(
         spans: least and greatest first key of every batch.
         order: the order.
         rows: about how many rows a slice shall have where rows lie scattered.
+        pieces: in which scattered rows wait on disk.
 
     Returns:
         What gives frames that are not empty; each row of one stands before every row of the next.
     """
     floors = [*accumulate((low for low, _ in reversed(spans[1:])), min)][::-1]
     if _most_waiting(spans, floors) > _MOST_WAITING:
-        return lambda: _dealt(batches, len(spans), order, rows)
+        return lambda: _dealt(batches, len(spans), order, rows, pieces)
     return lambda: _merged(batches(), floors, order)
 
 
@@ -81,7 +87,7 @@ def _merged(batches: Iterator[pl.DataFrame], floors: Sequence[int], order: Order
         del batch
         if waiting is not None:  # only with the head of the batch can they lie out of order
             head = int(frame[key].search_sorted(waiting[key][-1], side="right"))
-            frame = pl.concat([order.sort(pl.concat([waiting, frame[:head]])), frame[head:]])
+            frame = pl.concat([order.sort(pl.concat([waiting, frame[:head]])), frame[head:]], rechunk=True)
         cut = frame.height if floor is None else int(frame[key].search_sorted(floor, side="left"))
         waiting, frame = frame[cut:] if cut < frame.height else None, frame[:cut]
         if cut:
@@ -90,12 +96,12 @@ def _merged(batches: Iterator[pl.DataFrame], floors: Sequence[int], order: Order
 
 
 def _dealt(
-    batches: Callable[[], Iterator[pl.DataFrame]], count: int, order: Order, rows: int
+    batches: Callable[[], Iterator[pl.DataFrame]], count: int, order: Order, rows: int, pieces: PiecesConfig
 ) -> Iterator[pl.DataFrame]:
     step = max(1, rows // count)
     samples = pl.concat([order.sort(batch.select(order.columns)).gather_every(step) for batch in batches()])
     fences = order.sort(samples).gather_every(max(1, rows // step))[1:]
-    holes = Pigeonholes(fences.height + 1, held_rows=rows)
+    holes = Pigeonholes(fences.height + 1, held_rows=rows, pieces=pieces)
     for batch in batches():
         for (hole,), part in (
             batch.with_columns(_hole=_holes(batch, fences, order))

@@ -27,9 +27,9 @@ class QuarantineRows:
     """Grows the table `quarantine` of one log, in bounded memory."""
 
     def __init__(self, log_id: str, config: LinesConfig) -> None:
-        self._log_id, self._raw_chars = log_id, config.raw_chars
+        self._log_id, self._raw_chars, self._pieces = log_id, config.raw_chars, config.pieces
         self._rows: list[tuple[int, str, str, str]] = []
-        self._spool = Spool(_ROWS)
+        self._spool = Spool(_ROWS, config.pieces)
         self._spans: list[Span] = []
         self._first: tuple[int, str, str, str] | None = None
         self._count = 0
@@ -66,7 +66,7 @@ class QuarantineRows:
         """The rows as the table `quarantine`, by line."""
         if self._rows:
             self._put_away()
-        in_order = slices(lambda: iter(self._spool), self._spans, _ORDER, _ROWS)
+        in_order = slices(lambda: iter(self._spool), self._spans, _ORDER, _ROWS, self._pieces)
         return TableStream(
             "quarantine", lambda: (rows.select(pl.lit(self._log_id).alias("log_id"), *_COLUMNS) for rows in in_order())
         )

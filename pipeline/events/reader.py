@@ -87,7 +87,7 @@ def read_log(path: Path, *, log_id: str, uri: str | None = None, config: EventsC
         nothing = UnusableLog(f"{path.name}: none of its events can be used; {reason}")
         nothing.quarantine = quarantine.table()
         raise nothing
-    drafts, known = dealt(reading.drafts, known, config.lines.held_rows)
+    drafts, known = dealt(reading.drafts, known, config.lines)
     log = {"source_kind": source_kind, "log_id": log_id, "log_uri": uri or path.as_posix(), "log_blake3": blake3}
     matches = {
         match_id: read_match(

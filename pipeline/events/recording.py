@@ -94,7 +94,7 @@ class _Tables:
     def __init__(self, match_id: str, drafts: Frames, known: Survey, naming: Naming, config: LinesConfig) -> None:
         self._match_id, self._drafts, self._known = match_id, drafts, known
         self._naming, self._config = naming, config
-        self._in_order = slices(self._batches, known.spans, TOTAL_ORDER, config.frame_rows)
+        self._in_order = slices(self._batches, known.spans, TOTAL_ORDER, config.frame_rows, config.pieces)
         self._tracks: Tracks | None = None
 
     def events(self) -> Iterator[pl.DataFrame]:
@@ -114,7 +114,7 @@ class _Tables:
 
     def _named(self) -> Iterator[pl.DataFrame]:
         """All events, named; tracks are dealt out as they pass by."""
-        tracks = Tracks(self._known.positions, self._config.frame_rows, self._config.held_rows)
+        tracks = Tracks(self._known.positions, self._config)
 
         def seen(events: pl.DataFrame) -> pl.DataFrame:
             tracks.add(events)

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import polars as pl
 
-_PIECE_ROWS, _PIECE_COLUMNS = 32768, 4  # what of a frame is written or read at once stands in memory twice
+from configs.events import PiecesConfig
 
 
 class Shelf:
@@ -19,12 +19,13 @@ class Shelf:
 
     Args:
         held_rows: how many rows may stand in memory.
+        pieces: in which the rows go to disk.
     """
 
-    def __init__(self, held_rows: int) -> None:
+    def __init__(self, held_rows: int, pieces: PiecesConfig) -> None:
         self._room = held_rows
         self._held: list[pl.DataFrame] = []
-        self._disk = _Disk()
+        self._disk = _Disk(pieces)
         self._ends = [0]  # of the frames on disk, in pieces there
 
     def __len__(self) -> int:
@@ -56,14 +57,15 @@ class Spool:
 
     Args:
         frame_rows: a frame in memory ends as soon as it has more rows than this.
+        pieces: in which the rows go to disk.
         held_rows: how many rows of other frames may stand in memory.
     """
 
-    def __init__(self, frame_rows: int, held_rows: int = 0) -> None:
+    def __init__(self, frame_rows: int, pieces: PiecesConfig, held_rows: int = 0) -> None:
         self._frame_rows = frame_rows
         self._room = held_rows
         self._held: list[pl.DataFrame] = []
-        self._disk = _Disk()
+        self._disk = _Disk(pieces)
         self._last: list[pl.DataFrame] = []
         self._last_rows = 0
 
@@ -122,18 +124,20 @@ class Spool:
 class _Disk:
     """Rows in a file without a name, in pieces."""
 
-    def __init__(self) -> None:
+    def __init__(self, pieces: PiecesConfig) -> None:
+        self._pieces = pieces
         self.heights: list[int] = []
         self._ends = [0]
+        # polars writes and reads through the file's descriptor: a buffer of Python's would stand somewhere else.
         self._file = tempfile.TemporaryFile(prefix="gridmotion-", buffering=0)  # noqa: SIM115  # lives as long as this
 
     def add(self, frame: pl.DataFrame) -> None:
         """Writes rows behind all others, in as many pieces as need be."""
         self._file.seek(self._ends[-1])
-        pieces = -(-frame.height // _PIECE_ROWS)
+        pieces = -(-frame.height // self._pieces.rows)
         for piece in frame.iter_slices(-(-frame.height // max(1, pieces))):
-            for first in range(0, piece.width, _PIECE_COLUMNS):
-                columns = piece[:, first : first + _PIECE_COLUMNS]
+            for first in range(0, piece.width, self._pieces.columns):
+                columns = piece[:, first : first + self._pieces.columns]
                 columns.write_ipc_stream(self._file, compat_level=pl.CompatLevel.newest())
             self.heights.append(piece.height)
             self._ends.append(self._file.tell())
@@ -153,10 +157,11 @@ class Pigeonholes:
     Args:
         holes: how many there are.
         held_rows: how many rows may stand in memory.
+        pieces: in which the rows go to disk.
     """
 
-    def __init__(self, holes: int, held_rows: int) -> None:
-        self._shelf = Shelf(held_rows)
+    def __init__(self, holes: int, held_rows: int, pieces: PiecesConfig) -> None:
+        self._shelf = Shelf(held_rows, pieces)
         self._places: list[list[int]] = [[] for _ in range(holes)]
 
     def add(self, hole: int, frame: pl.DataFrame) -> None:

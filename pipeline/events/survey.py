@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 import numpy as np
 import polars as pl
 
-from pipeline.events.codes import by_code, codes_of, first_used, looked_up, texts_of
-from pipeline.events.drafts import TEXTS, TOTAL_ORDER, by_match, in_order, text_codes
+from pipeline.events.codes import NO_CODE, by_code, codes_in, codes_of, first_used, looked_up, texts_of
+from pipeline.events.codes_kernel import first_rows
+from pipeline.events.drafts import TEXTS, TOTAL_ORDER, by_match, in_order, order_of, text_codes
 from pipeline.events.matches import BOUNDARIES
 from pipeline.events.order import Span, span
 from pipeline.events.sources import Frames
@@ -52,30 +53,34 @@ class Survey:
     @property
     def owners(self) -> dict[str, str]:
         """Per actor the team that the first of its events which names one tells."""
-        if not self._owners:
-            return {}
-        firsts = in_order(pl.concat(self._owners)).unique("actor", keep="first")
-        return dict(firsts.select("actor", "team").iter_rows())
+        found: dict[str, str] = {}
+        if self._owners:  # those of one frame stand alone, in order or not
+            firsts = in_order(pl.concat(self._owners)) if len(self._owners) > 1 else self._owners[0]
+            for actor, team in zip(firsts["actor"], firsts["team"], strict=True):
+                found.setdefault(actor, team)
+        return found
 
     def add(self, place: int, events: pl.DataFrame) -> None:
         """Looks at the match's events in one more frame."""
         self.places.append(place)
         self.spans.append(span(events, TOTAL_ORDER))
-        types, actors = codes_of(events["event_type"]), codes_of(events["actor"])
-        boundaries, update = (
-            codes_of(pl.Series(names, dtype=text_codes())) for names in (BOUNDARIES, ["POSITION_UPDATE"])
-        )
-        told = np.flatnonzero(looked_up(by_code(boundaries, 1, 0), types))
+        types, actors, targets, teams = codes_in(events, ("event_type", "actor", "target", "team"))
+        *boundaries, update = codes_of(pl.Series([*BOUNDARIES, "POSITION_UPDATE"], dtype=text_codes()))
+        told = np.flatnonzero(looked_up(by_code(np.array(boundaries), 1, 0), types))
         self._boundaries.append(_on_its_own(events[told]))
-        movers, moving, _ = first_used(actors[types == update[0]])
-        _, acting, _ = first_used(np.concatenate([actors, codes_of(events["target"])]))
-        moved, named = (texts.to_list() for texts in texts_of([moving, acting], [text_codes()] * 2))
+        movers, moving, _ = first_used(actors[types == update])
+        named = [first_used(codes)[1] for codes in (actors, targets, teams)]
+        moved, *others, owning = (texts.to_list() for texts in texts_of([moving, *named], [text_codes()] * 4))
         self.positions.update(dict(zip(moved, np.bincount(movers, minlength=len(moved)).tolist(), strict=True)))
-        self.players.update(moved, (name for name in named if name.startswith(_PLAYER)))
-        if events["team"].null_count() < events.height:
-            owned = events.filter(pl.col("team").is_not_null()).select(*TOTAL_ORDER.columns, "actor", "team")
-            self.teams.update(owned["team"].unique().to_list())
-            self._owners.append(_on_its_own(in_order(owned).unique("actor", keep="first", maintain_order=True)))
+        self.players.update(moved, (name for names in others for name in names if name.startswith(_PLAYER)))
+        if owning:
+            self.teams.update(owning)
+            owned = np.flatnonzero(teams != NO_CODE)
+            order = order_of(*(events[name] for name in TOTAL_ORDER.columns))
+            if order is not None:
+                owned = order[(teams != NO_CODE)[order]]
+            firsts = events[first_rows(actors, owned)]
+            self._owners.append(_on_its_own(firsts.select(*TOTAL_ORDER.columns, "actor", "team")))
 
 
 def survey(drafts: Frames) -> dict[str, Survey]:
@@ -97,8 +102,10 @@ def _look(frame: pl.DataFrame, place: int, found: dict[str, Survey]) -> None:
 
 
 def _on_its_own(rows: pl.DataFrame) -> pl.DataFrame:
-    """A few rows of a frame without the memory of that frame, which filtered rows and all texts hold on to."""
-    copies = rows[np.arange(rows.height)]
-    return copies.with_columns(
-        pl.Series(name, rows[name].to_list(), pl.String) for name, kind in rows.schema.items() if kind == pl.String
+    """A few rows, copied from a frame, without the memory of that frame, which all texts hold on to."""
+    return pl.DataFrame(
+        [
+            pl.Series(rows.name, rows.to_list(), pl.String) if rows.dtype == pl.String else rows
+            for rows in rows.get_columns()
+        ]
     )

@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from configs.events import LinesConfig
 from pipeline.events.codes import by_code, codes_of, looked_up
 from pipeline.events.codes_kernel import deal
 from pipeline.events.drafts import text_codes
@@ -27,15 +28,14 @@ class Tracks:
 
     Args:
         updates: how many updates each player has.
-        frame_rows: how many rows of several players may be worked on together.
-        held_rows: how many rows wait in memory.
+        config: how many rows of several players may be worked on together, and how many wait in memory.
     """
 
-    def __init__(self, updates: Mapping[str, int], frame_rows: int, held_rows: int) -> None:
+    def __init__(self, updates: Mapping[str, int], config: LinesConfig) -> None:
         self._update = pl.Series(["POSITION_UPDATE"], dtype=text_codes())
         self._players = pl.Series("player", sorted(updates), dtype=text_codes())
-        self._groups = _groups([updates[player] for player in sorted(updates)], frame_rows)
-        self._shelf = Shelf(held_rows)
+        self._groups = _groups([updates[player] for player in sorted(updates)], config.frame_rows)
+        self._shelf = Shelf(config.held_rows, config.pieces)
         self._pieces: list[list[tuple[int, NDArray[np.int64]]]] = [[] for _ in self._groups]
 
     def add(self, events: pl.DataFrame) -> None:
@@ -46,7 +46,8 @@ class Tracks:
         places = by_code(codes_of(self._players), np.arange(len(self._players)), -1)
         by_player, ends = deal(rows, looked_up(places, codes_of(events["actor"])), len(self._players))
         columns = [events["actor"].alias(name) if name == "player" else events[name] for name in _COLUMNS]
-        updates = pl.DataFrame(columns)[by_player]
+        at = pl.Series(by_player)
+        updates = pl.DataFrame([_at(at, values) for values in columns])
         for group, (first, last) in enumerate(self._groups):
             if ends[last] > ends[first]:
                 place = self._shelf.put(updates[ends[first] : ends[last]])
@@ -62,6 +63,13 @@ class Tracks:
                 yield pl.concat(
                     [frame[ends[player] : ends[player + 1]] for player in range(last - first) for frame, ends in frames]
                 )
+
+
+def _at(rows: pl.Series, values: pl.Series) -> pl.Series:
+    """The values at some rows, of which what is null throughout costs nothing."""
+    if values.null_count() == len(values):
+        return values.new_from_index(0, len(rows))
+    return values[rows]
 
 
 def _groups(updates: list[int], frame_rows: int) -> list[tuple[int, int]]:

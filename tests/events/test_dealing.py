@@ -44,7 +44,7 @@ def test_each_match_of_an_interleaved_log_reads_its_own_events(held_rows):
     known = survey(log)
     expected = {name: events(log, known[name], name) for name in MATCHES}
     log.read = 0
-    frames, found = dealt(log, known, held_rows)
+    frames, found = dealt(log, known, LINES.model_copy(update={"held_rows": held_rows}))
     assert log.read == len(log) and frames is not log
     for name in MATCHES:
         assert found[name].spans == known[name].spans
@@ -57,5 +57,5 @@ def test_matches_one_behind_the_other_stay_where_they_are():
     log = drafts(name for name in MATCHES for _ in range(20))
     known = survey(log)
     log.read = 0
-    assert dealt(log, known, 0) == (log, known)
+    assert dealt(log, known, LINES) == (log, known)
     assert log.read == 0

@@ -18,6 +18,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from configs.events import ValidityConfig
+from pipeline.events.codes import Codes, codes_of
 from pipeline.events.drafts import Drafts, by_match, text_codes
 from pipeline.events.sources import TooManyMatches
 
@@ -104,10 +105,11 @@ class Claims:
         """
         if frame.is_empty():
             return
-        self._codes.update(frame["match_id"].to_physical().unique())
+        matches = codes_of(frame["match_id"])
+        self._codes.update((matches[:1] if matches.min() == matches.max() else np.unique(matches)).tolist())
         if len(self._codes) > self._most_matches:
             raise TooManyMatches(self._most_matches)
-        self._ids.append(_hashes(frame, 1))
+        self._ids.append(_hashes(frame["event_id"], matches, 1))
         for part in by_match(frame):
             self._matches.setdefault(part["match_id"][0], _Match()).note(part)
 
@@ -161,7 +163,7 @@ class _Match:
         self._id: str | None = None
         self._offsets_us = _Counts()
         self._untimed_us = _Counts()
-        self._rounds: list[pl.DataFrame] = []
+        self._rounds: list[tuple[NDArray[np.int32], NDArray[np.int32]]] = []
 
     def note(self, events: pl.DataFrame) -> None:
         """Takes note of its next events."""
@@ -178,10 +180,13 @@ class _Match:
         if timed["occurred_us"].null_count() < timed.height:
             clocked = timed if not timed["occurred_us"].null_count() else timed.drop_nulls("occurred_us")
             self._offsets_us.add(clocked["occurred_us"].to_numpy() - clocked["t_ms"].to_numpy() * 1000)
-        if timed["round"].null_count() < timed.height:
-            rows = np.flatnonzero(timed["round"].is_not_null())
-            # Rows by number are copies; a slice, or what a filter takes for one, would hold the whole page in memory.
-            self._rounds.append(timed.select("round", pl.col("t_ms").cast(pl.Int32))[rows])
+        rounds, times = timed["round"], timed["t_ms"]
+        if rounds.null_count() < timed.height:
+            if rounds.null_count():
+                is_told = rounds.is_not_null()
+                rounds, times = rounds.filter(is_told), times.filter(is_told)
+            # Copies; a slice, or what a filter takes for one, would hold the whole page in memory.
+            self._rounds.append((np.array(rounds, np.int32), np.array(times, np.int32)))
 
     def clock(self, most_ms: int) -> tuple[int | None, bool]:
         """Its clock at match time 0, and whether any event stands further from it."""
@@ -198,19 +203,19 @@ class _Match:
         """`match_id`, `round` and `round_ms`, the median time of its events; and how far any stands from that."""
         if not self._rounds:
             return _no_rounds(), 0
-        t_ms = pl.col("t_ms").cast(pl.Int64)
-        times = (
-            pl.concat(self._rounds)
-            .group_by("round", maintain_order=True)
-            .agg(round_ms=t_ms.quantile(0.5, interpolation="lower").cast(pl.Int64), low=t_ms.min(), high=t_ms.max())
-        )
-        spread = times.select(
-            pl.max_horizontal(pl.col("high") - pl.col("round_ms"), pl.col("round_ms") - pl.col("low"))
-        )
-        return (
-            times.select(pl.lit(name).cast(text_codes()).alias("match_id"), "round", "round_ms"),
-            int(spread.max().item()),
-        )
+        rounds, t_ms = (np.concatenate(columns) for columns in zip(*self._rounds, strict=True))
+        if (rounds[1:] < rounds[:-1]).any():
+            by_round = np.argsort(rounds, kind="stable")
+            rounds, t_ms = rounds[by_round], t_ms[by_round]
+        starts = np.flatnonzero(np.append(True, rounds[1:] != rounds[:-1]))
+        spread, medians = 0, []
+        for times in np.split(t_ms, starts[1:]):
+            times.sort()
+            median = int(times[(times.size - 1) // 2])
+            spread = max(spread, int(times[-1]) - median, median - int(times[0]))
+            medians.append(median)
+        found = {"match_id": [name] * starts.size, "round": rounds[starts], "round_ms": medians}
+        return pl.DataFrame(found, schema=_no_rounds().schema), spread
 
 
 class _Counts:
@@ -257,11 +262,11 @@ def _no_rounds() -> pl.DataFrame:
     return pl.DataFrame(schema={"match_id": text_codes(), "round": pl.Int32(), "round_ms": pl.Int64()})
 
 
-def _hashes(events: pl.DataFrame, seed: int) -> NDArray[np.uint64]:
+def _hashes(ids: pl.Series, matches: Codes, seed: int) -> NDArray[np.uint64]:
     """Of match and id. Codes of matches are the same for as long as their drafts are held."""
-    ids = events["event_id"].hash(seed).to_numpy()
-    matches = events["match_id"].to_physical().to_numpy().astype(np.uint64)
-    hashes: NDArray[np.uint64] = np.bitwise_xor(ids, matches * _MIX)
+    if matches.size and matches.min() == matches.max():
+        matches = matches[:1]
+    hashes: NDArray[np.uint64] = np.bitwise_xor(ids.hash(seed).to_numpy(), matches.astype(np.uint64) * _MIX)
     return hashes
 
 
@@ -318,10 +323,11 @@ def _later_copies(drafts: Drafts, fates: Fates, twice: NDArray[np.uint64]) -> ND
     """Which of the events that stand have an id that an earlier line of their match has."""
     found = []
     for start, events in _placed(drafts):
-        ids = _hashes(events, 1)
+        matches = codes_of(events["match_id"])
+        ids = _hashes(events["event_id"], matches, 1)
         near = twice[np.minimum(np.searchsorted(twice, ids), twice.size - 1)]
         rows = np.flatnonzero((near == ids) & (fates[start : start + events.height] == STANDS))
-        other = _hashes(events[rows], 2)
+        other = _hashes(events["event_id"][rows], matches[rows], 2)
         found.append(
             pl.DataFrame({"line": events["source_line"][rows], "one": ids[rows], "other": other, "at": rows + start})
         )

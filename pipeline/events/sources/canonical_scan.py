@@ -237,9 +237,12 @@ class _Page:
             "has_kit": flag(kernel.KNOWS_KIT, kernel.IS_KIT),
         }
         columns = {series.name: series for series in pl.DataFrame(pa.table(arrays))}
+        told_texts = known[1:]  # without null, so a column of them is too, which all that follow are quicker with
         for place, name in enumerate(kernel.TEXTS):
-            columns[name] = known[rows.texts[place * room : place * room + count]].alias(name)
-        nothing = known.clear(count)
+            numbers = rows.texts[place * room : place * room + count]
+            is_told = bool(count and numbers.min())
+            columns[name] = (told_texts[numbers - 1] if is_told else known[numbers]).alias(name)
+        nothing = known.new_from_index(0, count)
         return pl.DataFrame([columns[name] if name in columns else nothing.alias(name) for name in SCHEMA])
 
     def _put_in_order(self, known: pl.Series) -> None:

@@ -31,6 +31,8 @@ from numba import config, njit, types
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
+from pipeline.events.sources.calendar_kernel import days_of_month, days_since_1970
+
 MARGIN = 64
 """Bytes that must follow a block's last line feed: more than is ever read at once."""
 
@@ -109,7 +111,6 @@ _MASKS = np.array([(1 << 8 * size) - 1 for size in range(9)], np.uint64)
 _FOUR = _MASKS[4]
 _TENS = np.array([10**n for n in range(19)], np.int64)
 _FLOAT_TENS = np.array([10.0**n for n in range(19)])
-_MONTH_DAYS = np.array([0, 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31], np.int64)
 _NOT_WHOLE = -(2**63)
 _POSITION_BITS = sum(
     1 << bit
@@ -430,15 +431,9 @@ def _minute(at, p, spot):  # type: ignore[no-untyped-def]
     year = century * 100 + years
     if years > 99 or not 1 < year < 9999 or not 1 <= month <= 12 or hour > 23 or minute > 59:
         return False
-    leap = month == 2 and year % 4 == 0 and (year % 100 != 0 or year % 400 == 0)
-    if not 1 <= day <= _MONTH_DAYS[month] + (1 if leap else 0):
+    if not 1 <= day <= days_of_month(year, month):
         return False
-    # Days of the civil calendar, years from March on (Hinnant, "chrono-Compatible Low-Level Date Algorithms").
-    year -= 1 if month <= 2 else 0
-    era = year // 400
-    of_era = year - era * 400
-    of_year = (153 * (month + (-3 if month > 2 else 9)) + 2) // 5 + day - 1
-    days = era * 146097 + of_era * 365 + of_era // 4 - of_era // 100 + of_year - 719468
+    days = days_since_1970(year, month, day)
     spot[_MINUTE_US] = ((days * 24 + hour) * 60 + minute) * 60_000_000
     return True
 

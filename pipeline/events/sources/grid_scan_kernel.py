@@ -23,6 +23,8 @@ from llvmlite import ir  # type: ignore[import-untyped]  # what numba is built o
 from numba import config, njit, types
 from numba.extending import intrinsic
 
+from pipeline.events.sources.calendar_kernel import days_of_month, days_since_1970
+
 # Objects and lists that are read. 0 is any other: its content is checked and passed over.
 OTHER, SERIES, GAMES, GAME, TEAMS, TEAM, PLAYERS, PLAYER, POSITION, ITEMS, ITEM, BAG, BAG_ITEMS = range(13)
 SEGMENTS, SEGMENT, SIDES, SIDE, TRANSACTION, EVENT = range(13, 19)
@@ -941,15 +943,9 @@ def _digits(text, at, count):
     return value
 
 
-_MONTH_DAYS = np.array([0, 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31], np.int64)
-
-
 @_part
 def instant_us(text, at, end):
-    """An instant written as `2026-01-31T12:34:56.789Z` in microseconds since 1970 UTC; NO_CLOCK for any other text.
-
-    Days by Hinnant's days_from_civil, https://howardhinnant.github.io/date_algorithms.html
-    """
+    """An instant written as `2026-01-31T12:34:56.789Z` in microseconds since 1970 UTC; NO_CLOCK for any other text."""
     if (
         end - at != 24 or text[at + 4] != MINUS or text[at + 7] != MINUS or text[at + 10] != 84
         or text[at + 13] != COLON or text[at + 16] != COLON or text[at + 19] != DOT or text[at + 23] != 90
@@ -960,16 +956,11 @@ def instant_us(text, at, end):
     millis = _digits(text, at + 20, 3)
     if not 1 < year < 9999 or not 1 <= month <= 12 or millis < 0:
         return NO_CLOCK
-    leap = year % 4 == 0 and (year % 100 != 0 or year % 400 == 0)
-    if not 1 <= day <= _MONTH_DAYS[month] + (1 if leap and month == 2 else 0):
+    if not 1 <= day <= days_of_month(year, month):
         return NO_CLOCK
     if not (0 <= hour < 24 and 0 <= minute < 60 and 0 <= second < 60):
         return NO_CLOCK
-    shifted = year - (1 if month <= 2 else 0)
-    era = shifted // 400
-    year_of_era = shifted - era * 400
-    day_of_year = (153 * (month + (-3 if month > 2 else 9)) + 2) // 5 + day - 1
-    days = era * 146097 + year_of_era * 365 + year_of_era // 4 - year_of_era // 100 + day_of_year - 719468
+    days = days_since_1970(year, month, day)
     return (((days * 24 + hour) * 60 + minute) * 60 + second) * 1_000_000 + millis * 1000
 
 
