@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from configs.scenes import ScenesConfig, load_scenes
 from pipeline.scenes import speeds
-from pipeline.scenes.figure import FEET, LEFT_ELBOW, RIGHT_ELBOW, bones, shoulder
+from pipeline.scenes.joints import ELBOWS, FEET, bones, shoulder
 from pipeline.scenes.paths import direction_of, heading_of
 from pipeline.scenes.scales import height_m
 from pipeline.scenes.schema import Scene
@@ -137,7 +137,7 @@ def _bones(samples: Samples, scale: Array, config: ScenesConfig) -> Finding:
         f"{a}-{b}": (np.linalg.norm(joints[:, :, a] - joints[:, :, b], axis=-1), size)
         for (a, b), size in bones(human).items()
     }
-    for elbow in (LEFT_ELBOW, RIGHT_ELBOW):
+    for elbow in ELBOWS:
         lengths[f"shoulder-{elbow}"] = np.linalg.norm(joints[:, :, elbow] - top, axis=-1), human.upper_arm
     for name, (found, size) in lengths.items():
         off = float(np.abs(found / (size * scale[:, None]) - 1.0).max())

@@ -11,25 +11,11 @@ from numpy.typing import NDArray
 
 from configs.scenes import Human, ScenesConfig
 from configs.trajectories import GenerationConfig
-from pipeline.scenes.figure import (
-    HEAD,
-    HIPS,
-    LEFT_ELBOW,
-    LEFT_FOOT,
-    LEFT_HAND,
-    LEFT_KNEE,
-    RIGHT_ELBOW,
-    RIGHT_FOOT,
-    RIGHT_HAND,
-    RIGHT_KNEE,
-    posed,
-    shoulder,
-)  # fmt: skip
+from pipeline.scenes.figure import posed
+from pipeline.scenes.joints import ARMS, HEAD, HIPS, LEGS, shoulder
 from pipeline.scenes.kinematics import Movement, retraced, smoothed
 
 Array = NDArray[np.float64]
-_ARMS = ((LEFT_ELBOW, LEFT_HAND), (RIGHT_ELBOW, RIGHT_HAND))
-_LEGS = ((LEFT_KNEE, LEFT_FOOT), (RIGHT_KNEE, RIGHT_FOOT))
 
 
 def boned(joints: NDArray[Any], scale: NDArray[Any] | float, human: Human) -> Array:
@@ -46,12 +32,12 @@ def boned(joints: NDArray[Any], scale: NDArray[Any] | float, human: Human) -> Ar
     hips = out[..., HIPS, :] = found[..., HIPS, :] * np.array([0.0, 1.0])
     out[..., HEAD, :] = hips + human.head * _unit(found[..., HEAD, :] - found[..., HIPS, :], (0.0, 1.0))
     top, found_top = shoulder(out, human), shoulder(found, human)
-    for elbow, hand in _ARMS:
+    for elbow, hand in ARMS:
         out[..., elbow, :] = top + human.upper_arm * _unit(found[..., elbow, :] - found_top, (0.0, -1.0))
         out[..., hand, :] = out[..., elbow, :] + human.forearm * _unit(
             found[..., hand, :] - found[..., elbow, :], (0.0, -1.0)
         )
-    for knee, foot in _LEGS:
+    for knee, foot in LEGS:
         out[..., knee, :], out[..., foot, :] = _leg(hips, found[..., foot, :] - found[..., HIPS, :] + hips, human)
     bodies: Array = out * size
     return bodies

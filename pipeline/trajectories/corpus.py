@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from configs.trajectories import TrajectoriesConfig, load_trajectories
 from pipeline.errors import PipelineError
-from pipeline.scenes.figure import HEAD, HIPS
+from pipeline.scenes.joints import HEAD, HIPS
 from pipeline.trajectories.recall import nothing
 from pipeline.trajectories.recorded import Recorded, match_splits
 from pipeline.trajectories.samples import STILL, Samples, of_rows, swapped

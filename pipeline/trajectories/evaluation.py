@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from configs.scenes import ScenesConfig, load_scenes
 from configs.trajectories import EvaluationConfig, GenerationConfig, TrajectoriesConfig, load_trajectories
-from pipeline.scenes.figure import bones
+from pipeline.scenes.joints import FEET, bones
 from pipeline.scenes.kinematics import retraced
 from pipeline.scenes.validation import action_speeds, slide_mps
 from pipeline.trajectories import baselines
@@ -318,7 +318,7 @@ class _Judge:
         for a, b in bones(human):
             length = np.linalg.norm(joints[:, :, a] - joints[:, :, b], axis=-1)
             variation.append(float((length.std(axis=1) / length.mean(axis=1)).mean()))
-        low = samples.joints[:, :, [7, 9], 1] < self.scenes.limits.contact_m
+        low = samples.joints[:, :, FEET, 1] < self.scenes.limits.contact_m
         out = {
             "ade_m": ade,
             "fde_m": fde,

@@ -11,7 +11,7 @@ from configs.scenes import ScenesConfig
 from pipeline.scenes import speeds
 from pipeline.scenes.captions import STYLES, Phrase, caption
 from pipeline.scenes.dataset import Source, plan, story_shard
-from pipeline.scenes.figure import bones
+from pipeline.scenes.joints import bones
 from pipeline.scenes.matches import NothingToTell, NotTrainable, admit, match_samples, retell, source_of
 from pipeline.scenes.validation import CHECKS, findings
 from pipeline.tables import SchemaViolation, conform, empty

@@ -7,7 +7,7 @@ import pytest
 
 from configs.scenes import ScenesConfig
 from configs.trajectories import load_trajectories
-from pipeline.scenes.figure import bones
+from pipeline.scenes.joints import FEET, bones
 from pipeline.scenes.validation import slide_mps
 from pipeline.trajectories.bodies import boned, walked
 from pipeline.trajectories.corpus import STORY, Corpus
@@ -55,7 +55,7 @@ def _lifted_where_speed_changes(samples: Samples, scenes: ScenesConfig) -> np.nd
     is_even = (np.abs(near - samples.speed).max(axis=0) < scenes.limits.cruise_mps2) & (samples.speed > 1.0)
     assert is_even.mean() > 0.3
     joints = samples.joints.copy()
-    joints[..., [7, 9], 1] += np.where(is_even, 0.0, 1.0)[..., None]
+    joints[..., FEET, 1] += np.where(is_even, 0.0, 1.0)[..., None]
     return joints
 
 

@@ -8,7 +8,7 @@ import pytest
 from configs.scenes import ScenesConfig
 from pipeline.motion.gltf import glb
 from pipeline.motion.synthesizer import synthesize
-from pipeline.scenes.figure import bones
+from pipeline.scenes.joints import bones
 from pipeline.trajectories.corpus import Encoder, Unusable
 from pipeline.trajectories.generation import Generated, TooShort, Wordless, asked, clip_requests, completed, generated
 from pipeline.trajectories.model import TrajectoryModel

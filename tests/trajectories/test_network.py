@@ -8,7 +8,7 @@ import pytest
 
 from configs.scenes import ScenesConfig, load_scenes
 from configs.trajectories import TrajectoriesConfig
-from pipeline.scenes.figure import LEFT_FOOT, bones
+from pipeline.scenes.joints import LEFT_FOOT, bones
 from pipeline.trajectories.baselines import constant_velocity, damped_velocity
 from pipeline.trajectories.batches import Batch, Batches
 from pipeline.trajectories.corpus import STORY, Corpus
