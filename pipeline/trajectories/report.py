@@ -5,7 +5,7 @@ Belongs here: the page. Does not belong here: any figure in it (evaluation, lear
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import polars as pl
@@ -44,12 +44,14 @@ class Outcome:
         corpus: what it learned from and was judged by.
         history: what its training told.
         judgement: the measures.
+        series: what is said of the series of matches, by match id.
     """
 
     model: TrajectoryModel
     corpus: Corpus
     history: Sequence[Mapping[str, Any]]
     judgement: Judgement
+    series: Mapping[str, str] = field(default_factory=dict)
 
 
 def page(outcome: Outcome, config: TrajectoriesConfig | None = None, notes: Sequence[str] = ()) -> str:
@@ -102,8 +104,9 @@ def trained(outcome: Outcome) -> str:
     lines.append(
         "\n*story*: windows of stories; *match*: windows of matches with poses and captions; *recorded*: paths of "
         "matches as they were recorded, unsmoothed, cut at a recorded position. Splits are by story, wording, theme "
-        "and whole match."
+        "and whole match, games of a GRID series together."
     )
+    lines += kin(corpus.matches("test"), (*corpus.matches("train"), *corpus.matches("validation")), outcome.series)
     if len(checks) > 1:
         names = [name for name in checks[0] if name not in ("kind", "step", "steps", "best")]
         shown = _thinned(checks, 10)
@@ -113,6 +116,27 @@ def trained(outcome: Outcome) -> str:
         ]  # fmt: skip
         lines += [f"| {each['step']:,} | " + " | ".join(_figure(each[name]) for name in names) + " |" for each in shown]
     return "\n".join(lines)
+
+
+def kin(judged: Sequence[str], known: Sequence[str], series: Mapping[str, str]) -> list[str]:
+    """Which matches that are judged have others of their series among those that training has seen.
+
+    Args:
+        judged: ids of matches.
+        known: likewise, of those that taught or validated.
+        series: of each match whose series is known.
+    """
+    told = [
+        f"`{match}` (with {', '.join(f'`{other}`' for other in others)})"
+        for match in judged
+        if (others := [other for other in known if match in series and series.get(other) == series[match]])
+    ]
+    if not told:
+        return []
+    return [
+        f"\nOf the {len(judged)} matches that are judged {len(told)} share a series, and so teams, by their ids with such "
+        f"that were learned from or validated by: {', '.join(told)}. Forecasts of strangers may gain less."
+    ]
 
 
 def forecasts(judgement: Judgement, config: TrajectoriesConfig) -> str:
@@ -163,8 +187,8 @@ def motions(judgement: Judgement, config: TrajectoriesConfig) -> str:
         "",
         "Ten seconds from a caption that the model has not met. *test*: stories it has not met; *paraphrase*: a way of "
         "wording it has not met; *theme*: a theme it has not met. *As found*: the model finds way, what is done and "
-        "pose; its strides are counted by the way that it found. *As films show it*: while somebody moves legs and "
-        "arms are those of the scripted gait, driven by the same way; the model's own pose is seen of who stays.",
+        "pose; its strides are counted by the way that it found. *As films show it*: that pose, on that way smoothed a "
+        "little as recordings are, and held where it stays.",
     ]
     for (part,), group in rows.group_by("part", maintain_order=True):
         measures = list(dict.fromkeys(group["measure"]))

@@ -153,7 +153,14 @@ def test_a_model_is_judged_on_all_parts_and_the_page_tells_of_it(
     ):
         assert words in text
     assert f"{model.shape.parameters:,} parameters" in text
-    assert "scripted gait" in text
+    assert "that pose, on that way" in text
+    assert "scripted gait" not in text
+    related = replace(
+        Outcome(model, corpus, history(trained), found), series=dict.fromkeys(corpus.matches("test"), "s")
+    )
+    assert "Forecasts of strangers" not in page(related, few)
+    taught = {**related.series, corpus.matches("train")[0]: "s"}
+    assert f"with `{corpus.matches('train')[0]}`" in page(replace(related, series=taught), few)
     assert "no intent" in text
     gain = found.gains.filter(pl.col("part") == "matches", pl.col("horizon") == "1").row(0, named=True)
     assert gain["low"] - 1e-9 <= gain["gain"] <= gain["high"] + 1e-9
