@@ -134,8 +134,8 @@ def kin(judged: Sequence[str], known: Sequence[str], series: Mapping[str, str]) 
     if not told:
         return []
     return [
-        f"\nOf the {len(judged)} matches that are judged {len(told)} share a series, and so teams, by their ids with such "
-        f"that were learned from or validated by: {', '.join(told)}. Forecasts of strangers may gain less."
+        f"\nOf the {len(judged)} matches that are judged {len(told)} share a series, and so teams, by their ids with "
+        f"such that were learned from or validated by: {', '.join(told)}. Forecasts of strangers may gain less."
     ]
 
 
