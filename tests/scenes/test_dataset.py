@@ -81,6 +81,15 @@ def test_each_check_finds_what_it_is_for(check: str, shard: pl.DataFrame, config
     assert check in failed
 
 
+@pytest.mark.parametrize("column", ["joints_m", "position_m", "heading_rad", "speed_mps"])
+def test_what_is_no_number_passes_not_every_check(column: str, shard: pl.DataFrame, config: ScenesConfig) -> None:
+    rows = shard.head(20)
+    values = rows[column].to_numpy().copy()
+    values[3, :40] = np.nan
+    spoiled = rows.with_columns(pl.Series(column, values, empty("trajectories").schema[column]))
+    assert not all(finding.passed for finding in findings(spoiled, config))
+
+
 def test_what_may_not_be_learned_from_is_refused_wherever_it_comes(shard: pl.DataFrame, config: ScenesConfig) -> None:
     derived = Source("match", "m", "match", 1, licence="HY-Motion 1.0", trainable=False)
     with pytest.raises(NotTrainable, match="HY-Motion"):
