@@ -84,8 +84,7 @@ _GAIT = ("stride_m", "duty", "hip", "bob_m", "lift_m", "lean_deg", "arm_deg", "e
 
 def _weight(speed: Array, fps: int) -> Array:
     """How much of the gait is in a posture: none at rest, all from half a walk on, blended in time."""
-    share = np.clip(speed / 0.5, 0.0, 1.0)
-    return _blended(share * share * (3.0 - 2.0 * share), 0.2 * fps)
+    return _blended(_eased(speed / 0.5), 0.2 * fps)
 
 
 def _phase(gone: Array, speed: Array, stride: Array, config: ScenesConfig) -> Array:
@@ -142,15 +141,15 @@ def _foot(phase: Array, gone: Array, rest: Flags, aside: Array, gait: dict[str, 
     """
     known, index = _different(phase)
     begins, ends, places = _contacts(phase, known, index, gone, rest, gait)
-    k = np.clip(np.searchsorted(begins, phase + 1e-9, side="right") - 1, 0, len(begins) - 2)
-    stands = phase <= ends[k] + 1e-9
-    u = np.clip((phase - ends[k]) / np.maximum(begins[k + 1] - ends[k], 1e-6), 0.0, 1.0)
-    ease = np.clip((u - _LIFTED) / (_LOWERED - _LIFTED), 0.0, 1.0)
-    ease = ease * ease * (3.0 - 2.0 * ease)
+    k = np.minimum(np.maximum(np.searchsorted(begins, phase + 1e-9, side="right") - 1, 0), len(begins) - 2)
+    end, swing = ends[k], np.maximum(begins[1:] - ends[:-1], 1e-6)[k]
+    stands = phase <= end + 1e-9
+    u = _share((phase - end) / swing)
+    ease = _eased((u - _LIFTED) / (_LOWERED - _LIFTED))
     beside = _beside(k, ease, rest & stands, aside, len(begins))
     lift = np.interp(0.5 * (ends[:-1] + begins[1:]), known, gait["lift_m"][index])[k]
     up = np.where(stands, 0.0, lift * np.sin(np.pi * u**0.8))
-    return _Foot(places[k] + ease * (places[k + 1] - places[k]) + beside, up, beside, stands)
+    return _Foot(places[k] + ease * np.diff(places)[k] + beside, up, beside, stands)
 
 
 def _beside(k: NDArray[np.int64], ease: Array, stays: Flags, aside: Array, contacts: int) -> Array:
@@ -215,10 +214,8 @@ def _stepping(forward: Array, turning: Array, config: ScenesConfig) -> Array:
     """
     gait, fps = config.gait, config.fps
     swept = np.abs(forward) * turning * fps
-    share = np.clip((swept - gait.wring_mps) / gait.wring_mps, 0.0, 1.0)
-    if not share.any():
-        return share
-    return gait.wring_lift_m * _blended(share * share * (3.0 - 2.0 * share), 0.06 * fps)
+    lifted = _eased((swept - gait.wring_mps) / gait.wring_mps)
+    return gait.wring_lift_m * _blended(lifted, 0.06 * fps) if lifted.any() else lifted
 
 
 def _sidling(aside: Array, stays: Flags, config: ScenesConfig) -> Array:
@@ -227,7 +224,18 @@ def _sidling(aside: Array, stays: Flags, config: ScenesConfig) -> Array:
     swept = np.where(stays, np.abs(_gradient(aside)) * fps, 0.0)
     if not swept.any():
         return swept
-    return gait.wring_lift_m * np.clip(_blended(np.clip(swept / gait.sidle_mps, 0.0, 1.0), 0.06 * fps), 0.0, 1.0)
+    return gait.wring_lift_m * _share(_blended(_share(swept / gait.sidle_mps), 0.06 * fps))
+
+
+def _share(values: Array) -> Array:
+    """Values, and the ends of 0 to 1 for those beyond."""
+    return np.minimum(np.maximum(values, 0.0), 1.0)
+
+
+def _eased(values: Array) -> Array:
+    """Shares that begin and end without a jolt."""
+    share = _share(values)
+    return share * share * (3.0 - 2.0 * share)
 
 
 def _gradient(values: Array) -> Array:
@@ -251,7 +259,7 @@ def _leg(hip: Array, forward: Array, up: Array, human: Human) -> tuple[Array, Ar
     way = _polar(forward, up - hip)
     size = np.hypot(way[..., 0], way[..., 1])
     least, most = abs(human.thigh - human.shank) + 0.05, human.leg * 0.9995
-    reach = np.clip(size, least, most)
+    reach = np.minimum(np.maximum(size, least), most)
     way = way / np.maximum(size, 1e-9)[..., None]
     along = (human.thigh**2 - human.shank**2 + reach**2) / (2.0 * reach)
     aside = np.sqrt(np.maximum(human.thigh**2 - along**2, 0.0))
