@@ -168,8 +168,8 @@ def kin(judged: Sequence[str], known: Sequence[str], series: Mapping[str, str]) 
     if not told:
         return []
     return [
-        f"\nOf the {len(judged)} matches that are judged {len(told)} share a series, and so teams, by their ids with "
-        f"such that were learned from or validated by: {', '.join(told)}. Forecasts of strangers may gain less."
+        f"\nAs their ids tell, {len(told)} of the {len(judged)} matches that are judged share a series, and so teams, "
+        f"with matches that were learned from or validated by: {', '.join(told)}. Forecasts of strangers may gain less."
     ]
 
 
