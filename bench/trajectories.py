@@ -55,8 +55,8 @@ def figures(load: Workload) -> list[Figure]:
         told = f"{few.plan.shape.width} wide, {few.plan.shape.layers} layers, {few.plan.shape.parameters:,} parameters"
         return [
             interleaved(
-                f"training, {told}, a second of one processor (two have to learn 25)", many.learn, None, "", float(BATCH),
-                "samples", Goal(at_least=12.5), clock=time.process_time,
+                f"training, {told}, a second of one processor (two have to learn 25)", many.learn, None, "",
+                float(BATCH), "samples", Goal(at_least=12.5), clock=time.process_time,
             ),
             interleaved(
                 f"the same by {FEW} a step, patches of {few.plan.shape.patch} frames", few.learn, frames.learn,
