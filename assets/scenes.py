@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 
 import dagster as dg
+import numpy as np
 import polars as pl
 from pydantic import Field
 
@@ -297,8 +298,8 @@ def _checked(made: list[MadeShard]) -> list[dg.AssetCheckResult]:
 
 
 def distribution(store: Store, keys: list[str]) -> reports.Metadata:
-    """What an analyst sees of the samples: how many of which theme and split, what is done how fast, some captions."""
-    columns = ["source", "theme", "split", "caption", "actions", "speed_mps"]
+    """What an analyst sees: how many samples of which theme and split, how fast what is done, how far, how large."""
+    columns = ["source", "theme", "split", "caption", "actions", "speed_mps", "position_m", "height_m"]
     rows = pl.concat([_slim(store.read_table(TABLE, key).select(columns)) for key in keys])
     if rows.is_empty():
         return {"samples": 0}
@@ -312,9 +313,14 @@ def distribution(store: Store, keys: list[str]) -> reports.Metadata:
         "splits": reports.table(rows.group_by("split").agg(samples=pl.len()).sort("split")),
         "actions": reports.table(
             done.group_by("action")
-            .agg(hours=(pl.col("frames").sum() / load_scenes().fps / 3600).round(2))
+            .agg(
+                hours=(pl.col("frames").sum() / load_scenes().fps / 3600).round(2),
+                **{f"p{q:g} m/s": pl.col("mps").quantile(q / 100).round(2) for q in (5, 50, 95)},
+            )
             .sort("hours", "action", descending=[True, False])
         ),
+        "metres gone in a sample": _quantiles(rows, "gone"),
+        "metres of height": _quantiles(rows, "height_m"),
         "fastest frame of a sample, m/s": reports.table(
             rows.group_by("theme").agg(
                 median=pl.col("top").median().round(2), most=pl.col("top").max().round(2)
@@ -325,9 +331,25 @@ def distribution(store: Store, keys: list[str]) -> reports.Metadata:
 
 
 def _slim(rows: pl.DataFrame) -> pl.DataFrame:
-    """Without the arrays, which of all shards at once would fill the memory."""
-    frames = pl.element().struct.field("to_frame") - pl.element().struct.field("from_frame")
-    pair = pl.struct(action=pl.element().struct.field("action"), frames=frames)
-    return rows.select(
-        "source", "theme", "split", "caption", done=pl.col("actions").list.eval(pair), top=pl.col("speed_mps").arr.max()
+    """Without the arrays, which of all shards at once would fill the memory.
+
+    Of each stretch of an action its frames and its mean speed are kept, of each sample its way and its fastest frame.
+    """
+    speed, n = rows["speed_mps"].to_numpy(), load_scenes().window
+    done = rows.select(pl.int_range(pl.len()).alias("row"), "actions").explode("actions").unnest("actions")
+    first, last = (done["row"].to_numpy() * n + done[edge].to_numpy() for edge in ("from_frame", "to_frame"))
+    gone = np.concatenate([[0.0], np.cumsum(speed, dtype=np.float64)])
+    stretches = done.select("row", "action", frames=pl.col("to_frame") - pl.col("from_frame")).with_columns(
+        mps=pl.Series((gone[last] - gone[first]) / np.maximum(last - first, 1))
     )
+    told = stretches.group_by("row", maintain_order=True).agg(done=pl.struct("action", "frames", "mps"))
+    ways = np.diff(rows["position_m"].to_numpy().reshape(-1, n, 2), axis=1)
+    return rows.select(
+        "source", "theme", "split", "caption", "height_m", top=pl.col("speed_mps").arr.max()
+    ).with_columns(told["done"], gone=pl.Series(np.hypot(ways[..., 0], ways[..., 1]).sum(axis=1)))
+
+
+def _quantiles(rows: pl.DataFrame, column: str) -> dg.MarkdownMetadataValue:
+    """How a value of samples is spread, by source and theme."""
+    spread = {f"p{q:g}": pl.col(column).quantile(q / 100).round(2) for q in (0, 5, 50, 95, 100)}
+    return reports.table(rows.group_by("source", "theme").agg(**spread).sort("source", "theme"))

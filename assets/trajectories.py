@@ -18,9 +18,10 @@ from assets import reports
 from assets.scenes import TABLE
 from configs.scenes import load_scenes
 from configs.trajectories import load_trajectories
+from pipeline.intents.kinship import series_of_match
 from pipeline.scenes import speeds
 from pipeline.scenes.matches import source_of
-from pipeline.trajectories.corpus import Corpus, Encoder, assembled
+from pipeline.trajectories.corpus import SPLITS, Corpus, Encoder, assembled
 from pipeline.trajectories.evaluation import judged
 from pipeline.trajectories.generation import generated, sheet
 from pipeline.trajectories.plan import CODE, Plan, planned
@@ -195,8 +196,16 @@ def examined(store: Store, environment: Settings, encoder: Encoder, notes: Seque
         corpus = gathered(store, encoder)
     model.ensure_learned_from(corpus)
     told = training.history(folder)
-    outcome = Outcome(model, corpus, told, judged(model, corpus))
+    outcome = Outcome(model, corpus, told, judged(model, corpus), series_told(store, corpus))
     return outcome, page(outcome, notes=notes)
+
+
+def series_told(store: Store, corpus: Corpus) -> dict[str, str]:
+    """The series of each match of a corpus whose row is here, by its id and map."""
+    found = {}
+    for match_id in sorted({*store.keys("matches")} & {name for split in SPLITS for name in corpus.matches(split)}):
+        found[match_id] = series_of_match(match_id, str(store.read_table("matches", match_id)["map"].item() or ""))
+    return found
 
 
 def pictured(store: Store, encoder: Encoder, seed: int = 1) -> bytes:

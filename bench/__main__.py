@@ -28,6 +28,7 @@ AREAS = (
     "backfill",
     "motion",
     "scenes",
+    "trajectories",
     "embeddings",
 )
 """In the order of the line. Each is a module of this package whose docstring begins with what it measures."""

@@ -88,6 +88,8 @@ def interleaved(
     amount: float,
     unit: str,
     goal: Goal | float | None = None,
+    *,
+    clock: Callable[[], float] = time.perf_counter,
 ) -> Figure:
     """Our rate and how many times the alternative's it is: medians of runs A B A B after one uncounted run of each.
 
@@ -99,22 +101,23 @@ def interleaved(
         amount: how much work one run is, in `unit`.
         unit: events, rows, MB; the figure's unit is that per second.
         goal: for the ratio, or for the rate where there is no alternative; a number is a lower bound.
+        clock: of seconds; `time.process_time` for those of the processor, which other load hardly takes part in.
     """
-    seconds = medians(ours, *([other] if other else []))
+    seconds = medians(ours, *([other] if other else []), clock=clock)
     ratio = seconds[1] / seconds[0] if other else None
     return Figure(stage, amount / seconds[0], f"{unit}/s", other_name, ratio, as_goal(goal))
 
 
-def medians(*ways: Callable[[], object]) -> list[float]:
+def medians(*ways: Callable[[], object], clock: Callable[[], float] = time.perf_counter) -> list[float]:
     """Median seconds of each way, taken in turn, after one uncounted run of each."""
     taken: list[list[float]] = [[] for _ in ways]
     for run in range(runs() + 1):
         for way, seconds in zip(ways, taken, strict=True):
             gc.collect()  # what one way leaves behind is not collected in another's time
-            begin = time.perf_counter()
+            begin = clock()
             way()
             if run:
-                seconds.append(time.perf_counter() - begin)
+                seconds.append(clock() - begin)
     return [statistics.median(seconds) for seconds in taken]
 
 

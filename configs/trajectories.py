@@ -150,8 +150,6 @@ class GenerationConfig(Config):
     apart_m: float = Field(ge=0)
     vary: float = Field(ge=0, lt=0.5)
     most_actors: int = Field(gt=0)
-    walks_mps: float = Field(gt=0)
-    blend_s: float = Field(gt=0)
     action_s: float = Field(gt=0)
     goes_mps: float = Field(gt=0)
     course_m: float = Field(gt=0)

@@ -26,7 +26,7 @@ ID_CHARS = 100
 ID_PATTERN = rf"^[A-Za-z0-9_-]{{1,{ID_CHARS}}}$"
 
 SAMPLE_FRAMES, SAMPLE_JOINTS = 250, 10
-"""Ten seconds at 25 frames a second; joints of a stick figure (`pipeline.scenes.figure`)."""
+"""Ten seconds at 25 frames a second; joints of a stick figure (`pipeline.scenes.joints`)."""
 
 
 class SchemaViolation(PipelineError):

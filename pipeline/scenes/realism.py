@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from configs.scenes import ScenesConfig
 from pipeline.scenes import speeds
-from pipeline.scenes.figure import FEET
+from pipeline.scenes.joints import FEET
 from pipeline.scenes.kinematics import Movement
 from pipeline.scenes.paths import direction_of, heading_of
 from pipeline.scenes.render import Played

@@ -16,20 +16,8 @@ from numpy.typing import NDArray
 
 from configs.scenes import ScenesConfig, load_scenes
 from pipeline.errors import PipelineError
-from pipeline.scenes.figure import (
-    HEAD,
-    HIPS,
-    LEFT_ELBOW,
-    LEFT_FOOT,
-    LEFT_HAND,
-    LEFT_KNEE,
-    RIGHT_ELBOW,
-    RIGHT_FOOT,
-    RIGHT_HAND,
-    RIGHT_KNEE,
-    posed,
-    shoulder,
-)  # fmt: skip
+from pipeline.scenes.figure import posed
+from pipeline.scenes.joints import HEAD, HIPS, LEFT_ARM, LEFT_LEG, RIGHT_ARM, RIGHT_LEG, shoulder
 from pipeline.scenes.kinematics import Movement, moved, smoothed
 from pipeline.scenes.paths import direction_of
 from pipeline.scenes.scales import height_m
@@ -48,10 +36,8 @@ GROUNDS = {
     "pitch": "#6ea765", "concrete": "#b9b6ad",
 }  # fmt: skip
 _FLAT = ("base", "site")  # on the ground: whoever is there stands on it
-_LIMBS = (
-    (1, RIGHT_ELBOW, RIGHT_HAND, True, -1), (1, RIGHT_KNEE, RIGHT_FOOT, False, -1),
-    (1, LEFT_KNEE, LEFT_FOOT, False, 1), (1, LEFT_ELBOW, LEFT_HAND, True, 1),
-)  # fmt: skip
+_LIMBS = ((RIGHT_ARM, True, -1), (RIGHT_LEG, False, -1), (LEFT_LEG, False, 1), (LEFT_ARM, True, 1))
+"""Each limb, whether it is an arm, and on which side."""
 
 
 class Unwritable(PipelineError):
@@ -222,7 +208,7 @@ class Film:
         width = max(round(0.085 * size * scale), 2)
         dark = _mixed(p.actor.color, "#000000", 0.35)
         limbs = []
-        for _, middle, end, is_arm, side in _LIMBS:
+        for (middle, end), is_arm, side in _LIMBS:
             wide = 0.5 * side * (human.shoulder_width if is_arm else human.hip_width)
             root = top if is_arm else joints[HIPS]
             near = side * aside[1]  # positive: towards us

@@ -4,6 +4,7 @@ Belongs here: measures of samples and the limits they are held to. Does not belo
 when they are checked (assets).
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 
 from configs.scenes import ScenesConfig, load_scenes
 from pipeline.scenes import speeds
-from pipeline.scenes.figure import FEET, LEFT_ELBOW, RIGHT_ELBOW, bones, shoulder
+from pipeline.scenes.joints import ELBOWS, FEET, bones, shoulder
 from pipeline.scenes.paths import direction_of, heading_of
 from pipeline.scenes.scales import height_m
 from pipeline.scenes.schema import Scene
@@ -92,9 +93,9 @@ def _speeds(samples: Samples | None, config: ScenesConfig) -> Finding:
     if found.height:
         row = found.sort(pl.col("off").abs(), descending=True).row(0, named=True)
         worst, where = abs(row["off"]), row["action"]
-    stays = speeds.table(config)[samples.actions] == 0
+    stays = (speeds.table(config)[samples.actions] == 0) | np.isnan(samples.speed)
     drift = np.where(stays, samples.speed, 0.0)
-    if float(drift.max()) > config.limits.stays_mps:
+    if not float(drift.max()) <= config.limits.stays_mps:
         b, n = np.unravel_index(int(np.argmax(drift)), drift.shape)
         name = samples.names[samples.actions[b, n]]
         return Finding(
@@ -137,12 +138,12 @@ def _bones(samples: Samples, scale: Array, config: ScenesConfig) -> Finding:
         f"{a}-{b}": (np.linalg.norm(joints[:, :, a] - joints[:, :, b], axis=-1), size)
         for (a, b), size in bones(human).items()
     }
-    for elbow in (LEFT_ELBOW, RIGHT_ELBOW):
+    for elbow in ELBOWS:
         lengths[f"shoulder-{elbow}"] = np.linalg.norm(joints[:, :, elbow] - top, axis=-1), human.upper_arm
     for name, (found, size) in lengths.items():
         off = float(np.abs(found / (size * scale[:, None]) - 1.0).max())
-        if off > worst:
-            worst, where = off, name
+        if not off <= worst:  # no number is no length
+            worst, where = (off if off > worst else math.inf), name
     limit = config.limits.bone_share
     return Finding("bone_lengths", worst <= limit, worst, limit, "share", where)
 

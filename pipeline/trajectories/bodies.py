@@ -1,4 +1,4 @@
-"""Found poses as bodies: bones as long as they are, and strides that the way drives.
+"""Found poses as bodies: bones as long as they are, on the way that was found.
 
 Belongs here: what turns twenty numbers a frame into a figure that can be drawn. Does not belong here: finding them
 (model), the figure of a scripted movement (`pipeline.scenes.figure`).
@@ -10,26 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from configs.scenes import Human, ScenesConfig
-from configs.trajectories import GenerationConfig
-from pipeline.scenes.figure import (
-    HEAD,
-    HIPS,
-    LEFT_ELBOW,
-    LEFT_FOOT,
-    LEFT_HAND,
-    LEFT_KNEE,
-    RIGHT_ELBOW,
-    RIGHT_FOOT,
-    RIGHT_HAND,
-    RIGHT_KNEE,
-    posed,
-    shoulder,
-)  # fmt: skip
-from pipeline.scenes.kinematics import Movement, retraced, smoothed
+from pipeline.scenes.joints import ARMS, HEAD, HIPS, LEGS, shoulder
+from pipeline.scenes.kinematics import Movement, retraced
 
 Array = NDArray[np.float64]
-_ARMS = ((LEFT_ELBOW, LEFT_HAND), (RIGHT_ELBOW, RIGHT_HAND))
-_LEGS = ((LEFT_KNEE, LEFT_FOOT), (RIGHT_KNEE, RIGHT_FOOT))
 
 
 def boned(joints: NDArray[Any], scale: NDArray[Any] | float, human: Human) -> Array:
@@ -46,12 +30,12 @@ def boned(joints: NDArray[Any], scale: NDArray[Any] | float, human: Human) -> Ar
     hips = out[..., HIPS, :] = found[..., HIPS, :] * np.array([0.0, 1.0])
     out[..., HEAD, :] = hips + human.head * _unit(found[..., HEAD, :] - found[..., HIPS, :], (0.0, 1.0))
     top, found_top = shoulder(out, human), shoulder(found, human)
-    for elbow, hand in _ARMS:
+    for elbow, hand in ARMS:
         out[..., elbow, :] = top + human.upper_arm * _unit(found[..., elbow, :] - found_top, (0.0, -1.0))
         out[..., hand, :] = out[..., elbow, :] + human.forearm * _unit(
             found[..., hand, :] - found[..., elbow, :], (0.0, -1.0)
         )
-    for knee, foot in _LEGS:
+    for knee, foot in LEGS:
         out[..., knee, :], out[..., foot, :] = _leg(hips, found[..., foot, :] - found[..., HIPS, :] + hips, human)
     bodies: Array = out * size
     return bodies
@@ -74,32 +58,19 @@ def _leg(hips: Array, foot: Array, human: Human) -> tuple[Array, Array]:
 
 
 def walked(
-    position: NDArray[Any],
-    joints: NDArray[Any],
-    heading: float,
-    scale: float,
-    scenes: ScenesConfig,
-    config: GenerationConfig,
+    position: NDArray[Any], joints: NDArray[Any], heading: float, scale: float, scenes: ScenesConfig
 ) -> tuple[Movement, Array]:
-    """A found motion as somebody who walks it: posture as it was found, strides that the way drives.
-
-    What a sentence leaves open, as with which foot somebody begins, a model finds as the mean of all that is possible,
-    and a mean of strides is none. So legs and arms of who goes are those of the gait at that speed, whose phase is the
-    distance gone; who stays has the pose that was found.
+    """A found motion as somebody who can be drawn: the way and the pose that were found, and where it looks.
 
     Args:
         position: `(n, 2)` metres, by frame.
         joints: `(n, 10, 2)` metres, as found.
         heading: where somebody looks before it first goes, radians.
         scale: of the figure.
-        scenes: gait, lengths, frame rate.
-        config: from what speed on it is a gait.
+        scenes: lengths, frame rate, what counts as staying.
 
     Returns:
-        Where it is when, smoothed a little; and poses `(n, 10, 2)` with the bones of a human.
+        Where it is when, smoothed a little as recordings are; and the poses `(n, 10, 2)` with the bones of a human.
     """
     movement = retraced(np.asarray(position, float), np.zeros(len(position), np.uint8), heading, scenes)
-    gait = posed(movement, scenes, scale=scale)
-    share = np.clip(smoothed(movement.speed[:, None] / scale, config.blend_s * scenes.fps) / config.walks_mps, 0.0, 1.0)
-    share = (share * share * (3.0 - 2.0 * share))[..., None]
-    return movement, boned(share * gait + (1.0 - share) * joints, scale, scenes.human)
+    return movement, boned(joints, scale, scenes.human)

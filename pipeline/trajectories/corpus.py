@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from configs.trajectories import TrajectoriesConfig, load_trajectories
 from pipeline.errors import PipelineError
-from pipeline.scenes.figure import HEAD, HIPS
+from pipeline.scenes.joints import HEAD, HIPS
 from pipeline.trajectories.recall import nothing
 from pipeline.trajectories.recorded import Recorded, match_splits
 from pipeline.trajectories.samples import STILL, Samples, of_rows, swapped
@@ -120,6 +120,10 @@ class Corpus:
         these = self.split == SPLITS.index(split)
         return np.flatnonzero(these & np.isin(self.kind, kinds) if kinds else these)
 
+    def matches(self, split: str) -> tuple[str, ...]:
+        """Matches whose recordings are of a split, in order."""
+        return tuple(sorted({self.ids[k].split("/")[0] for k in self.where(split, RECORDED)}))
+
     def samples(self, at: NDArray[np.int64]) -> Samples:
         """Some of them, as they were recorded."""
         position = np.asarray(self.position[at])
@@ -218,7 +222,7 @@ def assembled(
 ) -> Corpus:
     """Samples of the table and windows of recordings as one corpus, without vectors.
 
-    A match is held out as a whole, in samples and windows alike.
+    A match is held out as a whole, in samples and windows alike, and with it the other games of its GRID series.
 
     Args:
         shards: of the table `trajectories`.

@@ -13,8 +13,8 @@ import polars as pl
 from numpy.typing import NDArray
 
 from configs.scenes import ScenesConfig, load_scenes
-from configs.trajectories import EvaluationConfig, GenerationConfig, TrajectoriesConfig, load_trajectories
-from pipeline.scenes.figure import bones
+from configs.trajectories import EvaluationConfig, TrajectoriesConfig, load_trajectories
+from pipeline.scenes.joints import FEET, bones
 from pipeline.scenes.kinematics import retraced
 from pipeline.scenes.validation import action_speeds, slide_mps
 from pipeline.trajectories import baselines
@@ -269,7 +269,7 @@ class _Judge:
         scale = scale_of(truth.joints, self.head_m)
         found = self.model.found(batch)
         motions = {"true": truth, "static": static(truth), MODEL: self._as_samples(truth, found.position, found.joints)}
-        motions["finished"] = finished(motions[MODEL], scale, self.scenes, self.config.generation)
+        motions["finished"] = finished(motions[MODEL], scale, self.scenes)
         if self.nearest is not None:
             vectors = self.corpus.vectors[self.corpus.told[at]]
             way, pose = self.nearest.found(batch, vectors, 0)
@@ -318,7 +318,7 @@ class _Judge:
         for a, b in bones(human):
             length = np.linalg.norm(joints[:, :, a] - joints[:, :, b], axis=-1)
             variation.append(float((length.std(axis=1) / length.mean(axis=1)).mean()))
-        low = samples.joints[:, :, [7, 9], 1] < self.scenes.limits.contact_m
+        low = samples.joints[:, :, FEET, 1] < self.scenes.limits.contact_m
         out = {
             "ade_m": ade,
             "fde_m": fde,
@@ -354,10 +354,10 @@ def static(samples: Samples) -> Samples:
     )  # fmt: skip
 
 
-def finished(samples: Samples, scale: Floats, scenes: ScenesConfig, config: GenerationConfig) -> Samples:
-    """As films show it: bones as long as they are, strides that the way drives."""
+def finished(samples: Samples, scale: Floats, scenes: ScenesConfig) -> Samples:
+    """As films show it: the pose that was found, with bones as long as they are, on that way smoothed a little."""
     done = [
-        walked(samples.position[k], samples.joints[k], float(samples.heading[k, 0]), float(scale[k]), scenes, config)
+        walked(samples.position[k], samples.joints[k], float(samples.heading[k, 0]), float(scale[k]), scenes)
         for k in range(len(samples))
     ]
     return replace(

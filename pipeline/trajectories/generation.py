@@ -189,7 +189,6 @@ def generated(
                 course,
                 frames,
                 scenes,
-                config.generation,
             )
         )
     scene = Scene(
@@ -224,9 +223,8 @@ def _played(
     course: float,
     frames: int,
     scenes: ScenesConfig,
-    config: GenerationConfig,
 ) -> Played:
-    whole, joints = walked(way - way[0] + start, pose, course, 1.0, scenes, config)
+    whole, joints = walked(way - way[0] + start, pose, course, 1.0, scenes)
     movement, joints = cut(whole, 0, frames), joints[:frames]
     position, heading = movement.position, movement.heading
     every = scenes.fps // 5

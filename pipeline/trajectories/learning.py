@@ -199,7 +199,7 @@ class Training:
         if self.step == 0:
             self._validate(listen)
         while self.step < plan.steps and not self._is_over(time.monotonic() - began > seconds):
-            found = self._learn(network)
+            found = self.learn(network)
             self.step += 1
             if self.step % config.log_every == 0 or self.step == plan.steps:
                 now = time.monotonic()
@@ -230,8 +230,12 @@ class Training:
         distributed.broadcast(said, 0)
         return bool(said.item())
 
-    def _learn(self, network: nn.Module) -> dict[str, Tensor]:
-        """One step."""
+    def learn(self, network: nn.Module | None = None) -> dict[str, Tensor]:
+        """One step; tells its losses.
+
+        Args:
+            network: where the own one is wrapped for several processes.
+        """
         config = self.plan.config.training
         torch.manual_seed(config.seed * 1_000_003 + self.step * self.place.world + self.place.rank)
         for group in self.optimizer.param_groups:
@@ -240,7 +244,7 @@ class Training:
         given = shown(batch.part(slice(self.place.rank, None, self.place.world)), self.place.device)
         self.network.train()
         with self._precision():
-            found = network(given)
+            found = (network or self.network)(given)
         each = losses(self.network, given, found, self.plan.config.losses, self.plan.scenes.limits.contact_m)
         self.optimizer.zero_grad(set_to_none=True)
         each["total"].backward()  # type: ignore[no-untyped-call]  # torch does not type it

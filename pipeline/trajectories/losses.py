@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from configs.trajectories import Losses
-from pipeline.scenes.figure import FEET
+from pipeline.scenes.joints import FEET
 from pipeline.trajectories.network import Found, Network, Shown
 
 _TINY = 1e-4  # m², so that the root of an error of zero has a slope

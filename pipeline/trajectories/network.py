@@ -18,18 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from pipeline.scenes.figure import (
-    HEAD,
-    HIPS,
-    LEFT_ELBOW,
-    LEFT_FOOT,
-    LEFT_HAND,
-    LEFT_KNEE,
-    RIGHT_ELBOW,
-    RIGHT_FOOT,
-    RIGHT_HAND,
-    RIGHT_KNEE,
-)  # fmt: skip
+from pipeline.scenes.joints import ARMS, HEAD, HIPS, LEGS
 from pipeline.trajectories.batches import CONDITIONS, Batch
 from pipeline.trajectories.shape import ANGLES, BONES, CONTEXT, POSE, POSITION, VELOCITY, Shape
 from pipeline.trajectories.stance import MEASURES
@@ -224,10 +213,10 @@ class Network(nn.Module):
         hips = joints[HIPS] = torch.stack([torch.zeros_like(high), high], dim=-1)
         joints[HEAD] = hips + head * way[..., 0, :]
         top = hips + shoulder * way[..., 0, :]
-        for k, (elbow, hand) in enumerate(((LEFT_ELBOW, LEFT_HAND), (RIGHT_ELBOW, RIGHT_HAND))):
+        for k, (elbow, hand) in enumerate(ARMS):
             joints[elbow] = top + upper_arm * way[..., 1 + 2 * k, :]
             joints[hand] = joints[elbow] + forearm * way[..., 2 + 2 * k, :]
-        for k, (knee, foot) in enumerate(((LEFT_KNEE, LEFT_FOOT), (RIGHT_KNEE, RIGHT_FOOT))):
+        for k, (knee, foot) in enumerate(LEGS):
             joints[knee] = hips + thigh * way[..., 5 + 2 * k, :]
             joints[foot] = joints[knee] + shank * way[..., 6 + 2 * k, :]
         return torch.cat(joints, dim=-1)

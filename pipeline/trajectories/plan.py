@@ -14,7 +14,7 @@ from pipeline.errors import PipelineError
 from pipeline.trajectories.shape import Shape
 from pipeline.versions import code_version, input_hash
 
-CODE = ("trajectories", "scenes/figure.py")
+CODE = ("trajectories", "scenes/joints.py")
 PLAN, LAST, BEST, HISTORY, CORPUS = "plan.json", "last.safetensors", "best.safetensors", "history.jsonl", "corpus"
 """Files of a training's folder."""
 

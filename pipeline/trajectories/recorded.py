@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from configs.scenes import ScenesConfig, load_scenes
 from configs.trajectories import TrajectoriesConfig, load_trajectories
 from pipeline.events.model import is_attacker
+from pipeline.intents.kinship import series_of_match
 from pipeline.scenes.captions import SUBJECTS
 from pipeline.trajectories.framing import frame_angle
 from pipeline.trajectories.recall import Memory, Recalled, nothing, places
@@ -127,16 +128,21 @@ def _anchors(
 
 
 def match_splits(match_ids: list[str], config: TrajectoriesConfig | None = None) -> dict[str, str]:
-    """Which whole matches teach, which validate, which test; drawn by hash of the id.
+    """Which whole matches teach, which validate, which test; drawn by hash of what their ids have in common.
+
+    Games of a GRID series share teams and day, and their ids its number: they stay together. An id that names no
+    series is drawn alone.
 
     Args:
         match_ids: all of them.
         config: defaults to `configs/trajectories.yaml`.
     """
     split = (config or load_trajectories()).split
-    drawn = sorted(set(match_ids), key=lambda name: hashlib.sha256(f"forecast/{name}".encode()).digest())
+    series = {name: series_of_match(name, "") for name in sorted(set(match_ids))}
+    drawn = sorted(set(series.values()), key=lambda name: hashlib.sha256(f"forecast/{name}".encode()).digest())
     count = len(drawn)
     test = max(round(split.match_test_share * count), 1) if count >= 2 and split.match_test_share else 0
     validation = max(round(split.match_validation_share * count), 1) if count >= 3 else 0
     parts = ["test"] * test + ["validation"] * validation
-    return {name: parts[k] if k < len(parts) else "train" for k, name in enumerate(drawn)}
+    part = {name: parts[k] if k < len(parts) else "train" for k, name in enumerate(drawn)}
+    return {name: part[own] for name, own in series.items()}

@@ -5,16 +5,18 @@ Belongs here: the page. Does not belong here: any figure in it (evaluation, lear
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import polars as pl
 
+from configs.scenes import load_scenes
 from configs.trajectories import TrajectoriesConfig, load_trajectories
 from pipeline.trajectories.baselines import PLAIN
 from pipeline.trajectories.corpus import KINDS, SPLITS, Corpus
 from pipeline.trajectories.evaluation import MODEL, WHOLE, Judgement
 from pipeline.trajectories.model import TrajectoryModel
+from pipeline.trajectories.shape import Shape
 
 _METHODS = {
     "stay_put": "stay-put", "constant_velocity": "constant velocity", "damped_velocity": "damped velocity",
@@ -32,6 +34,14 @@ _MEASURES = {
 }  # fmt: skip
 _FORECAST = "forecasts of matches, {} s: less ADE than the best baseline"
 _BONES = {MODEL: "variation of bone lengths, as found", "finished": "variation of bone lengths, as films show it"}
+_SPEED = {
+    part: f"speed of the action that is the most off, {told}"
+    for part, told in (
+        ("test", "stories it has not met"),
+        ("paraphrase", "a wording it has not met"),
+        ("theme", "a theme it has not met"),
+    )
+}
 _SHARES = ("joint_error", "done", "bone_variation", "standing", "too_fast", "recognised")
 
 
@@ -44,12 +54,14 @@ class Outcome:
         corpus: what it learned from and was judged by.
         history: what its training told.
         judgement: the measures.
+        series: what is said of the series of matches, by match id.
     """
 
     model: TrajectoryModel
     corpus: Corpus
     history: Sequence[Mapping[str, Any]]
     judgement: Judgement
+    series: Mapping[str, str] = field(default_factory=dict)
 
 
 def page(outcome: Outcome, config: TrajectoriesConfig | None = None, notes: Sequence[str] = ()) -> str:
@@ -63,7 +75,7 @@ def page(outcome: Outcome, config: TrajectoriesConfig | None = None, notes: Sequ
     config = config or load_trajectories()
     sections = [
         "# Movement that is learned\n\nWritten by `gridmotion trajectories evaluate`; do not edit.\n",
-        trained(outcome),
+        trained(outcome, config),
         forecasts(outcome.judgement, config),
         motions(outcome.judgement, config),
         met(outcome.judgement, config),
@@ -72,8 +84,8 @@ def page(outcome: Outcome, config: TrajectoriesConfig | None = None, notes: Sequ
     return "\n".join(section.rstrip() + "\n" for section in sections if section)
 
 
-def trained(outcome: Outcome) -> str:
-    """What was trained, on what, and where its curve stood."""
+def trained(outcome: Outcome, config: TrajectoriesConfig) -> str:
+    """What was trained, on what, and where its curve stood; and what else there is to be trained."""
     model, corpus, shape = outcome.model, outcome.corpus, outcome.model.shape
     steps = [each for each in outcome.history if each["kind"] == "train"]
     checks = [each for each in outcome.history if each["kind"] == "validation"]
@@ -102,8 +114,10 @@ def trained(outcome: Outcome) -> str:
     lines.append(
         "\n*story*: windows of stories; *match*: windows of matches with poses and captions; *recorded*: paths of "
         "matches as they were recorded, unsmoothed, cut at a recorded position. Splits are by story, wording, theme "
-        "and whole match."
+        "and whole match, games of a GRID series together."
     )
+    lines += sizes(shape.text, shape.encoder, config)
+    lines += kin(corpus.matches("test"), (*corpus.matches("train"), *corpus.matches("validation")), outcome.series)
     if len(checks) > 1:
         names = [name for name in checks[0] if name not in ("kind", "step", "steps", "best")]
         shown = _thinned(checks, 10)
@@ -113,6 +127,50 @@ def trained(outcome: Outcome) -> str:
         ]  # fmt: skip
         lines += [f"| {each['step']:,} | " + " | ".join(_figure(each[name]) for name in names) + " |" for each in shown]
     return "\n".join(lines)
+
+
+def sizes(text: int, encoder: str, config: TrajectoriesConfig) -> list[str]:
+    """A table of the sizes in the configuration, for texts of an encoder.
+
+    Args:
+        text: dimension of its vectors.
+        encoder: who reads the texts.
+        config: the sizes.
+    """
+    lines = [
+        "", "Sizes of `configs/trajectories.yaml`, for these texts; the readers of texts and of what is recalled run "
+        "once a sample, all else for each token:", "",
+        "| size | width × layers × heads | frames of a token | tokens | parameters | without readers |",
+        "|---|---:|---:|---:|---:|---:|",
+    ]  # fmt: skip
+    for name in config.sizes:
+        shape = Shape.of(name, config, load_scenes(), text=text, encoder=encoder)
+        lines.append(
+            f"| {name} | {shape.width} × {shape.layers} × {shape.heads} | {shape.patch} | {shape.tokens} | "
+            f"{shape.parameters:,} | {shape.parameters - shape.reading_parameters:,} |"
+        )
+    return lines
+
+
+def kin(judged: Sequence[str], known: Sequence[str], series: Mapping[str, str]) -> list[str]:
+    """Which matches that are judged have others of their series among those that training has seen.
+
+    Args:
+        judged: ids of matches.
+        known: likewise, of those that taught or validated.
+        series: of each match whose series is known.
+    """
+    told = [
+        f"`{match}` (with {', '.join(f'`{other}`' for other in others)})"
+        for match in judged
+        if (others := [other for other in known if match in series and series.get(other) == series[match]])
+    ]
+    if not told:
+        return []
+    return [
+        f"\nAs their ids tell, {len(told)} of the {len(judged)} matches that are judged share a series, and so teams, "
+        f"with matches that were learned from or validated by: {', '.join(told)}. Forecasts of strangers may gain less."
+    ]
 
 
 def forecasts(judgement: Judgement, config: TrajectoriesConfig) -> str:
@@ -163,8 +221,8 @@ def motions(judgement: Judgement, config: TrajectoriesConfig) -> str:
         "",
         "Ten seconds from a caption that the model has not met. *test*: stories it has not met; *paraphrase*: a way of "
         "wording it has not met; *theme*: a theme it has not met. *As found*: the model finds way, what is done and "
-        "pose; its strides are counted by the way that it found. *As films show it*: while somebody moves legs and "
-        "arms are those of the scripted gait, driven by the same way; the model's own pose is seen of who stays.",
+        "pose; its strides are counted by the way that it found. *As films show it*: that pose, on that way smoothed a "
+        "little as recordings are, and held where it stays.",
     ]
     for (part,), group in rows.group_by("part", maintain_order=True):
         measures = list(dict.fromkeys(group["measure"]))
@@ -201,16 +259,11 @@ def goals(judgement: Judgement, config: TrajectoriesConfig) -> list[tuple[str, f
         if row.height:
             gain = float(row["gain"].item())
             out.append((_FORECAST.format(horizon), gain, wanted, gain >= wanted))
-    if judgement.speeds.height:
-        worst = float(judgement.speeds.filter(pl.col("part") == "test")["off"].abs().max() or 0.0)  # type: ignore[arg-type]
-        out.append(
-            (
-                "speed of the action that is the most off",
-                worst,
-                config.goals.speed_share,
-                worst <= config.goals.speed_share,
-            )
-        )
+    for part, name in _SPEED.items():
+        own = judgement.speeds.filter(pl.col("part") == part)
+        if own.height:
+            worst = float(own["off"].abs().max())  # type: ignore[arg-type]  # there are some
+            out.append((name, worst, config.goals.speed_share, worst <= config.goals.speed_share))
     for motion, name in _BONES.items():
         bones = judgement.motions.filter(
             (pl.col("motion") == motion) & (pl.col("measure") == "bone_variation") & (pl.col("part") == "test")
@@ -235,7 +288,20 @@ def met(judgement: Judgement, config: TrajectoriesConfig) -> str:
     ]
     if any(good and name in unsure for name, _, _, good in rows):
         lines.append("\n*Within its interval*: found, but the interval of the gain begins below what is wanted.")
+    if any(not good and name in _SPEED.values() for name, _, _, good in rows):
+        lines.append(_slow(judgement))
     return "\n".join(lines)
+
+
+def _slow(judgement: Judgement) -> str:
+    """Why speeds are off where they are."""
+    right = judgement.motions.filter((pl.col("motion") == MODEL) & (pl.col("measure") == "done"))
+    shares = ", ".join(f"{part} {value:.0%}" for part, value in right.select("part", "value").iter_rows())
+    return (
+        "\nSpeeds are off where it is not sure what is done (frames whose action is right: "
+        f"{shares}): what it finds then lies between the speeds of several actions. Which are off, and by how much, "
+        "is in the table of speeds above."
+    )
 
 
 def _unsure(judgement: Judgement) -> set[str]:

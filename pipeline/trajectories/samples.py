@@ -11,7 +11,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from pipeline.errors import PipelineError
-from pipeline.scenes.figure import JOINTS, mirrored
+from pipeline.scenes.joints import BONES, mirrored
 from pipeline.tables import SAMPLE_FRAMES, SAMPLE_JOINTS
 
 Array = NDArray[np.float32]
@@ -166,12 +166,7 @@ def faster(samples: Samples, factor: NDArray[np.float64]) -> Samples:
 def _with_bones(joints: Array, like: Array) -> Array:
     """Bones as long as they were: a mean of two poses has shorter ones."""
     out = joints.copy()
-    hips, head = JOINTS.index("hips"), JOINTS.index("head")
-    chains = [(hips, head)]
-    for side in ("left", "right"):
-        chains += [(hips, JOINTS.index(f"{side}_knee")), (JOINTS.index(f"{side}_knee"), JOINTS.index(f"{side}_foot"))]
-        chains += [(JOINTS.index(f"{side}_elbow"), JOINTS.index(f"{side}_hand"))]
-    for parent, child in chains:
+    for parent, child in BONES:
         length = np.linalg.norm(like[:, :1, child] - like[:, :1, parent], axis=-1, keepdims=True)
         way = joints[:, :, child] - joints[:, :, parent]
         out[:, :, child] = out[:, :, parent] + way * (

@@ -123,6 +123,14 @@ class Shape(Config):
         return self.moments * (2 * len(self.instants_s) + 1) + 2 * len(self.instants_s)
 
     @property
+    def reading_parameters(self) -> int:
+        """How many of the parameters read texts and what is recalled, once a sample."""
+        return sum(
+            _linear(size, self.reader) + _linear(self.reader, self.readings * self.width)
+            for size in (self.text, self.recollections)
+        )
+
+    @property
     def parameters(self) -> int:
         """How many parameters the network has."""
         d, p = self.width, self.patch // self.grain
@@ -131,10 +139,7 @@ class Shape(Config):
         )
         layer += 4 * d  # two norms
         inputs = _linear(self.token_inputs, d) + _linear(CONDITIONS, d) + (self.tokens + CONTEXT) * d
-        inputs += sum(
-            _linear(size, self.reader) + _linear(self.reader, self.readings * d)
-            for size in (self.text, self.recollections)
-        )
+        inputs += self.reading_parameters
         heads = _linear(d, p * self.actions)
         heads += sum(_linear(d, d // 2) + _linear(d // 2, p * size) for size in (POSITION, VELOCITY))
         heads += _linear(d, self.figure) + _linear(self.actions + MEASURES, self.figure) + _linear(self.figure, ANGLES)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from configs.scenes import ScenesConfig
 from pipeline.scenes import speeds
-from pipeline.scenes.figure import LEFT_FOOT, RIGHT_FOOT
+from pipeline.scenes.joints import LEFT_FOOT, RIGHT_FOOT
 
 Floats = NDArray[np.float32]
 MEASURES = 8

@@ -6,6 +6,7 @@ import operator
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -43,6 +44,8 @@ def test_a_figure_beside_an_alternative_has_a_rate_and_a_ratio() -> None:
     assert figure.met is True
     alone = interleaved("sum", lambda: None, None, "", 1.0, "rows")
     assert alone.ratio is None
+    waits = interleaved("wait", lambda: time.sleep(0.02), None, "", 1.0, "waits", clock=time.process_time)
+    assert waits.value > 100  # who waits takes no time of the processor
 
 
 def test_a_percentile_is_of_single_timings_and_its_goal_an_upper_bound() -> None:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
+from bench import retrieval
 from configs.encoders import EncodersConfig, EncoderSpec
 from pipeline.embeddings.encoder import (
     Identity,
@@ -111,3 +112,15 @@ def test_the_configured_encoders_are_those_of_the_model_cards(encoders: Encoders
     wrong = encoders.model_dump() | {"packaged": "gemini"}
     with pytest.raises(ValidationError, match="no packaged encoder"):
         EncodersConfig.model_validate(wrong)
+
+
+def test_the_page_is_what_the_program_says_of_the_encoders(encoders: EncodersConfig) -> None:
+    page = retrieval.PATH.read_text()
+    assert "\n".join(retrieval._table(encoders.encoders)) in page
+    assert page.startswith(retrieval._INTRODUCTION)
+    assert retrieval._CHOICE in page
+    measured = {line.split("|")[2].strip(" `") for line in page.splitlines() if line.startswith(("| para", "| way to"))}
+    (missing,) = [line for line in page.splitlines() if line.startswith("Not measured")]
+    assert encoders.packaged in measured  # which nobody has to fetch
+    assert measured | {name for name in encoders.encoders if f"`{name}`" in missing} == set(encoders.encoders)
+    assert not any(f"`{name}`" in missing for name in measured)

@@ -2,6 +2,7 @@
 
 from collections.abc import Generator
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import polars as pl
@@ -32,8 +33,21 @@ def test_the_training_set_is_made_once_and_every_check_blocks(tmp_path: Path) ->
     assert all(check.passed and check.blocking for check in checks.values())
     assert stands.metadata["dagster/row_count"].value == 60
     assert "baseball" in str(stands.metadata["themes"].value)
+    shown = {name: _records(stands.metadata[name].value) for name in ("actions", "metres gone in a sample")}
+    (walks,) = [row for row in shown["actions"] if row["action"] == "walk"]
+    assert 0.5 < float(walks["p50 m/s"]) <= float(walks["p95 m/s"]) < 1.5
+    (stands_still,) = [row for row in shown["actions"] if row["action"] == "sit"]
+    assert float(stands_still["p95 m/s"]) == 0
+    spread = [[float(row[f"p{q}"]) for q in (0, 5, 50, 95, 100)] for row in shown["metres gone in a sample"]]
+    assert all(row == sorted(row) and row[-1] <= 130 for row in spread)
+    assert max(row[-1] for row in spread) > 5
     (again,) = _made(tmp_path, 60).asset_materializations_for_node("trajectories")
     assert (stands.metadata["reused"].value, again.metadata["reused"].value) == (0, 1)
+
+
+def _records(markdown: str) -> list[dict[str, Any]]:
+    head, _, *rows = ([cell.strip() for cell in line.strip("|").split("|")] for line in markdown.splitlines())
+    return [dict(zip(head, row, strict=True)) for row in rows]
 
 
 def test_another_seed_replaces_the_shards_of_the_first(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from configs.scenes import ScenesConfig
 from pipeline.scenes import speeds
 from pipeline.scenes.captions import STYLES, Phrase, caption
 from pipeline.scenes.dataset import Source, plan, story_shard
-from pipeline.scenes.figure import bones
+from pipeline.scenes.joints import bones
 from pipeline.scenes.matches import NothingToTell, NotTrainable, admit, match_samples, retell, source_of
 from pipeline.scenes.validation import CHECKS, findings
 from pipeline.tables import SchemaViolation, conform, empty
@@ -79,6 +79,15 @@ def test_each_check_finds_what_it_is_for(check: str, shard: pl.DataFrame, config
     )
     failed = {finding.check for finding in findings(spoiled, config) if not finding.passed}
     assert check in failed
+
+
+@pytest.mark.parametrize("column", ["joints_m", "position_m", "heading_rad", "speed_mps"])
+def test_what_is_no_number_passes_not_every_check(column: str, shard: pl.DataFrame, config: ScenesConfig) -> None:
+    rows = shard.head(20)
+    values = rows[column].to_numpy().copy()
+    values[3, :40] = np.nan
+    spoiled = rows.with_columns(pl.Series(column, values, empty("trajectories").schema[column]))
+    assert not all(finding.passed for finding in findings(spoiled, config))
 
 
 def test_what_may_not_be_learned_from_is_refused_wherever_it_comes(shard: pl.DataFrame, config: ScenesConfig) -> None:

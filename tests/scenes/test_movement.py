@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from configs.scenes import ScenesConfig
-from pipeline.scenes.figure import FEET, LEFT_ELBOW, RIGHT_ELBOW, bones, posed, shoulder
+from pipeline.scenes.figure import posed
+from pipeline.scenes.joints import ELBOWS, FEET, bones, shoulder
 from pipeline.scenes.kinematics import Immobile, moved, retraced, settled, travel_seconds
 from pipeline.scenes.paths import around, direction_of, heading_of, rounded
 from pipeline.scenes.scales import height_m
@@ -95,7 +96,7 @@ def test_bones_keep_their_lengths_and_standing_feet_their_place(config: ScenesCo
     joints = posed(movement, config)
     for (a, b), size in bones(config.human).items():
         assert np.allclose(np.hypot(*(joints[:, a] - joints[:, b]).T), size)
-    for elbow in (LEFT_ELBOW, RIGHT_ELBOW):
+    for elbow in ELBOWS:
         assert np.allclose(np.hypot(*(joints[:, elbow] - shoulder(joints, config.human)).T), config.human.upper_arm)
     slides, stands = [], 0
     for foot in FEET:

@@ -13,7 +13,9 @@ from assets import trajectories
 from assets.commands import app
 from configs.scenes import ScenesConfig
 from configs.trajectories import TrajectoriesConfig
-from pipeline.trajectories.corpus import Encoder, Unusable
+from pipeline.intents.kinship import series_of_match
+from pipeline.tables import empty
+from pipeline.trajectories.corpus import Corpus, Encoder, Unusable
 from pipeline.trajectories.plan import read_plan
 from resources.parquet import Stamp
 from resources.settings import Settings
@@ -188,3 +190,14 @@ def test_training_without_a_training_set_or_with_an_unknown_size_says_what_to_do
     done = run(app, ["trajectories", "train", "--size", "vast"])
     assert done.exit_code == 1
     assert "tiny, small, base" in done.output
+
+
+def test_the_page_is_told_of_what_series_a_match_is_by_its_id_and_map(corpus: Corpus, tmp_path: Path) -> None:
+    store = Store(str(tmp_path))
+    judged = corpus.matches("test")[0]
+    assert trajectories.series_told(store, corpus) == {}
+    row = {"match_id": judged, "map": "de_dust2", "source_kind": "canonical", "log_id": judged, "log_uri": "log",
+           "log_sha256": "0", "duration_ms": 1, "teams": [], "players": [], "objectives": [], "score": []}  # fmt: skip
+    matches = pl.DataFrame([row], schema=empty("matches").schema)
+    store.write_table("matches", judged, matches, Stamp("x", "x", "x", ""))
+    assert trajectories.series_told(store, corpus) == {judged: series_of_match(judged, "de_dust2")}

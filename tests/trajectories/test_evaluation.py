@@ -86,6 +86,23 @@ def test_a_goal_that_is_met_within_its_interval_is_told_apart(
     assert "within" not in met(missed, config).lower()
 
 
+def test_speeds_are_held_to_the_table_on_every_part_and_a_miss_says_why(config: TrajectoriesConfig) -> None:
+    kinds = {"part": pl.String, "action": pl.String, "frames": pl.Int64, "mps": pl.Float64, "table_mps": pl.Float64,
+             "off": pl.Float64}  # fmt: skip
+    offs = {"test": 0.04, "paraphrase": -0.062, "theme": -0.257}
+    speeds = pl.DataFrame([(part, "run", 9, 5.0, 5.0, off) for part, off in offs.items()], kinds, orient="row")
+    done = [(part, "model", "done", 0.5) for part in offs]
+    motions = pl.DataFrame(done, ["part", "motion", "measure", "value"], orient="row")
+    row = ("matches", "1", "damped_velocity", 0.2, 0.16, 0.3, 0.15, True)
+    found = Judgement(pl.DataFrame(), _gain(row), motions, speeds)
+    text = met(found, config)
+    assert "stories it has not met | 4.0% | 5% | yes |" in text
+    assert "a wording it has not met | 6.2% | 5% | **no** |" in text
+    assert "a theme it has not met | 25.7% | 5% | **no** |" in text
+    assert "test 50%, paraphrase 50%, theme 50%" in text
+    assert "Speeds are off" not in met(replace(found, speeds=speeds.head(1)), config)
+
+
 def _gain(row: tuple[object, ...]) -> pl.DataFrame:
     names = ["part", "horizon", "best", "gain", "low", "high", "goal", "met"]
     floats = {"low": pl.Float64, "high": pl.Float64}
@@ -153,7 +170,15 @@ def test_a_model_is_judged_on_all_parts_and_the_page_tells_of_it(
     ):
         assert words in text
     assert f"{model.shape.parameters:,} parameters" in text
-    assert "scripted gait" in text
+    assert "| large | 384 × 6 × 8 | 5 | 50 | " in text
+    assert "that pose, on that way" in text
+    assert "scripted gait" not in text
+    related = replace(
+        Outcome(model, corpus, history(trained), found), series=dict.fromkeys(corpus.matches("test"), "s")
+    )
+    assert "Forecasts of strangers" not in page(related, few)
+    taught = {**related.series, corpus.matches("train")[0]: "s"}
+    assert f"with `{corpus.matches('train')[0]}`" in page(replace(related, series=taught), few)
     assert "no intent" in text
     gain = found.gains.filter(pl.col("part") == "matches", pl.col("horizon") == "1").row(0, named=True)
     assert gain["low"] - 1e-9 <= gain["gain"] <= gain["high"] + 1e-9

@@ -8,10 +8,11 @@ import pytest
 from configs.scenes import ScenesConfig
 from pipeline.motion.gltf import glb
 from pipeline.motion.synthesizer import synthesize
-from pipeline.scenes.figure import bones
+from pipeline.scenes.joints import bones
+from pipeline.trajectories.bodies import boned
 from pipeline.trajectories.corpus import Encoder, Unusable
 from pipeline.trajectories.generation import Generated, TooShort, Wordless, asked, clip_requests, completed, generated
-from pipeline.trajectories.model import TrajectoryModel
+from pipeline.trajectories.model import Motions, TrajectoryModel
 
 pytest.importorskip("torch")
 
@@ -68,6 +69,23 @@ def test_the_same_sentence_and_seed_give_the_same_story(
     assert again.scene == made.scene
     assert np.array_equal(again.cast[1].joints, made.cast[1].joints)
     assert not np.array_equal(other.cast[1].movement.position, made.cast[1].movement.position)
+
+
+def test_a_film_shows_the_pose_and_the_way_that_the_model_found(
+    model: TrajectoryModel, words: Encoder, scenes: ScenesConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found: list[Motions] = []
+    from_text = TrajectoryModel.from_text
+
+    def kept(self: TrajectoryModel, vectors: np.ndarray, scale: np.ndarray) -> Motions:
+        found.append(from_text(self, vectors, scale))
+        return found[-1]
+
+    monkeypatch.setattr(TrajectoryModel, "from_text", kept)
+    (actor,) = generated(model, words, "a runner runs 20 metres to the right", seed=3).cast
+    (pose,), (way,) = found[0].joints, found[0].position
+    assert actor.joints == pytest.approx(boned(pose, 1.0, scenes.human), abs=1e-6)
+    assert np.hypot(*(actor.movement.position - (way - way[0])).T).mean() < 0.3
 
 
 def test_less_than_two_frames_are_no_film(model: TrajectoryModel, words: Encoder) -> None:

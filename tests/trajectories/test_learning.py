@@ -41,6 +41,19 @@ def test_losses_are_told_apart_and_weighted(trained: Path) -> None:
     assert finished(trained)
 
 
+def test_a_single_step_learns_and_is_the_same_again(corpus: Corpus, plan: Callable[..., Plan], tmp_path: Path) -> None:
+    from pipeline.trajectories.learning import Training
+
+    steps = [Training(tmp_path, plan(5), corpus) for _ in range(2)]
+    before = [parameter.detach().clone() for parameter in steps[0].network.parameters()]
+    first, second = (training.learn() for training in steps)
+    assert first == second
+    after, again = (list(training.network.parameters()) for training in steps)
+    assert any(not new.equal(old) for new, old in zip(after, before, strict=True))
+    assert all(one.equal(other) for one, other in zip(after, again, strict=True))
+    assert not (tmp_path / LAST).exists()  # what is kept is the loop's business
+
+
 def test_a_training_that_stops_half_way_comes_to_the_same_losses(trained: Path, corpus: Corpus, tmp_path: Path) -> None:
     from pipeline.trajectories.learning import Training
 

@@ -8,7 +8,7 @@ import pytest
 
 from configs.scenes import ScenesConfig, load_scenes
 from configs.trajectories import TrajectoriesConfig
-from pipeline.scenes.figure import LEFT_FOOT, bones
+from pipeline.scenes.joints import LEFT_FOOT, bones
 from pipeline.trajectories.baselines import constant_velocity, damped_velocity
 from pipeline.trajectories.batches import Batch, Batches
 from pipeline.trajectories.corpus import STORY, Corpus
@@ -32,6 +32,7 @@ def test_sizes_have_the_parameters_that_they_say(size: str, millions: float, con
     network = Network(shape)  # counts them itself
     assert sum(p.numel() for p in network.parameters()) == shape.parameters
     read = sum(p.numel() for part in (network.text, network.recalled) for p in part.parameters())
+    assert shape.reading_parameters == read
     assert shape.parameters - read == pytest.approx(millions * 1e6, rel=0.02)  # what runs for every token
 
 

@@ -61,6 +61,26 @@ def test_matches_are_held_out_whole_and_by_their_names_alone(config: Trajectorie
     assert match_splits(["only"], config) == {"only": "train"}
 
 
+def test_games_of_a_series_are_never_on_both_sides(config: TrajectoriesConfig) -> None:
+    names = [f"{series}-{game}" for series in (2578928, 2578929, 2578930, 2578931) for game in (1, 2, 3)]
+    alone = ["cs2-am-inferno", "cs2-sf-dust2"]
+    parts = match_splits([*names, *alone], config)
+    assert {parts[name] for name in names} == {"test", "validation", "train"}
+    for first, second, third in zip(*[iter(names)] * 3, strict=True):
+        assert parts[first] == parts[second] == parts[third]
+    assert match_splits(names[:3], config) == dict.fromkeys(names[:3], "train")  # one series has nobody to be judged by
+
+
+def test_the_real_matches_are_held_out_as_their_published_figures_say(
+    shared_data: Path, config: TrajectoriesConfig
+) -> None:
+    names = [log.name.removesuffix(".jsonl.gz") for log in sorted((shared_data / "cs2").glob("*.jsonl.gz"))]
+    parts = match_splits(names, config)
+    page = (Path(__file__).parents[2] / "docs" / "trajectories.md").read_text()
+    judged = {line.split()[2] for line in page.splitlines() if line.startswith("### Matches: ")}
+    assert judged == {name for name, part in parts.items() if part == "test"}
+
+
 def test_a_real_match_gives_windows_whose_players_go_somewhere(shared_data: Path, tmp_path: Path) -> None:
     log = sorted((shared_data / "cs2").glob("*am-inferno*.jsonl.gz"))[0]
     cut = tmp_path / log.name

@@ -5,7 +5,7 @@ import pytest
 
 from configs.scenes import ScenesConfig
 from pipeline.scenes import speeds
-from pipeline.scenes.figure import LEFT_FOOT, RIGHT_FOOT
+from pipeline.scenes.joints import LEFT_FOOT, RIGHT_FOOT
 from pipeline.trajectories.corpus import STORY, Corpus, scale_of
 from pipeline.trajectories.samples import Samples
 from pipeline.trajectories.stance import MEASURES, stances
