@@ -12,7 +12,7 @@ from configs.intents import BoosterConfig, load_intents
 from pipeline.features.definition import NAMES
 from pipeline.intents.model import BoosterModel
 from pipeline.intents.training import learn, manifest
-from resources.registry import ModelRegistry, _create
+from resources.registry import ModelRegistry
 
 
 @pytest.fixture(scope="session")
@@ -42,15 +42,7 @@ def model(rows: pl.DataFrame) -> Callable[[int], BoosterModel]:
     return make
 
 
-@pytest.fixture(scope="session")
-def blank(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The database of an MLflow in which nothing is registered; making one takes seconds."""
-    database = tmp_path_factory.mktemp("mlflow") / "made" / "mlflow.db"
-    _create(database)
-    return database
-
-
 @pytest.fixture
-def registry(blank: Path, tmp_path: Path) -> ModelRegistry:
-    shutil.copy(blank, tmp_path / "mlflow.db")
+def registry(blank_mlflow: Path, tmp_path: Path) -> ModelRegistry:
+    shutil.copy(blank_mlflow, tmp_path / "mlflow.db")
     return ModelRegistry(f"sqlite:///{tmp_path}/mlflow.db", tmp_path / "models")
