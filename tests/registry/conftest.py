@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -39,7 +40,7 @@ def model(rows: pl.DataFrame) -> Callable[[int], BoosterModel]:
         config = load_intents().model_copy(update={"training": training})
         return learn(rows, manifest(rows, config), config)
 
-    return make
+    return cache(make)
 
 
 @pytest.fixture
