@@ -450,10 +450,12 @@ class ModelRegistry:
             self._client.set_model_version_tag(NAME, str(answers.version), _ROLLED_BACK, "")
 
     def _known(self, version: str) -> "ModelVersion":
-        with self._reached():
-            found = None if self._is_empty else self._find(version)
-            others = "" if found else ", ".join(known.version for known in self.versions()) or "none"
+        found = None
+        if not self._is_empty:  # as of `champion`
+            with self._reached():
+                found = self._find(version)
         if found is None:
+            others = ", ".join(known.version for known in self.versions()) or "none"
             raise ModelNotFound(
                 f"no model {version} in {self}; registered: {others}; train one with `gridmotion train`"
             )

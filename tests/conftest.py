@@ -17,6 +17,9 @@ import pytest
 from pipeline.motion.clip import NULL, ClipRequest
 
 ROOT = Path(__file__).resolve().parent.parent
+KEPT = ("PATH", "HOME", "OMP_NUM_THREADS", "POLARS_MAX_THREADS", "NUMBA_NUM_THREADS", "NUMBA_CACHE_DIR")
+"""What commands get of the environment of the tests."""
+Gridmotion = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture(scope="session")
@@ -137,6 +140,47 @@ def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield server.get_uri()
     finally:
         server.cleanup()
+
+
+@pytest.fixture(scope="session")
+def gridmotion_in(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Callable[..., subprocess.CompletedProcess[str]]]:
+    """Runs a command of gridmotion in that folder, in a process of its own that did not have to import it all."""
+    home = tmp_path_factory.mktemp("forking")
+    outputs = home / "stdout", home / "stderr"
+    keep = {name: value for name, value in os.environ.items() if name in KEPT}
+    server = subprocess.Popen(
+        [sys.executable, "-P", ROOT / "tests" / "forking.py"], text=True, cwd=home,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=keep | {"COLUMNS": "160", "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    assert server.stdin is not None and server.stdout is not None
+
+    def call(folder: Path, *arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
+        for output in outputs:
+            output.write_text("")
+        asked = {"arguments": [str(each) for each in arguments], "cwd": str(folder)}
+        asked |= {"environment": keep | {"COLUMNS": "160"} | environment}
+        asked |= {path.name: str(path) for path in outputs}
+        server.stdin.write(json.dumps(asked) + "\n")
+        server.stdin.flush()
+        code = int(server.stdout.readline())
+        return subprocess.CompletedProcess(asked["arguments"], code, *(path.read_text() for path in outputs))
+
+    with server:
+        assert server.stdout.readline() == "ready\n"
+        yield call
+        server.stdin.close()
+
+
+@pytest.fixture(scope="session")
+def blank_mlflow(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The database of an MLflow in which nothing is registered, to be copied; making one takes seconds."""
+    from resources.registry import _create
+
+    database = tmp_path_factory.mktemp("mlflow") / "made" / "mlflow.db"
+    _create(database)
+    return database
 
 
 @pytest.fixture(scope="session")

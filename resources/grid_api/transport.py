@@ -18,6 +18,7 @@ import msgspec
 from pydantic import SecretStr
 
 from configs.grid import GridConfig
+from resources.authorities import authorities
 from resources.grid_api.errors import (
     KeyRefused,
     NoKey,
@@ -157,7 +158,7 @@ class Transport:
 
     def _http(self) -> httpx.Client:
         if self._client is None:
-            self._client = httpx.Client(timeout=self._timeout, follow_redirects=False)
+            self._client = httpx.Client(timeout=self._timeout, follow_redirects=False, verify=authorities())
         return self._client
 
     def _credentials(self) -> dict[str, str]:

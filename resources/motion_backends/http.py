@@ -23,6 +23,7 @@ from pydantic import SecretStr
 
 from configs.backends import AnswerLimits
 from resources.addresses import redacted, without_secrets
+from resources.authorities import authorities
 from resources.motion_backends.errors import (
     BackendError,
     BadAnswer,
@@ -129,7 +130,7 @@ async def _request(
     try:
         async with (
             asyncio.timeout(deadline),
-            httpx.AsyncClient(timeout=timeout, follow_redirects=False) as client,
+            httpx.AsyncClient(timeout=timeout, follow_redirects=False, verify=authorities()) as client,
             client.stream(method, url, headers=dict(headers), json=body) as response,
         ):
             data = await _whole(response, limits.answer_bytes, where)

@@ -27,6 +27,8 @@ class Season:
     """A folder with a store (`data`) and, once something ran, a Dagster instance (`.dagster`), as in a checkout."""
 
     folder: Path
+    gridmotion_in: Callable[..., subprocess.CompletedProcess[str]]
+    done: subprocess.CompletedProcess[str] | None = None
 
     @property
     def store(self) -> Store:
@@ -50,10 +52,12 @@ class Season:
         return keep | {"COLUMNS": "160", "PYTHONPATH": str(Path(__file__).parents[2])}
 
     def backfill(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            self.command("backfill", *arguments),
-            cwd=self.folder, env=self.environment, capture_output=True, text=True, check=False,
-        )  # fmt: skip
+        return self.gridmotion_in(self.folder, "backfill", *arguments)
+
+    def copy(self, folder: Path) -> "Season":
+        """The same in another folder, with what Dagster knows of it."""
+        shutil.copytree(self.folder, folder)
+        return Season(folder, self.gridmotion_in)
 
     def instance(self) -> Any:
         with pytest.MonkeyPatch.context() as environment:
@@ -82,19 +86,27 @@ def scanned(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def season_in(scanned: Path, gridmotion_in: Any) -> Callable[[Path], Season]:
+    """A season of its own in a folder."""
+
+    def season_in(folder: Path) -> Season:
+        shutil.copytree(scanned / "data", folder / "data")
+        return Season(folder, gridmotion_in)
+
+    return season_in
+
+
 @pytest.fixture
-def season(scanned: Path, tmp_path: Path) -> Season:
-    shutil.copytree(scanned / "data", tmp_path / "data")
-    return Season(tmp_path)
+def season(season_in: Callable[[Path], Season], tmp_path: Path) -> Season:
+    return season_in(tmp_path)
 
 
 @pytest.fixture(scope="session")
-def as_run(scanned: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+def as_run(season_in: Callable[[Path], Season], tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """What the ordinary job leaves for each match."""
-    folder = tmp_path_factory.mktemp("run")
-    shutil.copytree(scanned / "data", folder / "data")
-    season = Season(folder)
-    environment = Settings(gridmotion_store=str(folder / "data"))
+    season = season_in(tmp_path_factory.mktemp("run"))
+    environment = Settings(gridmotion_store=season.store.url)
     job = build_defs(environment, store=season.store).resolve_job_def("analyse_match")
     with dg.DagsterInstance.ephemeral() as instance:
         instance.add_dynamic_partitions("match_id", season.matches)

@@ -1,5 +1,6 @@
 """A run of Dagster's own backfill takes several matches: the same asset, told which partitions."""
 
+import multiprocessing
 import shutil
 from contextlib import ExitStack
 from pathlib import Path
@@ -15,8 +16,17 @@ from assets.definitions import build_defs
 from assets.instance import the_cores, told_before
 from assets.stages import MatchTables
 from pipeline.intents.model import PriorModel
+from resources import workers
 from resources.settings import Settings
 from resources.store import Store
+
+
+@pytest.fixture(autouse=True)
+def _forked_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Processes that work off matches are forked from one that has imported what they need, which takes two seconds."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["assets.definitions"])
+    monkeypatch.setattr(workers.multiprocessing, "get_context", lambda _: context)
 
 
 def _run(season: Any, instance: dg.DagsterInstance, matches: list[str]) -> dg.ExecuteInProcessResult:

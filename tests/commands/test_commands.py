@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -16,25 +17,21 @@ LONE_EVENT = (
 
 
 @pytest.fixture
-def gridmotion(tmp_path: Path):  # type: ignore[no-untyped-def]
+def gridmotion(gridmotion_in, tmp_path: Path):  # type: ignore[no-untyped-def]
+    return partial(gridmotion_in, tmp_path)
+
+
+def _script(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """The same by the script that was installed."""
     keep = {name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "OMP_NUM_THREADS")}
-
-    def call(*arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [Path(sys.executable).parent / "gridmotion", *arguments],
-            cwd=tmp_path,
-            env=keep | {"COLUMNS": "160"},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-
-    return call
+    command = [Path(sys.executable).parent / "gridmotion", *arguments]
+    environment = keep | {"COLUMNS": "160"}
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
 
 
 def test_a_log_is_ingested_analysed_and_listed(gridmotion, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     (tmp_path / "lone.jsonl").write_text(LONE_EVENT)
-    ingested = gridmotion("ingest", "lone.jsonl")
+    ingested = _script("ingest", "lone.jsonl", folder=tmp_path)
     assert ingested.returncode == 0, ingested.stderr
     assert "gridmotion run m1" in ingested.stdout
     ran = gridmotion("run", "m1")

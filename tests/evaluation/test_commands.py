@@ -1,4 +1,5 @@
 import json
+import shutil
 
 import polars as pl
 import pytest
@@ -40,7 +41,7 @@ def test_logs_never_seen_are_judged_without_a_registered_model(few, simulated, t
 
 @pytest.mark.parametrize("source", ["canonical", "grid"])
 def test_a_registered_model_judges_a_map_that_it_never_saw_in_either_format(
-    few, simulated, quick, tmp_path, monkeypatch, source
+    few, simulated, quick, blank_mlflow, tmp_path, monkeypatch, source
 ):
     judged, *others = simulated.matches
     known = {match.match_id for match in others}
@@ -53,6 +54,8 @@ def test_a_registered_model_judges_a_map_that_it_never_saw_in_either_format(
     (tmp_path / "logs").mkdir()
     (tmp_path / "logs" / "a.jsonl").write_text("\n".join(lines).replace(f'"{name}"', '"de_nowhere"'))
     monkeypatch.chdir(tmp_path)
+    settings().mlflow_home.mkdir(parents=True, exist_ok=True)
+    shutil.copy(blank_mlflow, settings().mlflow_home / "mlflow.db")
     open_registry(settings()).register(model, {})
     done = _run("--matches", tmp_path / "logs", "--model", model.version, "--out", tmp_path)
     assert done.exit_code == 0, done.output

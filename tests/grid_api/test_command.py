@@ -1,28 +1,15 @@
 """`gridmotion fetch` as people call it; nothing that it leaves behind holds the key."""
 
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 
 KEY = "k3y-that-nobody-may-see"
 
 
 @pytest.fixture
-def fetch(grid, tmp_path):
-    keep = {name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "OMP_NUM_THREADS")}
-
+def fetch(gridmotion_in, grid, tmp_path):
     def call(*series, key=KEY):
-        done = subprocess.run(
-            [Path(sys.executable).parent / "gridmotion", "fetch", *series],
-            cwd=tmp_path,
-            env=keep | {"COLUMNS": "160", "NO_PROXY": "*", "GRID_API_KEY": key, "GRID_API_URL": grid.url},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        environment = {"NO_PROXY": "*", "GRID_API_KEY": key, "GRID_API_URL": grid.url}
+        done = gridmotion_in(tmp_path, "fetch", *series, **environment)
         assert KEY not in done.stdout + done.stderr
         assert not [path for path in tmp_path.rglob("*") if path.is_file() and KEY.encode() in path.read_bytes()]
         assert "Traceback" not in done.stdout + done.stderr

@@ -9,6 +9,8 @@ import pytest
 
 from configs.intents import BoosterConfig, IntentsConfig, load_intents
 from pipeline.features.definition import FEATURES, NAMES
+from pipeline.intents.model import BoosterModel
+from pipeline.intents.training import Trained, fit, learn, manifest
 from pipeline.intents.vocabulary import INTENTS
 from pipeline.tables import conform, empty
 
@@ -131,3 +133,15 @@ def labelled() -> pl.DataFrame:
             )
         )
     return pl.concat(frames).with_columns(pl.col("round").cast(pl.Int32), pl.col("bomb_m").fill_nan(None))
+
+
+@pytest.fixture(scope="session")
+def learned(labelled: pl.DataFrame, quick: IntentsConfig) -> BoosterModel:
+    """A model of all labelled rows."""
+    return learn(labelled, manifest(labelled, quick), quick)
+
+
+@pytest.fixture(scope="session")
+def fitted(labelled: pl.DataFrame, quick: IntentsConfig) -> Trained:
+    """A model of the matches that were not held out, with how good it is on those that were."""
+    return fit(labelled, quick)

@@ -5,13 +5,12 @@ import pytest
 from pipeline.features.definition import NAMES
 from pipeline.intents.explanation import contributions, explained, importance, reasons
 from pipeline.intents.model import BoosterModel, vectors
-from pipeline.intents.training import learn, manifest
 from pipeline.intents.vocabulary import INTENTS
 
 
-@pytest.fixture(scope="module")
-def model(labelled, quick) -> BoosterModel:
-    return learn(labelled, manifest(labelled, quick), quick)
+@pytest.fixture
+def model(learned) -> BoosterModel:
+    return learned
 
 
 def test_contributions_and_an_intents_mean_add_up_to_its_score(model, labelled):

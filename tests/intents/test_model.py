@@ -33,10 +33,10 @@ def test_the_prior_says_the_same_of_every_row(config, instants):
     assert prior.version.startswith("prior")
 
 
-def test_the_same_manifest_is_the_same_model_to_the_byte(labelled, quick):
-    first, second = trained(labelled, quick), trained(labelled.clone(), quick)
-    assert first.version == second.version
-    assert first.files() == second.files()
+def test_the_same_manifest_is_the_same_model_to_the_byte(labelled, quick, learned):
+    second = trained(labelled.clone(), quick)
+    assert learned.version == second.version
+    assert learned.files() == second.files()
 
 
 def test_another_row_seed_or_setting_is_another_version(labelled, quick):
@@ -53,13 +53,12 @@ def test_another_row_seed_or_setting_is_another_version(labelled, quick):
     assert len({version, *(other.version for other in others)}) == 5
 
 
-def test_a_reloaded_model_predicts_the_same_bits_in_any_batching(labelled, quick):
-    model = trained(labelled, quick)
-    again = BoosterModel.from_files(model.files())
+def test_a_reloaded_model_predicts_the_same_bits_in_any_batching(labelled, learned):
+    again = BoosterModel.from_files(learned.files())
     seen = vectors(labelled)
-    whole = model.probabilities(seen)
+    whole = learned.probabilities(seen)
     assert whole.sum(axis=1) == pytest.approx(1)
-    assert again.version == model.version
+    assert again.version == learned.version
     assert again.probabilities(seen).tobytes() == whole.tobytes()
     for size in (1, 7, 300):
         parts = [again.probabilities(seen[:, start : start + size]) for start in range(0, labelled.height, size)]
@@ -75,8 +74,8 @@ def test_an_unknown_value_reaches_the_trees_as_not_a_number(labelled):
 @pytest.mark.parametrize(
     "damage", [lambda content: None, lambda content: content[:-40], lambda content: b"\xff" + content]
 )
-def test_a_missing_or_damaged_file_is_named(labelled, quick, damaged, damage):
-    files = trained(labelled, quick).files()
+def test_a_missing_or_damaged_file_is_named(learned, damaged, damage):
+    files = learned.files()
     content = damage(files.pop(damaged))
     with pytest.raises(UnusableModel, match=damaged.replace(".", r"\.")):
         BoosterModel.from_files(files if content is None else files | {damaged: content})
@@ -91,8 +90,8 @@ def test_a_missing_or_damaged_file_is_named(labelled, quick, damaged, damage):
         ("left_child=", "left_child=0 ", r"tree 0 is damaged: \d+ of \d+ left_child"),
     ],
 )
-def test_trees_that_are_not_ours_are_refused_with_a_reason(labelled, quick, before, after, why):
-    files = trained(labelled, quick).files()
+def test_trees_that_are_not_ours_are_refused_with_a_reason(learned, before, after, why):
+    files = learned.files()
     assert before.encode() in files[MODEL]
     text = files[MODEL].replace(before.encode(), after.encode())
     calibrated = json.loads(files[CALIBRATION]) | {"model_sha256": hashlib.sha256(text).hexdigest()}
@@ -100,8 +99,8 @@ def test_trees_that_are_not_ours_are_refused_with_a_reason(labelled, quick, befo
         BoosterModel.from_files(files | {MODEL: text, CALIBRATION: json.dumps(calibrated).encode()})
 
 
-def test_a_model_for_other_features_is_refused(labelled, quick):
-    files = trained(labelled, quick).files()
+def test_a_model_for_other_features_is_refused(learned):
+    files = learned.files()
     fields = json.loads(files[MANIFEST])
     fields["features"][0] = "charm"
     with pytest.raises(UnusableModel, match="charm, speed_mps; retrain"):
@@ -159,11 +158,10 @@ def test_an_instant_is_calibrated_alike_in_any_company():
     assert np.concatenate([fitted.probabilities(row[None]) for row in scores[:50]]).tobytes() == whole[:50].tobytes()
 
 
-def test_class_weights_leave_rare_intents_at_their_natural_rate(labelled, quick):
-    model = trained(labelled, quick)
+def test_class_weights_leave_rare_intents_at_their_natural_rate(labelled, learned):
     rate = (labelled["intent"] == "defuse").mean()
     column = INTENTS.index("defuse")
-    corrected = model.probabilities(vectors(labelled))[:, column].mean()
-    weighted = Calibration.plain((0.0,) * 9).probabilities(model.scores(vectors(labelled)))[:, column].mean()
+    corrected = learned.probabilities(vectors(labelled))[:, column].mean()
+    weighted = Calibration.plain((0.0,) * 9).probabilities(learned.scores(vectors(labelled)))[:, column].mean()
     assert abs(corrected - rate) < abs(weighted - rate)
     assert corrected == pytest.approx(rate, abs=0.01)

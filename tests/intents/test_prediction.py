@@ -15,14 +15,13 @@ from pipeline.features.pack import cast_of, pack
 from pipeline.intents.heuristics import Rules
 from pipeline.intents.model import BoosterModel, PriorModel, vectors
 from pipeline.intents.prediction import Predictor, blend, predict
-from pipeline.intents.training import learn, manifest
 from pipeline.intents.vocabulary import INTENTS, PROBABILITIES
 from pipeline.tables import empty
 
 
-@pytest.fixture(scope="module")
-def trained(labelled, quick) -> BoosterModel:
-    return learn(labelled, manifest(labelled, quick), quick)
+@pytest.fixture
+def trained(learned) -> BoosterModel:
+    return learned
 
 
 def test_a_lone_instant_of_which_nothing_is_known_gets_the_prior(config, instants):

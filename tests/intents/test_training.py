@@ -113,8 +113,8 @@ def test_at_most_so_many_rows_of_a_match_are_trained_on(labelled, quick):
     assert kept.equals(cap(labelled, quick.training.model_copy(update={"rows_per_match": 30})))
 
 
-def test_a_trained_model_beats_the_majority_and_says_against_what_it_was_judged(labelled, quick):
-    trained = fit(labelled, quick)
+def test_a_trained_model_beats_the_majority_and_says_against_what_it_was_judged(labelled, fitted):
+    trained = fitted
     assert sum(trained.parts.values()) == labelled.height
     assert trained.parts["test"] == 400 * len(trained.model.manifest.held_out) > 0
     assert trained.metrics["model_macro_f1_vs_labels"] > 2 * trained.metrics["majority_macro_f1_vs_labels"]
@@ -125,10 +125,10 @@ def test_a_trained_model_beats_the_majority_and_says_against_what_it_was_judged(
     assert all(png.startswith(b"\x89PNG") for png in trained.figures.values())
 
 
-def test_how_far_probabilities_keep_their_promise_is_measured_as_in_the_evaluation(labelled, quick):
+def test_how_far_probabilities_keep_their_promise_is_measured_as_in_the_evaluation(labelled, quick, fitted):
     from sklearn.calibration import calibration_curve
 
-    trained = fit(labelled, quick)
+    trained = fitted
     parts = split(labelled, quick.training)
     said = training.answers(trained.model, parts, quick)["hybrid"][:, 0]
     is_advance = classes(parts.filter(pl.col("part") == "test")["intent"]) == 0
@@ -178,6 +178,6 @@ def test_measures_of_a_known_confusion():
     assert np.isnan(evaluation.score(said[:0], truth[:0]).macro_f1)
 
 
-def test_the_order_in_which_matches_are_read_changes_neither_version_nor_bytes(labelled, quick):
+def test_the_order_in_which_matches_are_read_changes_neither_version_nor_bytes(labelled, quick, fitted):
     shuffled = fit(labelled.sample(fraction=1, shuffle=True, seed=2), quick).model
-    assert shuffled.files() == fit(labelled, quick).model.files()
+    assert shuffled.files() == fitted.model.files()

@@ -24,11 +24,11 @@ def _opened(open_workspace_at: Any, folder: Path) -> Iterator[Any]:
 
 
 @pytest.fixture(scope="module")
-def two_clips(open_workspace_at: Any, simulated_logs: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+def two_clips(line: Any, copy_of_line: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("clips")
-    with _opened(open_workspace_at, folder) as workspace:
-        workspace.scan(simulated_logs[0])
-        assert workspace.analyse(*workspace.store.keys("matches")).success
+    studio = ClipStudio(Store(str(folder / "store")), LocalBackend(), budget=2)
+    with copy_of_line(line, folder, "clips", "motion", studio=studio) as workspace:
+        assert workspace.run("make_clips", partition_key=line.match_id).success
     return folder / "store"
 
 

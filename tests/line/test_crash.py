@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 
+from pipeline.events.sources.simulator import simulate, write
+
 CLIPS = 3
 _processes = multiprocessing.get_context("forkserver")
 _processes.set_forkserver_preload(["assets.definitions"])
@@ -92,15 +94,19 @@ def _tree(folder: Path) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def undisturbed(
-    tmp_path_factory: pytest.TempPathFactory, simulated_logs: list[Path]
-) -> tuple[dict[str, str], int, float]:
+def short_log(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One round: enough for every change of the store that a longer match makes, and for its clips."""
+    return write(tmp_path_factory.mktemp("short"), simulate(rounds=1, seed=11))[0]
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory, short_log: Path) -> tuple[dict[str, str], int, float]:
     """What an undisturbed run leaves, in how many changes of the store, and how long it took."""
     trees = []
     for run in ("first", "second"):  # the second finds the imports done, as those that are killed do
         folder = tmp_path_factory.mktemp(run)
         begin = time.monotonic()
-        process, writes = _start(folder, simulated_logs[0])
+        process, writes = _start(folder, short_log)
         assert _finish(process) == 0
         trees.append(_tree(folder))
     tree = trees[0]
@@ -119,27 +125,27 @@ def _killed_then_run_again(folder: Path, log: Path, die_at: int) -> dict[str, st
 
 
 def test_killed_around_some_writes_and_run_again_gives_the_same_bytes(
-    undisturbed: tuple[dict[str, str], int, float], simulated_logs: list[Path], tmp_path: Path
+    undisturbed: tuple[dict[str, str], int, float], short_log: Path, tmp_path: Path
 ) -> None:
     tree, changes, _ = undisturbed
     for die_at in random.Random(1).sample(range(changes), 4):
-        assert _killed_then_run_again(tmp_path / str(die_at), simulated_logs[0], die_at) == tree, f"change {die_at}"
+        assert _killed_then_run_again(tmp_path / str(die_at), short_log, die_at) == tree, f"change {die_at}"
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(2400)
 def test_killed_around_every_write_and_run_again_gives_the_same_bytes(
-    undisturbed: tuple[dict[str, str], int, float], simulated_logs: list[Path], tmp_path: Path
+    undisturbed: tuple[dict[str, str], int, float], short_log: Path, tmp_path: Path
 ) -> None:
     tree, changes, _ = undisturbed
     for die_at in range(changes):
-        assert _killed_then_run_again(tmp_path / str(die_at), simulated_logs[0], die_at) == tree, f"change {die_at}"
+        assert _killed_then_run_again(tmp_path / str(die_at), short_log, die_at) == tree, f"change {die_at}"
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
 def test_killed_at_twenty_seeded_moments_and_run_again_gives_the_same_bytes(
-    undisturbed: tuple[dict[str, str], int, float], simulated_logs: list[Path], tmp_path: Path
+    undisturbed: tuple[dict[str, str], int, float], short_log: Path, tmp_path: Path
 ) -> None:
     tree, _, seconds = undisturbed
     moments = random.Random(2)
@@ -148,13 +154,13 @@ def test_killed_at_twenty_seeded_moments_and_run_again_gives_the_same_bytes(
         if killed == 20:
             break
         folder = tmp_path / str(number)
-        process, _ = _start(folder, simulated_logs[0])
+        process, _ = _start(folder, short_log)
         time.sleep(moments.uniform(0, seconds))
         process.kill()
         if _finish(process) != -signal.SIGKILL:
             seconds *= 0.8  # it was quicker than the undisturbed one
             continue
         killed += 1
-        process, _ = _start(folder, simulated_logs[0])
+        process, _ = _start(folder, short_log)
         assert _finish(process) == 0
         assert _tree(folder) == tree, f"moment {number}"

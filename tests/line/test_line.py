@@ -2,6 +2,7 @@
 
 import io
 import json
+import shutil
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -49,25 +50,21 @@ def test_one_event_alone_goes_the_whole_way_to_an_intent(workspace: Any, tmp_pat
     assert workspace.store.read_table("segments", "m1").height == 1
 
 
-def test_a_simulated_match_leaves_every_table_and_clips_that_exist(workspace: Any, simulated_logs: list[Path]) -> None:
-    scanned = workspace.scan(simulated_logs[0])
-    assert scanned.success
-    (match_id,) = workspace.store.keys("matches")
-    assert workspace.instance.get_dynamic_partitions("match_id") == [match_id]
-    result = workspace.analyse(match_id)
-    assert result.success
-    assert all(_checks(scanned).values())
-    assert set(_checks(result)) >= {(table, "schema") for table in TABLES}
-    judged = _checks(result)
+def test_a_simulated_match_leaves_every_table_and_clips_that_exist(line: Any) -> None:
+    (match_id,) = line.store.keys("matches")
+    assert line.instance.get_dynamic_partitions("match_id") == [match_id]
+    assert all(_checks(line.scanned).values())
+    judged = _checks(line.analysed)
+    assert set(judged) >= {(table, "schema") for table in TABLES}
     assert ("clips", "motion_measures") in judged  # a warning where motion is not as good as it shall be
     assert all(passed for (_, check), passed in judged.items() if check != "motion_measures")
-    assert workspace.store.read_table("rounds", match_id).height == 3
-    clips = workspace.store.read_table("clips", match_id)
+    assert line.store.read_table("rounds", match_id).height == 3
+    clips = line.store.read_table("clips", match_id)
     assert clips["feasible"].any()
     for row in clips.filter("feasible").iter_rows(named=True):
-        assert workspace.store.read(row["uri"])[:4] == b"glTF"
-        assert workspace.store.read(row["preview_uri"])[8:12] == b"WEBP"
-        manifest = json.loads(workspace.store.read(row["manifest_uri"]))
+        assert line.store.read(row["uri"])[:4] == b"glTF"
+        assert line.store.read(row["preview_uri"])[8:12] == b"WEBP"
+        manifest = json.loads(line.store.read(row["manifest_uri"]))
         assert manifest["clip_key"] == row["clip_key"]
         assert manifest["trainable"] is True
         assert manifest["model_version"] == row["model_version"]
@@ -75,32 +72,29 @@ def test_a_simulated_match_leaves_every_table_and_clips_that_exist(workspace: An
         assert manifest["path"]["t_ms"][-1] >= row["to_ms"] - row["from_ms"] - load_motion().path.max_edge_ms
 
 
-def test_the_same_match_from_its_grid_log_tells_the_same_story(workspace: Any, simulated_logs: list[Path]) -> None:
+def test_the_same_match_from_its_grid_log_tells_the_same_story(
+    line: Any, workspace: Any, simulated_logs: list[Path]
+) -> None:
     stories = []
-    for log in simulated_logs:
-        assert workspace.scan(log).success
-    for match_id in workspace.store.keys("matches"):
-        assert workspace.analyse(match_id).success
-        rounds = workspace.store.read_table("rounds", match_id)
-        types = dict(workspace.store.read_table("events", match_id).group_by("event_type").len().iter_rows())
+    assert workspace.scan(simulated_logs[1]).success
+    assert workspace.analyse(*workspace.store.keys("matches")).success
+    for place in (line, workspace):
+        (match_id,) = place.store.keys("matches")
+        rounds = place.store.read_table("rounds", match_id)
+        types = dict(place.store.read_table("events", match_id).group_by("event_type").len().iter_rows())
         stories.append(
             (
                 rounds["winner"].to_list(),
                 {t: types.get(t, 0) for t in ("PLAYER_KILLED", "BOMB_PLANTED", "BOMB_DEFUSED")},
             )
         )
-    assert len(stories) == 2
+    assert line.store.keys("matches") != workspace.store.keys("matches")
     assert stories[0] == stories[1]
 
 
-def test_a_second_run_reuses_everything_and_a_changed_table_is_made_anew(
-    workspace: Any, simulated_logs: list[Path]
-) -> None:
-    workspace.scan(simulated_logs[0])
-    (match_id,) = workspace.store.keys("matches")
-    workspace.analyse(match_id)
-    before = workspace.tree()
-    again = workspace.analyse(match_id)
+def test_a_second_run_reuses_everything_and_a_changed_table_is_made_anew(analysed: Any) -> None:
+    before = analysed.tree()
+    again = analysed.analyse(analysed.match_id)
     reused = {
         e.asset_key.to_user_string(): e.step_materialization_data.materialization.metadata["reused"].value
         for e in again.all_events
@@ -110,38 +104,30 @@ def test_a_second_run_reuses_everything_and_a_changed_table_is_made_anew(
     jobs = again.asset_materializations_for_node("review_jobs")[0].metadata
     assert jobs["known"].value == jobs["asked"].value > 0
     assert jobs["new"].value == jobs["changed"].value == jobs["withdrawn"].value == 0
-    workspace.store.write(workspace.store.part_path("segments", match_id), b"damaged")
-    assert workspace.analyse(match_id).success
-    assert workspace.tree() == before
+    analysed.store.write(analysed.store.part_path("segments", analysed.match_id), b"damaged")
+    assert analysed.analyse(analysed.match_id).success
+    assert analysed.tree() == before
 
 
-def test_a_stored_part_that_breaks_its_declaration_fails_the_blocking_check(
-    workspace: Any, simulated_logs: list[Path]
-) -> None:
-    workspace.scan(simulated_logs[0])
-    (match_id,) = workspace.store.keys("matches")
-    workspace.analyse(match_id)
-    part = workspace.store.part("tracks", match_id)
-    broken = workspace.store.read_table("tracks", match_id).with_columns(player=pl.lit(None, pl.String))
+def test_a_stored_part_that_breaks_its_declaration_fails_the_blocking_check(analysed: Any) -> None:
+    part = analysed.store.part("tracks", analysed.match_id)
+    broken = analysed.store.read_table("tracks", analysed.match_id).with_columns(player=pl.lit(None, pl.String))
     file = io.BytesIO()
     broken.write_parquet(file, metadata={"gridmotion": json.dumps(asdict(part.stamp), sort_keys=True)})
-    workspace.store.write(workspace.store.part_path("tracks", match_id), file.getvalue())
-    result = workspace.analyse(match_id)
+    analysed.store.write(analysed.store.part_path("tracks", analysed.match_id), file.getvalue())
+    result = analysed.analyse(analysed.match_id)
     assert not result.success
     assert not _checks(result)[("tracks", "schema")]
     assert ("features", "schema") not in _checks(result)
 
 
-def test_a_clip_whose_file_is_gone_is_made_again_as_it_was(workspace: Any, simulated_logs: list[Path]) -> None:
-    workspace.scan(simulated_logs[0])
-    (match_id,) = workspace.store.keys("matches")
-    workspace.analyse(match_id)
-    before = workspace.tree()
-    first, second = workspace.store.read_table("clips", match_id).filter("feasible")["uri"].head(2)
-    workspace.store.delete(first)
-    workspace.store.write(second.replace(".glb", ".png"), b"damaged")
-    assert workspace.analyse(match_id).success
-    assert workspace.tree() == before
+def test_a_clip_whose_file_is_gone_is_made_again_as_it_was(analysed: Any) -> None:
+    before = analysed.tree()
+    first, second = analysed.store.read_table("clips", analysed.match_id).filter("feasible")["uri"].head(2)
+    analysed.store.delete(first)
+    analysed.store.write(second.replace(".glb", ".png"), b"damaged")
+    assert analysed.analyse(analysed.match_id).success
+    assert analysed.tree() == before
 
 
 def test_a_copy_of_a_log_under_another_name_is_counted_once(workspace: Any, tmp_path: Path) -> None:
@@ -230,7 +216,7 @@ def test_another_log_of_a_known_match_is_refused_unless_told_to_replace(workspac
 
 
 def test_the_line_runs_on_s3_and_leaves_the_same_tables_as_on_a_folder(
-    workspace: Any, s3_server: str, simulated_logs: list[Path], tmp_path: Path
+    line: Any, workspace: Any, s3_server: str, simulated_logs: list[Path], tmp_path: Path
 ) -> None:
     import uuid
 
@@ -244,11 +230,9 @@ def test_the_line_runs_on_s3_and_leaves_the_same_tables_as_on_a_folder(
     )
     store = open_store(environment)
     remote = workspace.at(store, environment)
-    for place in (workspace, remote):
-        assert place.scan(simulated_logs[0]).success
-        (match_id,) = place.store.keys("matches")
-        assert place.analyse(match_id).success
-    assert remote.tree() == workspace.tree()
+    assert remote.scan(simulated_logs[0]).success
+    assert remote.analyse(*remote.store.keys("matches")).success
+    assert remote.tree() == line.tree()
 
 
 def test_a_scan_requests_one_analysis_per_match(workspace: Any, tmp_path: Path) -> None:
@@ -269,20 +253,20 @@ def test_a_scan_requests_one_analysis_per_match(workspace: Any, tmp_path: Path) 
 
 
 def test_training_on_the_same_matches_gives_the_same_version_without_training_again(
-    workspace: Any, simulated_logs: list[Path]
+    workspace: Any, analysed: Any, blank_mlflow: Path
 ) -> None:
     untrained = workspace.run("retrain")
     assert not untrained.success
-    assert workspace.scan(simulated_logs[0]).success
-    (match_id,) = workspace.store.keys("matches")
-    assert workspace.analyse(match_id).success
-    assert workspace.store.part("intents", match_id).stamp.model_version.startswith("prior")
+    match_id, home = analysed.match_id, Path(analysed.store.url, "mlflow")
+    home.mkdir(exist_ok=True)
+    shutil.copy(blank_mlflow, home / "mlflow.db")
+    assert analysed.store.part("intents", match_id).stamp.model_version.startswith("prior")
     first, second = (
-        workspace.run("retrain").asset_materializations_for_node("models__intent")[0].metadata for _ in range(2)
+        analysed.run("retrain").asset_materializations_for_node("models__intent")[0].metadata for _ in range(2)
     )
     assert (first["reused"].value, second["reused"].value) == (False, True)
     assert first["model_version"].value == second["model_version"].value
-    assert workspace.analyse(match_id).success
-    assert workspace.store.part("intents", match_id).stamp.model_version == first["model_version"].value
-    deciders = set(workspace.store.read_table("intents", match_id)["decided_by"])
+    assert analysed.analyse(match_id).success
+    assert analysed.store.part("intents", match_id).stamp.model_version == first["model_version"].value
+    deciders = set(analysed.store.read_table("intents", match_id)["decided_by"])
     assert f"model:{first['model_version'].value}" in deciders

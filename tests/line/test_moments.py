@@ -13,14 +13,11 @@ from resources.store import Store
 
 
 @pytest.fixture(scope="module")
-def analysed(open_workspace_at: Any, simulated_logs: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
+def analysed(line: Any, copy_of_line: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
     folder = tmp_path_factory.mktemp("moments")
     studio = ClipStudio(Store(str(folder / "store")), LocalBackend(), budget=1)
-    with open_workspace_at(folder, studio=studio) as workspace:
-        workspace.scan(simulated_logs[0])
-        (workspace.match_id,) = workspace.store.keys("matches")
+    with copy_of_line(line, folder, "clips", "motion", studio=studio) as workspace:
         workspace.studio = studio
-        assert workspace.analyse(workspace.match_id).success
         yield workspace
 
 

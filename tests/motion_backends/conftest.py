@@ -286,9 +286,9 @@ def tasks(page: str) -> Callable[..., Answers]:
     return build
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def uvicorn_of() -> Iterator[Callable[..., str]]:
-    """Runs ASGI applications on ports of their own; gives their addresses."""
+    """Runs ASGI applications on ports of their own, until the module's tests are done; gives their addresses."""
     import uvicorn
 
     running: list[tuple[uvicorn.Server, threading.Thread]] = []

@@ -222,12 +222,19 @@ def test_a_motion_that_does_not_fit_is_the_backends_trouble(uvicorn_of: Any, mmc
         mmcp(uvicorn_of(build_app(Short(walked)))).generate(walk)
 
 
-@pytest.fixture
-def played(uvicorn_of: Any, mmcp: Any, walk: Any, walked: Any, serve: Any, reply: Any) -> Callable[..., Any]:
-    """A plain server that plays an official answer back, its `generate` or `capabilities` replaced."""
+@pytest.fixture(scope="module")
+def official(uvicorn_of: Any, settled: Any, walk: Any, walked: Any) -> tuple[str, str]:
+    """What the official server says it can do, and a motion of it, as JSON."""
     url = uvicorn_of(build_app(Walker(walked)))
-    found = client.get_capabilities(url, use_cache=False)
-    document = client.generate(url, mmcp(url)._body(mmcp(url).model(), "A person walks.", walk))
+    backend = MmcpBackend(url, None, settled())
+    document = client.generate(url, backend._body(backend.model(), "A person walks.", walk))
+    return json.dumps(client.get_capabilities(url, use_cache=False)), json.dumps(document)
+
+
+@pytest.fixture
+def played(official: tuple[str, str], serve: Any, reply: Any) -> Callable[..., Any]:
+    """A plain server that plays an official answer back, its `generate` or `capabilities` replaced."""
+    found, document = map(json.loads, official)
 
     def start(**faults: Callable[[Any], Any]) -> Any:
         def answers(seen: Any) -> Any:

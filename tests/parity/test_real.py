@@ -17,7 +17,14 @@ SINGLES = 12_000
 """Events that the fast suite delivers one by one: the first two rounds or so."""
 
 
-@pytest.fixture(scope="module", params=MATCHES)
+FAST = ("cs2-am-inferno", "cs2-sf-mirage")
+"""The longest and the shortest of them; the slow suite takes all six."""
+
+
+@pytest.fixture(
+    scope="module",
+    params=[pytest.param(name, marks=[] if name in FAST else [pytest.mark.slow]) for name in MATCHES],
+)
 def match(request, shared_data, read_streamed):
     return read_streamed(shared_data / "cs2" / f"{request.param}.jsonl.gz")
 

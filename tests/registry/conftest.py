@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from configs.intents import BoosterConfig, load_intents
 from pipeline.features.definition import NAMES
 from pipeline.intents.model import BoosterModel
 from pipeline.intents.training import learn, manifest
-from resources.registry import ModelRegistry, _create
+from resources.registry import ModelRegistry
 
 
 @pytest.fixture(scope="session")
@@ -39,18 +40,10 @@ def model(rows: pl.DataFrame) -> Callable[[int], BoosterModel]:
         config = load_intents().model_copy(update={"training": training})
         return learn(rows, manifest(rows, config), config)
 
-    return make
-
-
-@pytest.fixture(scope="session")
-def blank(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The database of an MLflow in which nothing is registered; making one takes seconds."""
-    database = tmp_path_factory.mktemp("mlflow") / "made" / "mlflow.db"
-    _create(database)
-    return database
+    return cache(make)
 
 
 @pytest.fixture
-def registry(blank: Path, tmp_path: Path) -> ModelRegistry:
-    shutil.copy(blank, tmp_path / "mlflow.db")
+def registry(blank_mlflow: Path, tmp_path: Path) -> ModelRegistry:
+    shutil.copy(blank_mlflow, tmp_path / "mlflow.db")
     return ModelRegistry(f"sqlite:///{tmp_path}/mlflow.db", tmp_path / "models")

@@ -24,7 +24,7 @@ from resources.settings import Settings
 from resources.store import Store
 
 SENSITIVE = "plant"
-BUDGET = 6
+BUDGET = 3
 
 
 class Watched(LocalBackend):
@@ -69,7 +69,7 @@ class Team:
 
 @pytest.fixture
 def cautious(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """An operator who calls planting sensitive, wants one opinion of each, and a training every two decisions."""
+    """An operator who calls planting sensitive, wants one opinion of each, and a quick training every two decisions."""
     folder = Path(shutil.copytree(configs.base.FOLDER, tmp_path / "configs", ignore=shutil.ignore_patterns("*.py")))
     text = (folder / "review.yaml").read_text()
     for old, new in {
@@ -80,6 +80,9 @@ def cautious(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         assert old in text
         text = text.replace(old, new)
     (folder / "review.yaml").write_text(text)
+    intents = (folder / "intents.yaml").read_text()
+    assert "rounds: 33" in intents
+    (folder / "intents.yaml").write_text(intents.replace("rounds: 33", "rounds: 8"))
     monkeypatch.setattr(configs.base, "FOLDER", folder)
     configs.base._read.cache_clear()
     yield
@@ -87,10 +90,12 @@ def cautious(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.fixture
-def team(tmp_path: Path, url: str, cautious: None) -> Iterator[Team]:
+def team(tmp_path: Path, url: str, cautious: None, blank_mlflow: Path) -> Iterator[Team]:
     environment = Settings(gridmotion_store=str(tmp_path / "store"), database_url=url)
     store, backend, reviews = open_store(environment), Watched(), open_reviews(environment)
     studio = ClipStudio(store, backend, budget=BUDGET)
+    environment.mlflow_home.mkdir(parents=True)
+    shutil.copy(blank_mlflow, environment.mlflow_home / "mlflow.db")
     with dg.DagsterInstance.ephemeral() as instance:
         yield Team(
             store, instance, reviews, backend, build_defs(environment, store=store, studio=studio, reviews=reviews)
