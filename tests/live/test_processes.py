@@ -73,13 +73,13 @@ def _id(entry):
     return tuple(map(int, entry.split(b"-")))
 
 
-async def _until(condition, process):
+async def _until(condition, process, every_s=0.005):
     deadline = time.monotonic() + PATIENCE_S
     while not await condition():
         assert time.monotonic() < deadline, "too slow"
         if process.poll() is not None:
             raise AssertionError(process.stdout.read().decode())
-        await asyncio.sleep(0.005)
+        await asyncio.sleep(every_s)
 
 
 @pytest.mark.timeout(900)
@@ -104,13 +104,14 @@ def test_agents_killed_at_seeded_points_lose_nothing_and_double_nothing(
             # Sent while nobody reads, so that whoever takes over has news: a match that nothing comes of is idle.
             await replay(streams, [(0, simulated.match_id, line) for line in lines[sent:point]], shards=1, speed=None)
             sent = point
-            await _until(lambda number=number: _drawn(client, token, number + 1), owner)
+            await _until(lambda number=number: _drawn(client, token, number + 1), owner, every_s=0.001)
             took.append(time.monotonic() - begin)
             if number == deaths:
                 break
             waiting.append(command("agent", "--port", "0"))
-            # Some while they begin to read, some when they have told something of the piece: on a slow machine too.
-            await (_told_more(client) if number % 2 else asyncio.sleep(dice.uniform(0, 0.25)))
+            # Some before they read, some while they do, some when they have told something of the piece: on a machine
+            # of any speed.
+            await (_told_more(client) if number % 2 else asyncio.sleep(dice.uniform(0, 0.25) * (number % 4) / 2))
             owner.send_signal(signal.SIGKILL)
             owner.wait()
             reached.append(await _reached(client, simulated.match_id))
