@@ -44,9 +44,7 @@ _STATE = msgspec.json.Decoder(grid_wire.SeriesState)
 _MOST_ENTRIES = 1 << 16  # of a state's tape; a state of ten players has about 400
 _MOST_FORMS = 256  # remembered; of a feed's forms a few recur
 _RECENT_FORMS = 16  # of a block that lines are held against; a block has the lines of a few seconds
-_MOST_FORM_BYTES = (
-    2048  # of one that is; longer ones tell a player's own state for want of any other, and that does not recur
-)
+_MOST_FORM_BYTES = 2048  # of one that is; longer ones tell a player's own state alone, and that does not recur
 _SHORTEST_LINE = len('{"events":[],"occurredAt":"","sequenceNumber":1}')
 _USUAL_PART = 64  # bytes; events, states and players that are shorter on an average are the careful reader's
 _HELD_BYTES = 1 << 23  # of lines whose facts are not made yet
