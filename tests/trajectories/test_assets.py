@@ -197,7 +197,7 @@ def test_the_page_is_told_of_what_series_a_match_is_by_its_id_and_map(corpus: Co
     judged = corpus.matches("test")[0]
     assert trajectories.series_told(store, corpus) == {}
     row = {"match_id": judged, "map": "de_dust2", "source_kind": "canonical", "log_id": judged, "log_uri": "log",
-           "log_sha256": "0", "duration_ms": 1, "teams": [], "players": [], "objectives": [], "score": []}  # fmt: skip
+           "log_blake3": "0", "duration_ms": 1, "teams": [], "players": [], "objectives": [], "score": []}  # fmt: skip
     matches = pl.DataFrame([row], schema=empty("matches").schema)
     store.write_table("matches", judged, matches, Stamp("x", "x", "x", ""))
     assert trajectories.series_told(store, corpus) == {judged: series_of_match(judged, "de_dust2")}
