@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from hashlib import sha256
 
 import dagster as dg
-import numpy as np
 import polars as pl
 from pydantic import Field
 
@@ -22,6 +21,7 @@ from pipeline.scenes.matches import match_samples, source_of
 from pipeline.scenes.story import tell, themes
 from pipeline.scenes.validation import CHECKS, Finding, findings, object_sizes
 from pipeline.tables import SchemaViolation, conform
+from pipeline.trajectories.spread import READ, abridged
 from resources.settings import Settings
 from resources.store import Store
 from resources.workers import Workers, cores
@@ -299,8 +299,7 @@ def _checked(made: list[MadeShard]) -> list[dg.AssetCheckResult]:
 
 def distribution(store: Store, keys: list[str]) -> reports.Metadata:
     """What an analyst sees: how many samples of which theme and split, how fast what is done, how far, how large."""
-    columns = ["source", "theme", "split", "caption", "actions", "speed_mps", "position_m", "height_m"]
-    rows = pl.concat([_slim(store.read_table(TABLE, key).select(columns)) for key in keys])
+    rows = pl.concat([abridged(store.read_table(TABLE, key).select(READ)) for key in keys])
     if rows.is_empty():
         return {"samples": 0}
     done = rows.explode("done").unnest("done")
@@ -319,34 +318,15 @@ def distribution(store: Store, keys: list[str]) -> reports.Metadata:
             )
             .sort("hours", "action", descending=[True, False])
         ),
-        "metres gone in a sample": _quantiles(rows, "gone"),
+        "metres gone in a sample": _quantiles(rows, "way_m"),
         "metres of height": _quantiles(rows, "height_m"),
         "fastest frame of a sample, m/s": reports.table(
             rows.group_by("theme").agg(
-                median=pl.col("top").median().round(2), most=pl.col("top").max().round(2)
+                median=pl.col("top_mps").median().round(2), most=pl.col("top_mps").max().round(2)
             ).sort("theme")
         ),
         "captions": reports.table(rows.select("theme", "caption").sample(min(12, rows.height), seed=1)),
     }  # fmt: skip
-
-
-def _slim(rows: pl.DataFrame) -> pl.DataFrame:
-    """Without the arrays, which of all shards at once would fill the memory.
-
-    Of each stretch of an action its frames and its mean speed are kept, of each sample its way and its fastest frame.
-    """
-    speed, n = rows["speed_mps"].to_numpy(), load_scenes().window
-    done = rows.select(pl.int_range(pl.len()).alias("row"), "actions").explode("actions").unnest("actions")
-    first, last = (done["row"].to_numpy() * n + done[edge].to_numpy() for edge in ("from_frame", "to_frame"))
-    gone = np.concatenate([[0.0], np.cumsum(speed, dtype=np.float64)])
-    stretches = done.select("row", "action", frames=pl.col("to_frame") - pl.col("from_frame")).with_columns(
-        mps=pl.Series((gone[last] - gone[first]) / np.maximum(last - first, 1))
-    )
-    told = stretches.group_by("row", maintain_order=True).agg(done=pl.struct("action", "frames", "mps"))
-    ways = np.diff(rows["position_m"].to_numpy().reshape(-1, n, 2), axis=1)
-    return rows.select(
-        "source", "theme", "split", "caption", "height_m", top=pl.col("speed_mps").arr.max()
-    ).with_columns(told["done"], gone=pl.Series(np.hypot(ways[..., 0], ways[..., 1]).sum(axis=1)))
 
 
 def _quantiles(rows: pl.DataFrame, column: str) -> dg.MarkdownMetadataValue:
