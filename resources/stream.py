@@ -209,57 +209,52 @@ end
 return 1
 """
 
-_BACKLOG = """
+_READ = """
+local function read(from, to, room, most, take)
+  local bytes = 0
+  while room > 0 and bytes < most do
+    local found = redis.call('XRANGE', KEYS[1], from, to, 'COUNT', math.min(room, 64))
+    for _, entry in ipairs(found) do
+      if bytes >= most then return end
+      local event
+      for at = 1, #entry[2], 2 do
+        if entry[2][at] == 'event' then event = entry[2][at + 1] end
+      end
+      from, bytes = '(' .. entry[1], bytes + (event and #event or 0)
+      take(entry[1], event)
+    end
+    room = #found < 64 and 0 or room - 64
+  end
+end
+local names, sizes, events = {}, {}, {}
+"""
+"""Entries and their events, a few at a time: of those that are large, no more are looked at than are sent."""
+
+_BACKLOG = f"""{_READ}
 local told = redis.pcall('XINFO', 'STREAM', KEYS[1])
 if told.err then
-  if string.find(told.err, 'no such key') then return {0, 0, '0-0', '', '', ''} end
+  if string.find(told.err, 'no such key') then return {{0, 0, '0-0', '', '', ''}} end
   return told
 end
-local about = {}
+local about = {{}}
 for at = 1, #told, 2 do about[told[at]] = told[at + 1] end
-local after, room, most = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
-local names, sizes, events, bytes = {}, {}, {}, 0
-while room > 0 and bytes < most do
-  local found = redis.call('XRANGE', KEYS[1], '(' .. after, '+', 'COUNT', math.min(room, 64))
-  for _, entry in ipairs(found) do
-    if bytes >= most then break end
-    local event
-    for at = 1, #entry[2], 2 do
-      if entry[2][at] == 'event' then event = entry[2][at + 1] end
-    end
-    after = entry[1]
-    names[#names + 1], sizes[#sizes + 1] = after, event and #event or -1
-    if event then events[#events + 1], bytes = event, bytes + #event end
-  end
-  room = #found < 64 and 0 or room - 64
-end
-return {about['entries-added'], about['length'], about['last-generated-id'],
-  table.concat(names, ' '), table.concat(sizes, ' '), table.concat(events)}
+read('(' .. ARGV[1], '+', tonumber(ARGV[2]), tonumber(ARGV[3]), function(name, event)
+  names[#names + 1], sizes[#sizes + 1] = name, event and #event or -1
+  if event then events[#events + 1] = event end
+end)
+return {{about['entries-added'], about['length'], about['last-generated-id'],
+  table.concat(names, ' '), table.concat(sizes, ' '), table.concat(events)}}
 """
-"""A few at a time: of entries that are large, no more are looked at than are sent."""
 
-_OF_MATCH = """
-local after, room, most = ARGV[1], tonumber(ARGV[3]), tonumber(ARGV[5])
-local reached, bytes, names, sizes, events = '', 0, {}, {}, {}
-while room > 0 and bytes < most do
-  local found = redis.call('XRANGE', KEYS[1], after, ARGV[2], 'COUNT', math.min(room, 64))
-  for _, entry in ipairs(found) do
-    local event
-    for at = 1, #entry[2], 2 do
-      if entry[2][at] == 'event' then event = entry[2][at + 1] end
-    end
-    if event then
-      bytes = bytes + #event
-      if string.find(event, ARGV[4], 1, true) or string.find(event, '\\\\u', 1, true) then
-        names[#names + 1], sizes[#sizes + 1], events[#events + 1] = entry[1], #event, event
-      end
-    end
-    reached = entry[1]
+_OF_MATCH = f"""{_READ}
+local reached = ''
+read(ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[5]), function(name, event)
+  reached = name
+  if event and (string.find(event, ARGV[4], 1, true) or string.find(event, '\\\\u', 1, true)) then
+    names[#names + 1], sizes[#sizes + 1], events[#events + 1] = name, #event, event
   end
-  after = '(' .. reached
-  room = #found < 64 and 0 or room - 64
-end
-return {reached, table.concat(names, ' '), table.concat(sizes, ' '), table.concat(events)}
+end)
+return {{reached, table.concat(names, ' '), table.concat(sizes, ' '), table.concat(events)}}
 """
 """Entries that may be of a match: they have its id in them, or letters that are written as escapes."""
 
